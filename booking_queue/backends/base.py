@@ -1,0 +1,86 @@
+"""The seam between what we promise (the same everywhere) and how a broker does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import Claim, LegRef
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a broker cannot do natively, or does in its own way. Tests and pages ask here, never for a name."""
+
+    native_delay: bool = True  # False: delayed jobs wait in the outbox
+    native_priority: bool = True  # False: a level is kept by the consumer's own choice of what to read
+    removable_dead_letters: bool = True  # False: a redriven letter stays readable in the log
+    total_order: bool = True  # False: order holds within a partition
+    retry_delays_s: tuple[int, ...] = ()  # only these; a delay between two takes the longer
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`state` pending: not sent, the outbox will; `receipt` is the broker's own place for it."""
+
+    job_id: str
+    state: State
+    receipt: dict[str, Any] | None
+
+
+class Publisher(Protocol):
+    backend: Backend
+    features: Features
+
+    async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
+        """Sends what the ledger holds for these legs. Idempotent by (job id, generation)."""
+
+    async def lookup(self, job_id: str) -> dict[str, Any] | None:
+        """The broker's own view of a job: before, while and after it runs; None where it knows nothing (more)."""
+
+    async def stats(self) -> dict[str, Any]:
+        """The counts of PRODUCT's /stats of this backend, at the same cost for ten jobs and for a million."""
+
+    async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
+        """Newest first, with the broker's own fields."""
+
+    async def redrive(self, job_id: str) -> Published | str:
+        """Starts a dead job over, or says why not."""
+
+
+class Delivery(Protocol):
+    """One message in hand. With a claim, each verb changes the ledger only while the claim's lease is ours, and
+    answers False otherwise, leaving the message alone; with None it does the broker's part only."""
+
+    envelope: Envelope
+
+    async def extend(self, claim: Claim | None) -> bool:
+        """Keep it ours for another lease."""
+
+    async def ack(self, claim: Claim | None, result: Any = None) -> bool:
+        """Done. With None: an older copy, taken off unrun."""
+
+    async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
+        """Hand it over to a later attempt."""
+
+    async def bury(self, claim: Claim | None, reason: str) -> bool:
+        """To the dead letters, with the reason."""
+
+    async def release(self, claim: Claim | None) -> None:
+        """Hand it back unrun, so that another consumer can start at once."""
+
+
+Handle = Callable[[Delivery], Awaitable[None]]
+
+
+class Consumer(Protocol):
+    backend: Backend
+
+    async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
+        """Runs `handle` for each message, in a slot each, until `stop`; takes no new ones after it, and returns when
+        all handlers have. Survives its broker's absence. Unreadable bytes go to the dead letters, never to `handle`."""

@@ -1,0 +1,77 @@
+"""Calls made at the same moment travel together.
+
+`Coalescer` gathers the calls of one turn of the event loop into one batch. While a batch is under way the next one
+forms behind it. So at low load a call goes at once, and under load batches grow by themselves; nothing ever waits
+for a fixed time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from booking_queue.domain.errors import BackendUnavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Send = Callable[[list[Item]], Awaitable[Sequence[Answer | BaseException]]]
+
+
+class Coalescer(Generic[Item, Answer]):
+    """`send` takes a list of items and gives as many answers, an exception where one item failed.
+
+    Calls are answered in the order they were made. `max_batch` bounds a batch, `max_waiting` the calls behind it:
+    one more raises BackendUnavailable at once.
+    """
+
+    def __init__(self, send: Send[Item, Answer], *, max_batch: int = 64, max_waiting: int = 20_000):
+        self._send = send
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._sender: asyncio.Task[None] | None = None
+        self.batches = 0
+        self.items = 0
+
+    async def __call__(self, item: Item) -> Answer:
+        if len(self._waiting) >= self._max_waiting:
+            raise BackendUnavailable(f"{self._max_waiting} calls are waiting already")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_all())
+        return await answer
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                size = min(self._max_batch, len(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(size)]
+                wanted = [(item, answer) for item, answer in batch if not answer.done()]
+                if wanted:
+                    await self._send_batch(wanted)
+        finally:
+            self._sender = None
+
+    async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        self.batches += 1
+        self.items += len(batch)
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = await self._send([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

@@ -1,0 +1,92 @@
+"""The booking and its five steps, in order."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+MAX_NIGHTS = 365
+
+
+@dataclass(frozen=True)
+class Step:
+    """`seconds`: simulated duration at SIMULATED_TIME_SCALE=1; `progress`: percent once it is done."""
+
+    name: str
+    title: str
+    seconds: float
+    progress: int
+
+
+STEPS = (
+    Step("validate", "validate booking", 2, 10),
+    Step("payment", "process payment", 3, 30),
+    Step("document", "generate confirmation PDF", 5, 50),
+    Step("mail", "send email", 1, 80),
+    Step("inventory", "update inventory", 1, 90),
+)
+STEP_NAMES = tuple(step.name for step in STEPS)
+
+RoomType = Literal["standard", "deluxe", "suite", "presidential"]
+NIGHTLY_RATE = {"standard": 9_000, "deluxe": 15_000, "suite": 32_000, "presidential": 120_000}  # minor units
+CURRENCY = "EUR"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Simulate(BaseModel):
+    """Faults a learner asks for: the first `times` attempts fail (or crash the worker) at the step `failAt`;
+    `slowMs` makes that step (or, without one, every step) that much slower."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    fail_at: Literal["validate", "payment", "document", "mail", "inventory"] | None = None
+    times: int = Field(1, ge=1, le=10)
+    slow_ms: int = Field(0, ge=0, le=60_000)
+    crash: bool = False
+
+
+class Booking(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    user_id: Id
+    hotel_id: Id
+    check_in: date
+    check_out: date
+    guests: int = Field(1, ge=1, le=10, strict=True)
+    room_type: RoomType = "standard"
+    simulate: Simulate | None = None
+
+    @model_validator(mode="after")
+    def _stay(self) -> Self:
+        if self.check_out <= self.check_in:
+            raise ValueError("checkOut must be after checkIn")
+        if self.nights > MAX_NIGHTS:
+            raise ValueError(f"checkOut must be at most {MAX_NIGHTS} nights after checkIn")
+        return self
+
+    @property
+    def nights(self) -> int:
+        return (self.check_out - self.check_in).days
+
+    @property
+    def price(self) -> int:
+        """Minor units of CURRENCY."""
+        return NIGHTLY_RATE[self.room_type] * self.nights
+
+    def payload(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def confirmation_number(booking_id: str) -> str:
+    """Unique as the id is: 80 of its random bits, in base 32. The same at every repetition, so no one stores it."""
+    return "CONF-" + base64.b32encode(UUID(booking_id).bytes[6:]).decode()
+
+
+def effect_key(booking_id: str, step: str) -> str:
+    """What a provider dedupes by."""
+    return f"{booking_id}:{step}"

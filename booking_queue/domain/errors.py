@@ -1,0 +1,64 @@
+"""What can go wrong, and what the worker does about it.
+
+BookingQueueError
+├── RetryableError          the attempt failed, another may succeed: backoff, then dead
+│   └── SimulatedFailure    asked for by `simulate` or SIMULATED_FAILURE_RATE
+├── PermanentError          no attempt can succeed: dead at once
+│   └── InvalidData         the payload is wrong; names each field
+├── UnreadableMessage       bytes that are no envelope: dead letter, never run
+├── LeaseLost               another worker owns this job now: change nothing, stop
+├── EffectHeld              another leg is doing this step: park, then look again
+├── LedgerUnavailable       Redis does not answer: 503
+└── BackendUnavailable      a broker or its service does not answer: the leg stays pending
+"""
+
+from __future__ import annotations
+
+
+class BookingQueueError(Exception):
+    """Base of all errors of ours."""
+
+
+class RetryableError(BookingQueueError):
+    pass
+
+
+class SimulatedFailure(RetryableError):
+    pass
+
+
+class PermanentError(BookingQueueError):
+    pass
+
+
+class InvalidData(PermanentError):
+    """`fields` maps each bad field to what is wrong with it."""
+
+    def __init__(self, fields: dict[str, str]):
+        self.fields = fields
+        super().__init__("Invalid data: " + "; ".join(f"{name}: {why}" for name, why in fields.items()))
+
+
+class UnreadableMessage(BookingQueueError):
+    pass
+
+
+class LeaseLost(BookingQueueError):
+    pass
+
+
+class EffectHeld(BookingQueueError):
+    """`wait_ms`: until the holder's lease ends, should it not finish before."""
+
+    def __init__(self, step: str, wait_ms: int):
+        self.step = step
+        self.wait_ms = wait_ms
+        super().__init__(f"{step} is held by another leg for up to {wait_ms} ms")
+
+
+class LedgerUnavailable(BookingQueueError):
+    pass
+
+
+class BackendUnavailable(BookingQueueError):
+    pass

@@ -1,0 +1,365 @@
+-- The ledger: one hash a job, changed here and nowhere else. Every operation is a compare-and-set.
+-- ARGV: key prefix, name prefix, retention (ms), lease (ms), then op, n, n arguments, op, n, …
+-- Operations get an array of strings and return an array; `false` stands for "nothing".
+
+local P, NAMES, RETENTION, LEASE = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local GRACE = 2000          -- a fresh outbox row is left alone this long: the direct publish is under way
+local EVENTS_KEPT = 10000   -- of the stream that everybody watches
+local AUDIT_KEPT = 200      -- events kept of one job
+local TERMINAL = { completed = true, dead = true, cancelled = true }
+
+local ops = {}
+local ledger = {}
+
+function ledger.key(id) return P .. ':job:' .. id end
+function ledger.outbox(backend) return P .. ':outbox:' .. backend end
+function ledger.open(backend) return P .. ':open:' .. backend end -- legs without an outcome, by time of acceptance
+
+local function get(id, ...)
+  return redis.call('HMGET', ledger.key(id), ...)
+end
+
+function ledger.set(id, ...)
+  redis.call('HSET', ledger.key(id), ...)
+end
+
+-- One event, in the job's own audit and in the stream that everybody watches, under the same id.
+function ledger.emit(id, backend, event, detail)
+  detail = detail or {}
+  detail.jobId, detail.backend, detail.event, detail.at = id, backend or nil, event, NOW
+  local json = cjson.encode(detail)
+  local at = redis.call('XADD', P .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', json)
+  local audit = P .. ':audit:' .. id
+  if redis.call('RPUSH', audit, at .. ' ' .. json) > AUDIT_KEPT then redis.call('LTRIM', audit, -AUDIT_KEPT, -1) end
+end
+
+function ledger.count(backend, what)
+  redis.call('HINCRBY', P .. ':counters', backend .. '.' .. what, 1)
+end
+
+-- A leg as a table of the asked fields.
+function ledger.leg(id, backend, ...)
+  local names = {}
+  for i, name in ipairs({ ... }) do names[i] = backend .. '.' .. name end
+  local values, leg = get(id, unpack(names)), {}
+  for i, name in ipairs({ ... }) do leg[name] = values[i] end
+  return leg
+end
+
+function ledger.set_leg(id, backend, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = backend .. '.' .. name
+    flat[#flat + 1] = value
+  end
+  ledger.set(id, unpack(flat))
+end
+
+-- Does this token still own the leg? A lease that ended without a successor still counts: nobody else has begun.
+function ledger.owns(id, backend, token)
+  local leg = ledger.leg(id, backend, 'state', 'token')
+  return leg.state == 'active' and leg.token == token
+end
+
+function ledger.expire(id)
+  redis.call('PEXPIRE', ledger.key(id), RETENTION)
+  redis.call('PEXPIRE', P .. ':audit:' .. id, RETENTION)
+end
+
+local function decoded(json) return json and cjson.decode(json) or nil end
+
+-- Once every leg has ended: the record begins to age, and what was taken for an unconfirmed booking is given back.
+local function settle(id)
+  local rec = get(id, 'legs', 'kind', 'hold', 'fx.payment', 'fx.inventory')
+  for backend in string.gmatch(rec[1], '[^,]+') do
+    if not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
+  end
+  ledger.expire(id)
+  local sold = decoded(rec[5])
+  if rec[2] == 'booking' and not (sold and sold.state == 'done') and (rec[3] or rec[4]) then
+    redis.call('ZADD', P .. ':compensations', NOW, id)
+  end
+end
+
+function ledger.finish(id, backend, state, fields)
+  fields.state, fields.finished, fields.lease = state, NOW, 0
+  ledger.set_leg(id, backend, fields)
+  redis.call('ZREM', ledger.open(backend), id)
+  ledger.count(backend, state)
+  settle(id)
+end
+
+-- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), index keys…
+function ops.accept(a)
+  local id, delay = a[1], tonumber(a[7])
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  local due = delay > 0 and NOW + delay or 0
+  local fields = { 'type', a[2], 'kind', a[3], 'data', a[4], 'options', a[5], 'trace', a[6], 'legs', a[8],
+                   'created', NOW, 'fence', 0 }
+  for backend in string.gmatch(a[8], '[^,]+') do
+    for name, value in pairs({ state = 'pending', gen = 1, attempt = 0, starts = 0, due = due }) do
+      fields[#fields + 1] = backend .. '.' .. name
+      fields[#fields + 1] = value
+    end
+    redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
+    redis.call('ZADD', ledger.open(backend), NOW, id)
+    ledger.count(backend, 'accepted')
+  end
+  ledger.set(id, unpack(fields))
+  for i = 9, #a do
+    redis.call('ZADD', P .. ':index:' .. a[i], NOW, id)
+    redis.call('PEXPIRE', P .. ':index:' .. a[i], 2 * RETENTION)
+  end
+  ledger.emit(id, false, 'accepted', { type = a[2], backends = a[8] })
+  return { 'accepted', tostring(NOW) }
+end
+
+-- What a publisher needs of a leg; `false` unless this generation is still to be sent.
+function ledger.outgoing(id, backend, gen)
+  local leg = ledger.leg(id, backend, 'state', 'gen', 'due', 'attempt', 'receipt', 'error')
+  if not leg.state then return false, 'unknown' end
+  if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
+  local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
+  if not waits then return false, 'sent', leg end
+  return leg
+end
+
+-- outgoing: id, backend, generation -> what to send, or why there is nothing to send
+function ops.outgoing(a)
+  local leg, why, known = ledger.outgoing(a[1], a[2], a[3])
+  if not leg then return { why, known and known.state or false, known and known.receipt or false } end
+  local rec = get(a[1], 'type', 'data', 'options', 'trace', 'created')
+  return { 'send', leg.state, leg.due or '0', leg.attempt, leg.error or false, rec[1], rec[2], rec[3], rec[4], rec[5],
+           tostring(NOW) }
+end
+
+-- The broker has it: the row goes, the receipt stays.
+function ledger.published(id, backend, state, receipt)
+  redis.call('ZREM', ledger.outbox(backend), id)
+  local fields = { tries = 0 }
+  if receipt ~= '' then fields.receipt = receipt end
+  local known = ledger.leg(id, backend, 'state', 'enqueued')
+  if known.state == 'pending' or known.state == 'delayed' then fields.state = state end
+  if not known.enqueued then fields.enqueued = NOW end
+  ledger.set_leg(id, backend, fields)
+  if fields.state then ledger.emit(id, backend, state, { receipt = decoded(receipt) }) end
+end
+
+-- published: id, backend, generation, receipt ('' keeps the one there is: a dead letter is not a new place)
+function ops.published(a)
+  local leg = ledger.leg(a[1], a[2], 'gen')
+  if leg.gen ~= a[3] then return { 'superseded' } end
+  if not redis.call('ZSCORE', ledger.outbox(a[2]), a[1]) then
+    if a[4] ~= '' then ledger.set_leg(a[1], a[2], { receipt = a[4] }) end
+    return { 'sent' }
+  end
+  ledger.published(a[1], a[2], 'queued', a[4])
+  return { 'published' }
+end
+
+-- postpone: id, backend, generation. A delayed job whose broker cannot delay waits in the outbox until it is due.
+function ops.postpone(a)
+  local leg = ledger.leg(a[1], a[2], 'gen', 'due', 'state')
+  if leg.gen ~= a[3] then return { 'superseded' } end
+  redis.call('ZADD', ledger.outbox(a[2]), 'XX', leg.due, a[1])
+  if leg.state == 'pending' then
+    ledger.set_leg(a[1], a[2], { state = 'delayed', enqueued = NOW })
+    ledger.emit(a[1], a[2], 'delayed', { due = tonumber(leg.due) })
+  end
+  return { 'postponed', leg.due }
+end
+
+-- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter, at most 30 s).
+function ops.outbox_take(a)
+  local outbox, out = ledger.outbox(a[1]), {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', NOW, 'LIMIT', 0, tonumber(a[2]))) do
+    local leg = ledger.leg(id, a[1], 'gen', 'tries')
+    if leg.gen then
+      local tries = tonumber(leg.tries or 0) + 1
+      local wait = 2000 + math.random() * math.min(28000, 500 * 2 ^ math.min(tries, 10))
+      redis.call('ZADD', outbox, NOW + math.floor(wait), id)
+      ledger.set_leg(id, a[1], { tries = tries })
+      out[#out + 1] = id
+      out[#out + 1] = leg.gen
+    else
+      redis.call('ZREM', outbox, id)
+    end
+  end
+  return out
+end
+
+-- outbox_wake: backend. It answers again: every waiting row is tried now, spread over two seconds.
+function ops.outbox_wake(a)
+  local outbox, n = ledger.outbox(a[1]), 0
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, NOW + 2000, NOW + 31000, 'LIMIT', 0, 1000)) do
+    if tonumber(ledger.leg(id, a[1], 'due').due or 0) <= NOW then
+      redis.call('ZADD', outbox, 'XX', NOW + math.floor(math.random() * 2000), id)
+      n = n + 1
+    end
+  end
+  return { n }
+end
+
+-- republish: backend, age (ms), limit -> ids. For a lane found empty: what was published and neither runs nor ended
+-- was lost by the broker, so it is sent again. A second copy does no harm: the claim folds it.
+function ops.republish(a)
+  local out = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ledger.open(a[1]), '-inf', NOW - tonumber(a[2]), 'LIMIT', 0, a[3])) do
+    local leg = ledger.leg(id, a[1], 'state', 'lease', 'due')
+    local rests = leg.state ~= 'active' or tonumber(leg.lease) + tonumber(a[2]) < NOW
+    if not leg.state then
+      redis.call('ZREM', ledger.open(a[1]), id)
+    elseif rests and tonumber(leg.due or 0) + tonumber(a[2]) < NOW then
+      if redis.call('ZADD', ledger.outbox(a[1]), 'NX', NOW, id) == 1 then
+        ledger.count(a[1], 'republished')
+        out[#out + 1] = id
+      end
+    end
+  end
+  return out
+end
+
+local function wait_until(leg)
+  local due = tonumber(leg.due or 0)
+  return due > NOW and due - NOW or false
+end
+
+-- May this envelope start? Answers the reason if not. `busy` and `early` carry the milliseconds to wait.
+local function refusal(leg, gen)
+  if not leg.state then return { 'missing' } end
+  if gen < tonumber(leg.gen) or TERMINAL[leg.state] or leg.state == 'cancelling' then return { 'stale', leg.state } end
+  if leg.state == 'active' and tonumber(leg.lease) > NOW then return { 'busy', tonumber(leg.lease) - NOW } end
+  local early = wait_until(leg)
+  if early and leg.state ~= 'active' then return { 'early', early } end
+end
+
+-- claim: id, backend, generation, worker -> token, attempt, earlier starts without outcome, type, data, options, …
+function ops.claim(a)
+  local id, backend = a[1], a[2]
+  local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started')
+  local no = refusal(leg, tonumber(a[3]))
+  if no then return no end
+  local token = redis.call('HINCRBY', ledger.key(id), 'fence', 1)
+  local fields = { state = 'active', gen = a[3], token = token, lease = NOW + LEASE, worker = a[4], progress = 0,
+                   step = '', starts = tonumber(leg.starts) + 1 }
+  if not leg.started then fields.started = NOW end
+  ledger.set_leg(id, backend, fields)
+  redis.call('ZREM', ledger.outbox(backend), id)
+  ledger.emit(id, backend, 'started', { worker = a[4], attempt = leg.attempt + 1, starts = leg.starts + 1 })
+  local rec = get(id, 'type', 'data', 'options', 'trace', 'created', 'round')
+  return { 'claimed', tostring(token), leg.attempt, leg.starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1' }
+end
+
+-- extend: id, backend, token
+function ledger.extend(id, backend, token)
+  if not ledger.owns(id, backend, token) then return false end
+  ledger.set_leg(id, backend, { lease = NOW + LEASE })
+  return true
+end
+
+function ops.extend(a) return { ledger.extend(a[1], a[2], a[3]) and 1 or 0 } end
+
+function ledger.complete(id, backend, token, result)
+  if not ledger.owns(id, backend, token) then return false end
+  local leg = ledger.leg(id, backend, 'attempt', 'worker')
+  ledger.finish(id, backend, 'completed', { result = result, progress = 100, starts = 0, attempt = leg.attempt + 1 })
+  ledger.emit(id, backend, 'completed', { worker = leg.worker, attempt = leg.attempt + 1 })
+  return true
+end
+
+-- complete: id, backend, token, result
+function ops.complete(a) return { ledger.complete(a[1], a[2], a[3], a[4]) and 1 or 0 } end
+
+-- Hand-over to a later attempt. Answers the new generation, or false if the lease is lost.
+function ledger.retry(id, backend, token, failure, delay)
+  if not ledger.owns(id, backend, token) then return false end
+  local leg = ledger.leg(id, backend, 'gen', 'attempt', 'worker')
+  local gen, due = leg.gen + 1, NOW + math.floor(tonumber(delay))
+  ledger.set_leg(id, backend, { state = 'retrying', gen = gen, attempt = leg.attempt + 1, starts = 0, lease = 0,
+                                due = due, error = failure })
+  ledger.count(backend, 'retried')
+  ledger.emit(id, backend, 'retrying', { attempt = leg.attempt + 1, error = failure, due = due, worker = leg.worker })
+  return gen, due
+end
+
+-- retry: id, backend, token, error, delay (ms). For brokers outside Redis: an outbox row stands until it is sent.
+function ops.retry(a)
+  local gen, due = ledger.retry(a[1], a[2], a[3], a[4], a[5])
+  if not gen then return { false } end
+  redis.call('ZADD', ledger.outbox(a[2]), NOW + GRACE, a[1])
+  return { gen, due }
+end
+
+function ledger.bury(id, backend, token, reason)
+  if not ledger.owns(id, backend, token) then return false end
+  local leg = ledger.leg(id, backend, 'attempt', 'worker')
+  ledger.finish(id, backend, 'dead', { error = reason, attempt = leg.attempt + 1 })
+  ledger.emit(id, backend, 'dead', { attempt = leg.attempt + 1, error = reason, worker = leg.worker })
+  return true
+end
+
+-- bury: id, backend, token, reason. For brokers outside Redis: the outbox row is the dead letter still to be sent.
+function ops.bury(a)
+  if not ledger.bury(a[1], a[2], a[3], a[4]) then return { 0 } end
+  redis.call('ZADD', ledger.outbox(a[2]), NOW + GRACE, a[1])
+  return { 1 }
+end
+
+-- A stopping worker gives the leg back: the next claim may come at once, and this start counts for nothing.
+function ledger.release(id, backend, token)
+  if not ledger.owns(id, backend, token) then return false end
+  local leg = ledger.leg(id, backend, 'starts', 'worker')
+  ledger.set_leg(id, backend, { state = 'queued', lease = 0, starts = leg.starts - 1 })
+  ledger.emit(id, backend, 'released', { worker = leg.worker })
+  return true
+end
+
+-- release: id, backend, token
+function ops.release(a) return { ledger.release(a[1], a[2], a[3]) and 1 or 0 } end
+
+-- A dead leg starts over, as a new generation. A compensated booking begins a new round of effects.
+function ledger.redrive(id, backend)
+  local leg = ledger.leg(id, backend, 'state', 'gen')
+  if not leg.state then return false, 'unknown' end
+  if leg.state ~= 'dead' then return false, leg.state end
+  if redis.call('ZSCORE', P .. ':compensations', id) then return false, 'compensating' end
+  redis.call('PERSIST', ledger.key(id))
+  redis.call('PERSIST', P .. ':audit:' .. id)
+  local key = ledger.key(id)
+  if redis.call('HDEL', key, 'fx.compensation') == 1 then
+    redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory')
+    if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
+  end
+  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
+  ledger.set_leg(id, backend, { state = 'pending', gen = leg.gen + 1, attempt = 0, starts = 0, due = 0 })
+  redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
+  redis.call('ZADD', ledger.open(backend), NOW, id)
+  ledger.emit(id, backend, 'redriven', { generation = leg.gen + 1 })
+  return leg.gen + 1
+end
+
+-- redrive: id, backend -> 'redriven', generation
+function ops.redrive(a)
+  local gen, why = ledger.redrive(a[1], a[2])
+  if not gen then return { why } end
+  return { 'redriven', gen }
+end
+
+-- adopt: id, backend, type, kind, data, options. A job that came onto the broker without us gets its record.
+function ops.adopt(a)
+  local id, backend = a[1], a[2]
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  ledger.set(id, 'type', a[3], 'kind', a[4], 'data', a[5], 'options', a[6], 'trace', '', 'legs', backend,
+             'created', NOW, 'fence', 0)
+  ledger.set_leg(id, backend, { state = 'queued', gen = 1, attempt = 0, starts = 0, due = 0, enqueued = NOW })
+  redis.call('ZADD', ledger.open(backend), NOW, id)
+  ledger.count(backend, 'accepted')
+  ledger.emit(id, backend, 'adopted', { type = a[3] })
+  return { 'adopted' }
+end
+
+-- get: id -> the record, names and values in turn
+function ops.get(a) return redis.call('HGETALL', ledger.key(a[1])) end

@@ -1,0 +1,214 @@
+"""The ledger: every job's state, changed only by compare-and-set. Its Lua is beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from booking_queue.domain.job import Backend, NewJob, Options, State
+from booking_queue.ledger.record import Record, parse
+from booking_queue.ledger.script import Arg, Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one leg, as long as its lease holds. `token` fences every change made under it."""
+
+    job_id: str
+    backend: Backend
+    token: str
+    attempt: int  # this one, from 1
+    earlier_starts: int  # of this attempt, without an outcome: crashes
+    type: str
+    data: dict[str, Any]
+    options: Options
+    trace: str
+    created: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an envelope may not start: missing, stale, busy (for `wait_ms`) or early (by `wait_ms`)."""
+
+    reason: str
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a publisher outside Redis has to send; `state` dead asks for a dead letter."""
+
+    job_id: str
+    state: State
+    due: int
+    attempt: int
+    error: str | None
+    type: str
+    data: dict[str, Any]
+    options: Options
+    trace: str
+    created: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Nothing to send: unknown, superseded (a newer generation) or sent (before)."""
+
+    reason: str
+    state: State | None = None
+    receipt: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRef:
+    job_id: str
+    generation: int
+
+
+def dumps(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def text(value: bytes | None) -> str:
+    return value.decode() if value else ""
+
+
+class Ledger:
+    """Raises LedgerUnavailable from every method when Redis does not answer."""
+
+    def __init__(self, scripts: Scripts):
+        self.scripts = scripts
+
+    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> bool:
+        """Writes the record and one outbox row a backend. False when the id is taken."""
+        answer = await self.scripts.call(
+            "accept",
+            job.id,
+            job.type,
+            "booking" if job.type == "booking" else "job",
+            dumps(job.data),
+            job.options.model_dump_json(by_alias=True, exclude_defaults=True),
+            job.trace,
+            job.options.delay,
+            ",".join(job.backends),
+            *indices,
+        )
+        return bool(answer[0] == b"accepted")
+
+    async def get(self, job_id: str) -> Record | None:
+        return parse(job_id, await self.scripts.call("get", job_id))
+
+    async def claim(self, job_id: str, backend: Backend, generation: int, worker: str) -> Claim | Refused:
+        answer = await self.scripts.call("claim", job_id, backend, generation, worker)
+        if answer[0] != b"claimed":
+            wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
+            return Refused(text(answer[0]), wait)
+        _, token, attempt, starts, kind, data, options, trace, created, round_ = answer
+        return Claim(
+            job_id=job_id,
+            backend=backend,
+            token=text(token),
+            attempt=int(attempt) + 1,
+            earlier_starts=int(starts),
+            type=text(kind),
+            data=orjson.loads(data),
+            options=Options.of(orjson.loads(options)),
+            trace=text(trace),
+            created=int(created),
+            round=int(round_),
+        )
+
+    async def _owned(self, op: str, claim: Claim, *args: Arg) -> bool:
+        """False: the lease is lost and nothing was changed."""
+        return bool((await self.scripts.call(op, claim.job_id, claim.backend, claim.token, *args))[0])
+
+    async def extend(self, claim: Claim) -> bool:
+        return await self._owned("extend", claim)
+
+    async def complete(self, claim: Claim, result: Any) -> bool:
+        return await self._owned("complete", claim, dumps(result))
+
+    async def release(self, claim: Claim) -> bool:
+        return await self._owned("release", claim)
+
+    async def bury(self, claim: Claim, reason: str) -> bool:
+        """For brokers outside Redis: an outbox row keeps the dead letter until it is sent."""
+        return await self._owned("bury", claim, reason)
+
+    async def retry(self, claim: Claim, error: str, delay_ms: int) -> LegRef | None:
+        """For brokers outside Redis. The next generation, or None when the lease is lost."""
+        args = (claim.job_id, claim.backend, claim.token, error, delay_ms)
+        generation = (await self.scripts.call("retry", *args))[0]
+        return LegRef(claim.job_id, int(generation)) if generation else None
+
+    async def progress(self, claim: Claim, step: str, percent: int) -> bool:
+        return await self._owned("progress", claim, step, percent)
+
+    async def outgoing(self, leg: LegRef, backend: Backend) -> Outgoing | NotSent:
+        answer = await self.scripts.call("outgoing", leg.job_id, backend, leg.generation)
+        if answer[0] != b"send":
+            state, receipt = answer[1], answer[2]
+            return NotSent(
+                text(answer[0]), State(text(state)) if state else None, orjson.loads(receipt) if receipt else None
+            )
+        _, state, due, attempt, error, kind, data, options, trace, created, now = answer
+        return Outgoing(
+            job_id=leg.job_id,
+            state=State(text(state)),
+            due=int(due),
+            attempt=int(attempt),
+            error=text(error) or None,
+            type=text(kind),
+            data=orjson.loads(data),
+            options=Options.of(orjson.loads(options)),
+            trace=text(trace),
+            created=int(created),
+            now=int(now),
+        )
+
+    async def published(self, leg: LegRef, backend: Backend, receipt: dict[str, Any] | None) -> None:
+        """The broker has it. No receipt: keep the one there is (a dead letter is not a new place)."""
+        place = dumps(receipt) if receipt else ""
+        await self.scripts.call("published", leg.job_id, backend, leg.generation, place)
+
+    async def postpone(self, leg: LegRef, backend: Backend) -> None:
+        """Leave it in the outbox until it is due: for a broker that cannot delay."""
+        await self.scripts.call("postpone", leg.job_id, backend, leg.generation)
+
+    async def redrive(self, job_id: str, backend: Backend) -> LegRef | str:
+        """The new generation, still to be published; or why not: unknown, compensating, or its state."""
+        answer = await self.scripts.call("redrive", job_id, backend)
+        if answer[0] == b"redriven":
+            return LegRef(job_id, int(answer[1]))
+        return text(answer[0])
+
+    async def adopt(self, job_id: str, backend: Backend, kind: str, data: dict[str, Any], options: Options) -> bool:
+        """A record for a job that came onto the broker without us. False when there is one already."""
+        answer = await self.scripts.call(
+            "adopt",
+            job_id,
+            backend,
+            kind,
+            "booking" if kind == "booking" else "job",
+            dumps(data),
+            options.model_dump_json(by_alias=True, exclude_defaults=True),
+        )
+        return bool(answer[0] == b"adopted")
+
+    async def outbox_due(self, backend: Backend, limit: int = 100) -> list[LegRef]:
+        """Rows to send now, each for this caller alone until its next turn."""
+        answer = await self.scripts.call("outbox_take", backend, limit)
+        return [LegRef(text(answer[i]), int(answer[i + 1])) for i in range(0, len(answer), 2)]
+
+    async def outbox_wake(self, backend: Backend) -> int:
+        """The backend answers again: its waiting rows are tried now."""
+        return int((await self.scripts.call("outbox_wake", backend))[0])
+
+    async def republish(self, backend: Backend, older_ms: int, limit: int = 100) -> list[str]:
+        """For a lane found empty: published legs that neither run nor ended go back into the outbox."""
+        return [text(job_id) for job_id in await self.scripts.call("republish", backend, older_ms, limit)]

@@ -1,0 +1,84 @@
+"""Runs the ledger's Lua operations, many in one round trip."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from booking_queue.coalesce import Coalescer
+from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable
+from booking_queue.settings import Settings
+
+Arg = str | bytes | int | float
+Answer = list[Any]
+Operation = tuple[str, tuple[Arg, ...]]
+
+MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
+
+
+class OperationFailed(BookingQueueError):
+    """The script raised: a bug of ours, or Redis refused a write (its text says which)."""
+
+
+def source(package: str, *names: str) -> str:
+    return "\n".join((files(package) / name).read_text(encoding="utf-8") for name in names)
+
+
+class Scripts:
+    """One library of operations on one connection. `extra` is the Lua of a backend that lives in Redis too."""
+
+    def __init__(self, redis: Redis, settings: Settings, extra: str = ""):
+        self.redis = redis
+        self._config: tuple[Arg, ...] = (
+            settings.key_prefix,
+            settings.name_prefix,
+            settings.ledger_retention * 1000,
+            int(settings.lease_seconds * 1000),
+        )
+        lua = source("booking_queue.ledger", "ledger.lua", "effects.lua")
+        self._lua = "\n".join([lua, extra, source("booking_queue.ledger", "dispatch.lua")])
+        self._sha = hashlib.sha1(self._lua.encode(), usedforsecurity=False).hexdigest()
+        self._coalesced: Coalescer[Operation, Answer] = Coalescer(self._run, max_batch=MAX_BATCH)
+
+    @property
+    def round_trips(self) -> int:
+        return self._coalesced.batches
+
+    @property
+    def operations(self) -> int:
+        return self._coalesced.items
+
+    async def call(self, op: str, *args: Arg) -> Answer:
+        """Raises LedgerUnavailable when Redis does not answer: the operation may or may not have taken effect."""
+        return await self._coalesced((op, args))
+
+    async def _run(self, batch: list[Operation]) -> Sequence[Answer | BaseException]:
+        flat: list[Arg] = list(self._config)
+        for op, args in batch:
+            flat += (op, len(args), *args)
+        try:
+            try:
+                answers = await self.redis.evalsha(self._sha, 0, *flat)
+            except NoScriptError:
+                answers = await self.redis.eval(self._lua, 0, *flat)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        except ResponseError as error:
+            raise LedgerUnavailable(f"Redis refuses: {error}") from error
+        except RedisError as error:
+            raise LedgerUnavailable(str(error)) from error
+        return [answer if ok else self._failure(answer) for ok, answer in answers]
+
+    @staticmethod
+    def _failure(text: bytes) -> BookingQueueError:
+        message = text.decode(errors="replace")
+        if message.startswith(("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")):
+            return LedgerUnavailable(f"Redis refuses: {message}")
+        return OperationFailed(message)

@@ -1,0 +1,112 @@
+"""Every setting of every service, read once from the environment (and from files named `<NAME>_FILE`)."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from booking_queue.domain.job import Backend
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`REDIS_PASSWORD_FILE=/run/secrets/redis` gives REDIS_PASSWORD, so that no secret stands in the environment."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        return (Path(path).read_text().strip() if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    # Where this service listens
+    port: int = Field(0, description="Port to listen on; 0 takes the service's own default.")
+    bind_host: str = Field("127.0.0.1", description="Address to listen on.")
+    trusted_network: bool = Field(
+        False, description="The wide bind is reachable only from a private network (Compose sets it)."
+    )
+    auth: Literal["open", "required"] = Field("open", description="`required` asks for API_KEY on every route.")
+    api_key: str = Field("", description="The key that `AUTH=required` asks for.")
+
+    # Redis: the ledger, RQ and the streams
+    redis_host: str = Field("127.0.0.1", description="Redis host.")
+    redis_port: int = Field(6379, description="Redis port.")
+    redis_username: str | None = Field(None, description="Redis ACL user.")
+    redis_password: str | None = Field(None, description="Redis password.")
+    redis_sentinels: str = Field("", description="host:port,host:port of the sentinels, instead of REDIS_HOST.")
+    redis_master: str = Field("mymaster", description="The name the sentinels know the primary by.")
+    kafka_broker: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma separated.")
+
+    # Where the others are
+    api_url: str = Field("http://127.0.0.1:3000", description="The gateway.")
+    queue_service_url: str = Field("http://127.0.0.1:3001", description="The RQ service.")
+    stream_service_url: str = Field("http://127.0.0.1:3002", description="The Redis Streams service.")
+    kafka_service_url: str = Field("http://127.0.0.1:3003", description="The Kafka service.")
+    monitoring_url: str = Field("http://127.0.0.1:3004", description="The monitoring service.")
+    frontend_url: str = Field("http://127.0.0.1:5173", description="The pages.")
+    providers_url: str = Field("http://127.0.0.1:8025", description="The simulated payment provider and inbox.")
+    smtp_host: str = Field("127.0.0.1", description="Mail server.")
+    smtp_port: int = Field(1025, description="Mail server's port.")
+    mail_from: str = Field("bookings@booking-queue.example", description="Sender of the mails.")
+    documents_dir: Path = Field(Path(".local/documents"), description="Where the PDFs are kept.")
+    providers_db: Path = Field(Path(".local/providers.sqlite3"), description="The providers' own database.")
+
+    # Worker
+    worker_id: str = Field("", description="Name of this worker; default the host's name, with a slot if shared.")
+    worker_count: int = Field(2, description="Replicas of the worker that the deployment starts.")
+    worker_backends: str = Field("rq,redisStreams,kafka", description="Backends that this worker consumes.")
+    concurrency_rq: int = Field(32, ge=1, le=1000, description="Jobs at a time from RQ, per worker.")
+    concurrency_streams: int = Field(32, ge=1, le=1000, description="Jobs at a time from the streams, per worker.")
+    concurrency_kafka: int = Field(32, ge=1, le=1000, description="Jobs at a time from Kafka, per worker.")
+    lease_seconds: float = Field(15, gt=0, description="How long a claim holds without a heartbeat.")
+    heartbeat_seconds: float = Field(5, gt=0, description="How often a running job's lease is renewed.")
+    shutdown_seconds: float = Field(20, ge=0, description="How long a stopping worker lets running jobs finish.")
+
+    # Ledger
+    key_prefix: str = Field("bq", description="Prefix of the ledger's keys.")
+    name_prefix: str = Field("", description="Prefix of the queue's, streams', topics' and groups' names.")
+    ledger_retention: int = Field(172_800, ge=60, description="Seconds a finished job's record is kept.")
+    stream_keep: int = Field(10_000, ge=0, description="Finished entries a stream keeps, for looking at.")
+    publish_deadline: float = Field(1.5, gt=0, description="Seconds the gateway waits for a backend service.")
+
+    # Simulation
+    simulation: Literal["on", "off"] = Field("on", description="Whether bookings may carry `simulate`.")
+    simulated_time_scale: float = Field(0.02, ge=0, description="1 runs the steps at 2, 3, 5, 1 and 1 s.")
+    simulated_failure_rate: float = Field(0, ge=0, le=1, description="Share of steps that fail at random.")
+    inventory_default_rooms: int = Field(1000, ge=0, description="Rooms of a kind that a hotel has a night.")
+    hold_seconds: int = Field(900, ge=30, description="How long a room is held for a booking that stands still.")
+    sla_seconds: float = Field(60, gt=0, description="A job is in time when it finishes this soon after acceptance.")
+
+    log_level: str = Field("INFO", description="Level of the JSON logs.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _SecretFiles(settings_cls), env_settings
+
+    @cached_property
+    def backends(self) -> list[Backend]:
+        return [Backend(name.strip()) for name in self.worker_backends.split(",") if name.strip()]
+
+    def concurrency(self, backend: Backend) -> int:
+        return {
+            Backend.RQ: self.concurrency_rq,
+            Backend.STREAMS: self.concurrency_streams,
+            Backend.KAFKA: self.concurrency_kafka,
+        }[backend]
