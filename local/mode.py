@@ -1,0 +1,72 @@
+"""With Docker or without: `DOCKER=1|0` says, else a Docker engine that answers does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mode:
+    docker: bool
+    why: str
+
+    def __str__(self) -> str:
+        way = "with Docker" if self.docker else "without Docker (processes on this machine)"
+        return f"booking-queue runs {way}: {self.why}."
+
+
+class ModeImpossible(RuntimeError):
+    """DOCKER=1 on a machine where no engine answers."""
+
+
+def engine_trouble() -> str | None:
+    """Why Docker cannot be used here, or None where it can."""
+    docker = shutil.which("docker")
+    if not docker:
+        return "docker is not installed"
+    for asked, trouble in (
+        (["info", "--format", "{{.ServerVersion}}"], "no Docker engine answers"),
+        (["compose", "version"], "docker compose is not installed"),
+    ):
+        try:
+            done = subprocess.run([docker, *asked], capture_output=True, timeout=15, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return trouble
+        if done.returncode:
+            return trouble
+    return None
+
+
+def choose(default: bool | None = None) -> Mode:
+    """The way to take; `default` is taken instead of looking for an engine."""
+    wish = os.environ.get("DOCKER", "")
+    if wish == "0":
+        return Mode(False, "DOCKER=0 says so")
+    if wish not in ("", "1"):
+        raise ModeImpossible(f"DOCKER={wish} is neither 1 (with Docker) nor 0 (without)")
+    if wish == "" and default is False:
+        return Mode(False, "this needs no Docker")
+    trouble = engine_trouble()
+    if wish == "1":
+        if trouble:
+            raise ModeImpossible(f"DOCKER=1 was asked for, but {trouble}")
+        return Mode(True, "DOCKER=1 says so")
+    return Mode(False, trouble) if trouble else Mode(True, "a Docker engine answers")
+
+
+def main() -> None:
+    """Print 1 or 0, for the Makefile; the reason goes to standard error."""
+    try:
+        mode = choose()
+    except ModeImpossible as error:
+        sys.exit(str(error))
+    print(mode, file=sys.stderr)
+    print(int(mode.docker))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Where the no-Docker mode keeps things: everything it makes stays in `.local/`, which git ignores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = Path(os.environ.get("LOCAL_DIR") or ROOT / ".local").absolute()
+CACHE = LOCAL / "cache"
+DATA = LOCAL / "data"
+LOGS = LOCAL / "logs"
+RUN = LOCAL / "run"
+SECRETS = LOCAL / "secrets"
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path`, which only this user may enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,76 @@
+"""Questions asked of a port: is it free, who holds it, does Redis or Kafka answer there?"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Callable
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int, host: str = LOOPBACK) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def holder(port: int) -> str:
+    """The process that listens on `port`, as `name (pid N)`, or an empty string if that cannot be told."""
+    for command, pattern in (
+        (["ss", "-ltnpH", f"sport = :{port}"], r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)'),
+        (["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN"], r"^(?P<name>(?!COMMAND)\S+)\s+(?P<pid>\d+)"),
+    ):
+        if shutil.which(command[0]):
+            listing = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            if found := re.search(pattern, listing, re.MULTILINE):
+                return f"{found['name']} (pid {found['pid']})"
+    return ""
+
+
+def redis_answers(host: str, port: int, password: str | None = None) -> bool:
+    """Whether a Redis there accepts the password and has finished loading its data."""
+    login = f"AUTH {password}\r\n" if password else ""
+    try:
+        with socket.create_connection((host, port), timeout=2) as link:
+            link.sendall(f"{login}PING\r\n".encode())
+            answer = b""
+            while answer.count(b"\n") < (2 if password else 1):
+                chunk = link.recv(256)
+                if not chunk:
+                    break
+                answer += chunk
+    except OSError:
+        return False
+    return b"+PONG" in answer
+
+
+def kafka_answers(host: str, port: int) -> bool:
+    """Whether a Kafka there answers an ApiVersions request (its port opens a little before it serves)."""
+    request = struct.pack(">hhih", 18, 0, 1, -1)
+    try:
+        with socket.create_connection((host, port), timeout=2) as link:
+            link.sendall(struct.pack(">i", len(request)) + request)
+            return len(link.recv(8)) > 0
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.05) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(every)
+    return condition()
