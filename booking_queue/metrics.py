@@ -1,0 +1,64 @@
+"""Every Prometheus name, declared once. Never a label by job id."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+_WAIT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_RUN = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """One per app, made where the app is wired, so that several apps in one process do not share numbers."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        # One family for all backends
+        self.jobs_enqueued = Counter(
+            "jobs_enqueued", "Legs that reached their broker.", ["backend"], registry=registry
+        )
+        self.jobs_finished = Counter(
+            "jobs_finished", "Legs that ended, by outcome.", ["backend", "outcome"], registry=registry
+        )
+        self.job_wait = Histogram(
+            "job_wait_seconds",
+            "From acceptance (or the due time) to the start.",
+            ["backend"],
+            buckets=_WAIT,
+            registry=registry,
+        )
+        self.job_run = Histogram(
+            "job_run_seconds", "One attempt's run.", ["backend"], buckets=_RUN, registry=registry
+        )
+        self.jobs_in_state = Gauge("jobs_in_state", "Legs by state.", ["backend", "state"], registry=registry)
+        self.queue_oldest_age = Gauge(
+            "queue_oldest_age_seconds", "Age of the oldest waiting leg.", ["backend"], registry=registry
+        )
+        self.outbox_oldest_age = Gauge(
+            "outbox_oldest_age_seconds",
+            "How long the oldest due leg has waited to be published.",
+            ["backend"],
+            registry=registry,
+        )
+
+        # The names that each broker's own exporters use
+        self.rq_jobs = Gauge("rq_jobs", "RQ jobs.", ["queue", "status"], registry=registry)
+        self.rq_workers = Gauge("rq_workers", "RQ workers.", registry=registry)
+        self.stream_length = Gauge("redis_stream_length", "Entries.", ["stream"], registry=registry)
+        self.stream_lag = Gauge(
+            "redis_stream_group_lag", "Entries not delivered yet.", ["stream", "group"], registry=registry
+        )
+        self.stream_pending = Gauge(
+            "redis_stream_group_messages_pending",
+            "Entries delivered and not acknowledged.",
+            ["stream", "group"],
+            registry=registry,
+        )
+        self.kafka_lag = Gauge(
+            "kafka_consumergroup_lag",
+            "End offset less committed offset.",
+            ["consumergroup", "topic", "partition"],
+            registry=registry,
+        )

@@ -1,0 +1,124 @@
+"""JSON over HTTP between our services. No retries here: one layer retries, and it is not this one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import orjson
+
+from booking_queue import trace
+from booking_queue.domain.errors import BackendUnavailable, BookingQueueError
+from booking_queue.web.replies import dumps
+
+DEADLINE_SECONDS = 2.0
+
+
+class Unavailable(BackendUnavailable):
+    """No answer, not in time, or a 5xx: the call may or may not have taken effect."""
+
+    def __init__(self, message: str, status: int | None = None, body: Any = None):
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class Rejected(BookingQueueError):
+    """A 4xx: it took no effect. `body` is the problem document."""
+
+    def __init__(self, message: str, status: int, body: Any):
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class ServiceClient:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str = "",
+        deadline: float = DEADLINE_SECONDS,
+        max_connections: int = 32,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ):
+        self.base_url = base_url.rstrip("/")
+        self.deadline = deadline
+        self._http = httpx.AsyncClient(
+            base_url=self.base_url,
+            headers={"accept": "application/json", **({"x-api-key": api_key} if api_key else {})},
+            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            timeout=None,  # noqa: S113 - the deadline below covers the whole call
+            trust_env=False,
+            transport=transport,
+        )
+
+    async def get(
+        self, path: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None
+    ) -> Any:
+        return await self.request("GET", path, params=params, deadline=deadline)
+
+    async def post(self, path: str, body: Any = None, *, deadline: float | None = None) -> Any:
+        return await self.request("POST", path, body=body, deadline=deadline)
+
+    async def put(self, path: str, body: Any, *, deadline: float | None = None) -> Any:
+        return await self.request("PUT", path, body=body, deadline=deadline)
+
+    async def delete(self, path: str, *, deadline: float | None = None) -> Any:
+        return await self.request("DELETE", path, deadline=deadline)
+
+    async def request(  # noqa: PLR0913 - all but two by name
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> Any:
+        """The answer's JSON. Raises Unavailable or Rejected."""
+        sent = dict(headers or {})
+        if traceparent := trace.current.get():
+            sent["traceparent"] = traceparent
+        if body is not None:
+            sent["content-type"] = "application/json"
+        content = None if body is None else dumps(body)
+        seconds = self.deadline if deadline is None else deadline
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._http.request(method, path, params=params, content=content, headers=sent)
+        except TimeoutError:
+            raise Unavailable(f"{self.base_url} did not answer within {seconds:g} s") from None
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{self.base_url} cannot be reached: {type(error).__name__}") from error
+        return self._read(answer)
+
+    def _read(self, answer: httpx.Response) -> Any:
+        try:
+            body = orjson.loads(answer.content) if answer.content else None
+        except orjson.JSONDecodeError:
+            body = None
+            if answer.is_success:
+                raise Unavailable(f"{self.base_url} answered no JSON", answer.status_code) from None
+        if answer.is_success:
+            return body
+        said = body.get("error") if isinstance(body, dict) else None
+        message = f"{self.base_url} answered {answer.status_code}: {said or answer.reason_phrase}"
+        if answer.is_client_error:
+            raise Rejected(message, answer.status_code, body)
+        raise Unavailable(message, answer.status_code, body)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()

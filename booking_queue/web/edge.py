@@ -1,0 +1,54 @@
+"""The outermost layer: a trace for every request, security headers on every answer, and no bare 500."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from booking_queue import logs, trace
+from booking_queue.web.problems import Problem, response
+
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+log = logs.get("web")
+
+
+class Edge:
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        traceparent = scope["traceparent"] = _traceparent(scope)
+        trace.current.set(traceparent)
+        headers = [*HEADERS, (b"x-trace-id", trace.trace_id(traceparent).encode())]
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            log.error("request_failed", exc=error, method=scope["method"], path=scope["path"])
+            if started:
+                raise
+            problem = Problem(
+                500, "Something went wrong on our side; quote the traceId", error="Internal Server Error"
+            )
+            await response(problem, scope)(scope, receive, send_with_headers)
+
+
+def _traceparent(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            return trace.child(value.decode("latin-1"))
+    return trace.new()

@@ -1,0 +1,114 @@
+"""Runs an app under uvicorn with a shutdown of our own.
+
+On SIGTERM or SIGINT: /readyz turns 503 and event streams say `bye` (`app.state.stopping` is set), then
+uvicorn closes its listener and gives running requests GRACE_SECONDS. A second signal stops the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from booking_queue import logs
+from booking_queue.settings import Settings
+from booking_queue.web.protocol import BoundedProtocol
+
+GRACE_SECONDS = 5
+DRAIN_SECONDS = 0.3  # between "not ready" and the listener's end, for a balancer to notice
+MAX_CONNECTIONS = 4000
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling."""
+
+    def __init__(self, app: FastAPI):
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=BoundedProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Until a signal; returns for an exit status of 0."""
+    logs.configure(app.state.service, settings.log_level)
+    listener = listen(app.state.service, settings.bind_host, app.state.port)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve_until_signal(app, listener))
+
+
+async def _serve_until_signal(app: FastAPI, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    server = Server(app)
+
+    def on_signal() -> None:
+        server.force_exit = stop.is_set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    await run(app, listener, stop, server)
+
+
+async def run(
+    app: FastAPI,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    server: Server | None = None,
+    drain: float = DRAIN_SECONDS,
+) -> None:
+    """Serves in the running loop until `stop` is set: for a process that also does something else."""
+    server = server or Server(app)
+    log = logs.get("server")
+    address, port = listener.getsockname()[:2]
+    log.event("listening", address=address, port=port)
+    stopper = asyncio.create_task(_stop(app, server, stop, drain))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        stopper.cancel()
+    log.event("stopped")
+
+
+async def _stop(app: FastAPI, server: Server, stop: asyncio.Event, drain: float) -> None:
+    await stop.wait()
+    app.state.stopping.set()
+    await asyncio.sleep(drain)
+    server.should_exit = True
+
+
+def listen(service: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)  # before anything is started: a port that is taken must stop us here
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SystemExit(f"{service}: port {port} on {host} is taken; set PORT to another") from None
+        raise SystemExit(f"{service}: cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,124 @@
+"""Builds the FastAPI app of a service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import redis.exceptions
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic.alias_generators import to_camel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from booking_queue.web import auth, health, problems, validation
+from booking_queue.web.body import Body
+from booking_queue.web.edge import Edge
+from booking_queue.web.problems import Problem
+from booking_queue.web.replies import JsonResponse
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
+
+_UNAVAILABLE = (
+    LedgerUnavailable,
+    BackendUnavailable,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+)
+
+
+def create_app(  # noqa: PLR0913 - all but two by name
+    name: str,
+    settings: Settings,
+    *,
+    default_port: int,
+    lifespan: Lifespan | None = None,
+    routers: Sequence[APIRouter] = (),
+    about: Mapping[str, Any] | None = None,
+    checks: Mapping[str, health.Probe] | None = None,
+    metrics: Metrics | None = None,
+    scrape: health.Probe | None = None,
+    batch_paths: Collection[str] = (),
+) -> FastAPI:
+    """`about`: members of /health; `checks`: what /readyz asks, by dependency; `scrape`: brings gauges up to
+    date before /metrics is read; `batch_paths`: those that take 1 MiB. `app.state.stopping` is an Event,
+    set when the service starts to stop."""
+    auth.check_settings(settings)
+    app = FastAPI(
+        title=f"booking-queue {name}",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        default_response_class=JsonResponse,
+        generate_unique_id_function=_operation_id,
+        responses=_PROBLEMS,
+    )
+    app.state.service = name
+    app.state.port = settings.port or default_port
+    app.state.stopping = asyncio.Event()
+    app.state.metrics = metrics or Metrics()
+    app.include_router(health.router(name, about or {}, checks or {}, app.state.metrics, scrape))
+    for router in routers:
+        app.include_router(router)
+    _handle_errors(app)
+    app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
+    if settings.auth == "required":
+        app.add_middleware(auth.ApiKey, key=settings.api_key)
+    app.add_middleware(Edge)
+    _document_problems(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return to_camel(route.name)
+
+
+_CONTENT = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "Refused", "content": _CONTENT},
+    "5XX": {"description": "Failed", "content": _CONTENT},
+}
+
+
+def _document_problems(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {}).setdefault("Problem", problems.SCHEMA)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _handle_errors(app: FastAPI) -> None:
+    async def problem(request: Request, error: Exception) -> Response:
+        return problems.response(_problem_of(request, error), request.scope)
+
+    handled = (Problem, HTTPException, RequestValidationError, InvalidData, redis.exceptions.ResponseError)
+    for kind in (*handled, *_UNAVAILABLE):
+        app.add_exception_handler(kind, problem)
+
+
+def _problem_of(request: Request, error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return validation.problem_of(request, error)
+        case InvalidData():
+            return validation.from_invalid_data(error)
+        case HTTPException():
+            return Problem(error.status_code, str(error.detail), headers=error.headers)
+    if isinstance(error, _UNAVAILABLE) or str(error).startswith("MISCONF"):
+        return problems.unavailable("A store this service needs does not take work at the moment")
+    raise error

@@ -1,0 +1,134 @@
+"""Server-sent events to one client.
+
+Built on fastapi.sse's frame format only: its own streaming writes each event by itself and knows no end
+but the generator's. Here frames are merged into at most FLUSHES_A_SECOND writes, a slow client costs
+a bounded buffer, and a service that stops says `bye`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from fastapi.sse import format_sse_event
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from booking_queue import logs
+
+KEEP_ALIVE_SECONDS = 15.0
+FLUSHES_A_SECOND = 10
+BUFFERED_EVENTS = 1000
+log = logs.get("sse")
+
+_KEEP_ALIVE = b": keep-alive\n\n"
+
+
+class Event(NamedTuple):
+    id: str | None
+    event: str | None
+    data: str
+    """JSON text."""
+
+
+class EventStream(StreamingResponse):
+    """A response that streams `source` until it ends, the client leaves, or `stopping` is set.
+
+    `event: reset` tells a client that fell behind that events were dropped: it reads the state again.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        source: AsyncIterator[Event],
+        stopping: asyncio.Event,
+        *,
+        keep_alive: float = KEEP_ALIVE_SECONDS,
+        buffered: int = BUFFERED_EVENTS,
+    ):
+        super().__init__((), headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"})
+        self.source = source
+        self.stopping = stopping
+        self.keep_alive = keep_alive
+        self.buffered = buffered
+        self._frames: deque[Event] = deque()
+        self._overflowed = False
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tasks = [
+            asyncio.create_task(self._pump()),
+            asyncio.create_task(self._watch_stopping()),
+            asyncio.create_task(_until_disconnect(receive)),
+        ]
+        writer = asyncio.create_task(self._write(send))
+        try:
+            await asyncio.wait([writer, tasks[2]], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancel([writer, *tasks])
+            if close := getattr(self.source, "aclose", None):
+                await close()
+        if not writer.cancelled() and (error := writer.exception()):
+            raise error
+
+    async def _pump(self) -> None:
+        try:
+            async for event in self.source:
+                if len(self._frames) >= self.buffered:
+                    self._frames.clear()
+                    self._overflowed = True
+                self._frames.append(event)
+                self._wake.set()
+        except Exception as error:
+            log.error("event_source_failed", exc=error)
+        finally:
+            self._ended = True
+            self._wake.set()
+
+    async def _watch_stopping(self) -> None:
+        await self.stopping.wait()
+        self._wake.set()
+
+    async def _write(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await _body(send, b": connected\n\n")
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.keep_alive):
+                    await self._wake.wait()
+            self._wake.clear()
+            last = self._ended or self.stopping.is_set()
+            frames = self._take()
+            if last:
+                frames += format_sse_event(event="bye", data_str="{}")
+            await _body(send, frames or _KEEP_ALIVE, more=not last)
+            if last:
+                return
+            await asyncio.sleep(1 / FLUSHES_A_SECOND)
+
+    def _take(self) -> bytes:
+        reset = format_sse_event(event="reset", data_str="{}") if self._overflowed else b""
+        self._overflowed = False
+        frames = [format_sse_event(id=id, event=event, data_str=data) for id, event, data in self._frames]
+        self._frames.clear()
+        return reset + b"".join(frames)
+
+
+async def _body(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _until_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

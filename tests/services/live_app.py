@@ -1,0 +1,39 @@
+"""Runs an app on a real socket in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+
+from booking_queue.web import server
+
+
+@dataclass
+class Live:
+    http: httpx.AsyncClient
+    port: int
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def live(app: FastAPI, drain: float = 0) -> AsyncIterator[Live]:
+    listener = server.listen("test", "127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    stop = asyncio.Event()
+    task = asyncio.create_task(server.run(app, listener, stop, drain=drain))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as http:
+        try:
+            yield Live(http, port, stop, task)
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 15)
