@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { instant, problem, skewOf, toBooking, toCounters } from "./api.ts";
+
+describe("toBooking", () => {
+  it("reads a leg, its times as ms or as ISO dates, its error as a word or a record", () => {
+    const { legs, confirmationNumber } = toBooking({
+      bookingId: "b",
+      state: "confirmed",
+      status: {
+        rq: {
+          state: "completed",
+          progress: 100,
+          attempts: 2,
+          step: "inventory",
+          worker: "w-1",
+          timestamps: { enqueued: 1000, started: "1970-01-01T00:00:02Z", finished: null },
+          error: { message: "mail server said no" },
+          receipt: { jobId: "b", offset: 3, nothing: null },
+          result: { confirmationNumber: "CONF-1" },
+        },
+        kafka: null,
+      },
+    });
+    expect(legs.kafka).toBeUndefined();
+    expect(confirmationNumber).toBe("CONF-1");
+    expect(legs.rq).toMatchObject({ enqueued: 1000, started: 2000, finished: null, error: "mail server said no" });
+    expect(legs.rq?.receipt).toEqual([
+      ["jobId", "b"],
+      ["offset", "3"],
+    ]);
+  });
+
+  it("survives an answer that is nothing like it", () => {
+    for (const body of [null, [], "x", {}, { status: [] }, { status: { rq: {} } }]) {
+      expect(() => toBooking(body)).not.toThrow();
+    }
+  });
+});
+
+describe("toCounters", () => {
+  it("says of a source without figures that it has none", () => {
+    const counters = toCounters({ queues: { rq: { waiting: 0, levels: {} }, redisStreams: null } });
+    expect(counters).toEqual({ rq: { waiting: 0 }, redisStreams: null, kafka: null });
+  });
+});
+
+describe("problem", () => {
+  const answer = (body: unknown, status: number) => new Response(JSON.stringify(body), { status });
+
+  it("reads RFC 9457 with its fields", async () => {
+    const body = { title: "Bad", detail: "Two fields", errors: [{ field: "guests", message: "too many" }] };
+    expect(await problem(answer(body, 400))).toMatchObject({
+      message: "Two fields",
+      status: 400,
+      fields: [{ field: "guests", message: "too many" }],
+    });
+  });
+
+  it("makes do with the old `error`, and with no body at all", async () => {
+    expect((await problem(answer({ error: "Missing type or data" }, 400))).message).toBe("Missing type or data");
+    expect((await problem(new Response("<html>", { status: 504 }))).message).toBe("Answered 504");
+  });
+});
+
+describe("time", () => {
+  it("takes ms and ISO dates, and no nonsense", () => {
+    expect([instant(5), instant("1970-01-01T00:00:01Z"), instant(0), instant("soon"), instant(null)]).toEqual([
+      5,
+      1000,
+      null,
+      null,
+      null,
+    ]);
+  });
+
+  it("minds a clock that is off, not the fraction of a second that HTTP leaves out", () => {
+    expect([skewOf(10_000, 10_900), skewOf(3_600_000, 0), skewOf(null, 5)]).toEqual([0, 3_600_000, 0]);
+  });
+});

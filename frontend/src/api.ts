@@ -1,0 +1,213 @@
+/** Everything the pages ask of the suite. Answers are read with care: a missing part shows as missing, never as a crash. */
+
+export const BACKENDS = ["rq", "redisStreams", "kafka"] as const;
+export type Backend = (typeof BACKENDS)[number];
+export const BACKEND_NAMES: Record<Backend, string> = { rq: "RQ", redisStreams: "Redis Streams", kafka: "Kafka" };
+
+export const STEPS = [
+  { name: "validate", title: "Validate", until: 10 },
+  { name: "payment", title: "Payment", until: 30 },
+  { name: "document", title: "PDF", until: 50 },
+  { name: "mail", title: "Mail", until: 80 },
+  { name: "inventory", title: "Inventory", until: 90 },
+] as const;
+export type StepName = (typeof STEPS)[number]["name"];
+
+export type FieldError = { field: string; message: string };
+
+/** `status` 0: no answer came at all. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  readonly status: number;
+  readonly fields: FieldError[];
+
+  constructor(message: string, status: number, fields: FieldError[] = []) {
+    super(message);
+    this.status = status;
+    this.fields = fields;
+  }
+}
+
+export type Health = {
+  services: { name: string; url: string; healthy: boolean; note: string }[];
+};
+
+export type Counters = Record<Backend, Record<string, string | number> | null>;
+
+export type Leg = {
+  state: string;
+  progress: number;
+  attempts: number;
+  step: string;
+  worker: string;
+  enqueued: number | null;
+  started: number | null;
+  finished: number | null;
+  error: string;
+  receipt: [string, string][];
+};
+
+export type Booking = {
+  id: string;
+  state: string;
+  legs: Partial<Record<Backend, Leg>>;
+  confirmationNumber: string;
+  /** How far this browser's clock is from the suite's, in ms; 0 when they agree to a second or two. */
+  skew: number;
+};
+
+export type NewBooking = {
+  userId: string;
+  hotelId: string;
+  checkIn: string;
+  checkOut: string;
+  guests: number;
+  roomType: string;
+  backends?: Backend[];
+  priority?: string;
+  delaySeconds?: number;
+  simulate?: { failAt?: StepName; times?: number; slowMs?: number; crash?: boolean };
+};
+
+type Json = Record<string, unknown>;
+
+export const isRecord = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+export const record = (value: unknown): Json => (isRecord(value) ? value : {});
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+export const text = (value: unknown): string =>
+  typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
+export const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
+
+/** A point in time as ms, from ms or from an ISO date. */
+export function instant(value: unknown): number | null {
+  if (typeof value === "number") return Number.isFinite(value) && value > 0 ? value : null;
+  const parsed = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(parsed) ? null : parsed;
+}
+
+/** What went wrong, in words: a string as it is, of a problem or an error record its telling part. */
+export function reason(value: unknown): string {
+  if (typeof value === "string") return value;
+  const it = record(value);
+  return text(it["detail"]) || text(it["message"]) || text(it["reason"]) || text(it["error"]) || text(it["title"]);
+}
+
+const TIMEOUT_MS = 10_000;
+
+async function send(path: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    return await fetch(path, {
+      ...init,
+      headers: { Accept: "application/json", ...init.headers },
+      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    const why = limit.aborted ? `No answer within ${TIMEOUT_MS / 1000} s` : "This page's own server cannot be reached";
+    throw new ApiError(why, 0);
+  }
+}
+
+/** The error an answer stands for; RFC 9457, or whatever else came. */
+export async function problem(response: Response): Promise<ApiError> {
+  const body = record(await response.json().catch(() => null));
+  const fields = list(body["errors"]).map((each) => ({
+    field: text(record(each)["field"]),
+    message: text(record(each)["message"]),
+  }));
+  const words = reason(body) || `Answered ${response.status}${response.statusText ? ` ${response.statusText}` : ""}`;
+  return new ApiError(words, response.status, fields);
+}
+
+async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<{ body: Json; date: number | null }> {
+  const response = await send(path, init, signal);
+  if (!response.ok) throw await problem(response);
+  const body: unknown = await response.json().catch(() => null);
+  if (!isRecord(body)) throw new ApiError("The answer is not JSON", response.status);
+  return { body, date: instant(response.headers.get("Date")) };
+}
+
+export async function readHealth(signal: AbortSignal): Promise<Health> {
+  const { body } = await answer("/monitoring/services/health", {}, signal);
+  const services = list(body["services"]).map((each) => {
+    const it = record(each);
+    const healthy = it["status"] === "healthy";
+    return { name: text(it["name"]), url: text(it["url"]), healthy, note: healthy ? "" : reason(it["error"]) };
+  });
+  return { services };
+}
+
+/** Of each lane its plain counters, in the order they came; null when that source has nothing to say. */
+export function toCounters(body: unknown): Counters {
+  const queues = record(record(body)["queues"]);
+  const lane = (backend: Backend) => {
+    const entries = Object.entries(record(queues[backend])).filter(
+      (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
+    );
+    return entries.length > 0 ? Object.fromEntries(entries) : null;
+  };
+  return { rq: lane("rq"), redisStreams: lane("redisStreams"), kafka: lane("kafka") };
+}
+
+export async function readCounters(signal: AbortSignal): Promise<Counters> {
+  return toCounters((await answer("/monitoring/dashboard", {}, signal)).body);
+}
+
+function toLeg(value: Json): Leg {
+  const times = record(value["timestamps"]);
+  const receipt = Object.entries(record(value["receipt"])).map(([key, part]): [string, string] => [key, text(part)]);
+  return {
+    state: text(value["state"]) || "unknown",
+    progress: Math.min(100, Math.max(0, number(value["progress"]))),
+    attempts: number(value["attempts"]),
+    step: text(value["step"]),
+    worker: text(value["worker"]),
+    enqueued: instant(times["enqueued"]),
+    started: instant(times["started"]),
+    finished: instant(times["finished"]),
+    error: reason(value["error"]),
+    receipt: receipt.filter(([, part]) => part !== ""),
+  };
+}
+
+/** HTTP dates are whole seconds, so a smaller difference says nothing. */
+export function skewOf(date: number | null, local: number): number {
+  const skew = date === null ? 0 : date - local;
+  return Math.abs(skew) > 2_000 ? skew : 0;
+}
+
+export function toBooking(body: unknown, date: number | null = null, local = Date.now()): Booking {
+  const it = record(body);
+  const legs: Booking["legs"] = {};
+  let confirmationNumber = "";
+  for (const backend of BACKENDS) {
+    const leg = record(it["status"])[backend];
+    if (!isRecord(leg)) continue;
+    legs[backend] = toLeg(leg);
+    confirmationNumber ||= text(record(leg["result"])["confirmationNumber"]);
+  }
+  return { id: text(it["bookingId"]), state: text(it["state"]), legs, confirmationNumber, skew: skewOf(date, local) };
+}
+
+const bookingPath = (id: string) => `/api/bookings/${encodeURIComponent(id)}`;
+export const confirmationUrl = (id: string) => `${bookingPath(id)}/confirmation.pdf`;
+export const eventsUrl = (id: string) => `${bookingPath(id)}/events`;
+
+export async function readBooking(id: string, signal: AbortSignal): Promise<Booking> {
+  const { body, date } = await answer(`${bookingPath(id)}/status`, {}, signal);
+  return toBooking(body, date);
+}
+
+/** The same key with the same body gives the same booking again, so a lost answer may be asked for once more. */
+export async function createBooking(booking: NewBooking, idempotencyKey: string): Promise<string> {
+  const { body } = await answer("/api/bookings", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
+    body: JSON.stringify(booking),
+  });
+  const id = text(body["bookingId"]);
+  if (!id) throw new ApiError("The answer names no booking", 202);
+  return id;
+}

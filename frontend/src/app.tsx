@@ -1,0 +1,110 @@
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
+import { CreateBooking } from "./create/CreateBooking.tsx";
+import { FollowBooking } from "./follow/FollowBooking.tsx";
+import { CREATE, OVERVIEW, type Route, followPath, navigate, parseRoute, usePath } from "./route.ts";
+import { Overview } from "./services/Overview.tsx";
+import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
+import { Link } from "./ui/Link.tsx";
+
+function title(route: Route): string {
+  switch (route.page) {
+    case "overview":
+      return "Overview";
+    case "create":
+      return "New booking";
+    case "follow":
+      return `Booking ${route.id.slice(0, 8)}`;
+    case "unknown":
+      return "No such page";
+  }
+}
+
+function Page({ route }: { route: Route }) {
+  switch (route.page) {
+    case "overview":
+      return <Overview />;
+    case "create":
+      return <CreateBooking />;
+    case "follow":
+      return <FollowBooking key={route.id} id={route.id} />;
+    case "unknown":
+      return (
+        <section className="page">
+          <h1>No such page</h1>
+          <p>
+            Nothing is at <code>{route.path}</code>. <Link to={OVERVIEW}>Back to the overview</Link>
+          </p>
+        </section>
+      );
+  }
+}
+
+function FindBooking() {
+  const [id, setId] = useState("");
+  const field = useId();
+  const open = (event: FormEvent) => {
+    event.preventDefault();
+    if (!id.trim()) return;
+    navigate(followPath(id.trim()));
+    setId("");
+  };
+  return (
+    <form className="find" role="search" onSubmit={open}>
+      <label className="hidden" htmlFor={field}>
+        Booking id
+      </label>
+      <input
+        id={field}
+        value={id}
+        onChange={(event) => setId(event.target.value)}
+        placeholder="Booking id"
+        autoComplete="off"
+        spellCheck={false}
+      />
+      <button type="submit">Follow</button>
+    </form>
+  );
+}
+
+export function App() {
+  const path = usePath();
+  const route = parseRoute(path);
+  const name = title(route);
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(path);
+
+  useEffect(() => {
+    document.title = `${name} · booking-queue`;
+    if (shown.current === path) return;
+    shown.current = path;
+    main.current?.focus({ preventScroll: true });
+  }, [path, name]);
+
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to the content
+      </a>
+      <header className="top">
+        <Link to={OVERVIEW} className="brand">
+          <img src="/icon.svg" alt="" width="24" height="24" />
+          booking-queue
+        </Link>
+        <nav aria-label="Pages">
+          <Link to={OVERVIEW} current={route.page === "overview"}>
+            Overview
+          </Link>
+          <Link to={CREATE} current={route.page === "create"}>
+            New booking
+          </Link>
+        </nav>
+        <FindBooking />
+      </header>
+      <main id="main" ref={main} tabIndex={-1} aria-label={name}>
+        <ErrorBoundary key={path}>
+          <Page route={route} />
+        </ErrorBoundary>
+      </main>
+    </>
+  );
+}

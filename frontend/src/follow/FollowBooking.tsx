@@ -1,0 +1,89 @@
+import { type Booking, confirmationUrl } from "../api.ts";
+import { CREATE } from "../route.ts";
+import { Link } from "../ui/Link.tsx";
+import { Pill } from "../ui/Pill.tsx";
+import { ago } from "../ui/format.ts";
+import { useNow } from "../ui/useNow.ts";
+import { type Following, isFinal } from "./follow.ts";
+import { isSettled, outcome } from "./lanes.ts";
+import { Race } from "./Race.tsx";
+import { TimeChart } from "./TimeChart.tsx";
+import { Timeline } from "./Timeline.tsx";
+import { useFollow } from "./useFollow.ts";
+import "./follow.css";
+
+function Line({ line, at, error }: Following) {
+  const now = useNow(1000);
+  if (line === "live" && !error) return <p className="fresh live">Live</p>;
+  if (line === "connecting" && !error) return <p className="fresh">Connecting…</p>;
+  const age = at === null ? "Nothing received yet" : `Stale: from ${ago(at, now)}`;
+  const why = error ? `${error.message}; trying again` : "the event stream broke; connecting again";
+  return (
+    <p className="fresh stale">
+      {age}: {why}
+    </p>
+  );
+}
+
+function Head({ id, following }: { id: string; following: Following }) {
+  const { booking } = following;
+  return (
+    <header className="card booking">
+      <div className="booking-title">
+        <h1>Booking</h1>
+        <code className="id">{id}</code>
+        <Line {...following} />
+      </div>
+      <div className="booking-state">
+        <p role="status" className="outcome">
+          {booking ? <Pill state={booking.state} /> : <span className="pill quiet">loading</span>}
+          <span className={booking?.confirmationNumber ? "said number" : "said"}>{booking && outcome(booking)}</span>
+        </p>
+        <div className="actions">
+          {booking?.state === "confirmed" && (
+            <a className="button" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
+              Confirmation (PDF)
+            </a>
+          )}
+          <Link to={CREATE} className="button">
+            Book another
+          </Link>
+        </div>
+      </div>
+    </header>
+  );
+}
+
+function NotHere({ id, error }: { id: string; error: Error }) {
+  return (
+    <section className="page">
+      <h1>No booking to follow</h1>
+      <p className="notice bad" role="alert">
+        <code>{id}</code>: {error.message}.
+      </p>
+      <p>
+        A booking can be followed for two days after it ended. <Link to={CREATE}>Make a new one</Link>
+      </p>
+    </section>
+  );
+}
+
+const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", skew: 0 });
+
+export function FollowBooking({ id }: { id: string }) {
+  const following = useFollow(id);
+  const { booking, events, error } = following;
+  if (error && isFinal(error) && !booking) return <NotHere id={id} error={error} />;
+  return (
+    <div className="page">
+      <Head id={id} following={following} />
+      <div className={following.line === "broken" || error ? "follow old" : "follow"}>
+        <div className="follow-main">
+          <Race booking={booking ?? nobody(id)} />
+          <TimeChart booking={booking ?? nobody(id)} events={events} open={booking !== null && !isSettled(booking)} />
+        </div>
+        <Timeline events={events} cut={following.cut} waiting={following.line === "connecting"} />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,104 @@
+import { BACKENDS, type Backend, instant, isRecord, number, reason, text } from "../api.ts";
+import type { Message } from "./sse.ts";
+
+/** One line of a booking's history. */
+export type FeedEvent = {
+  id: string;
+  kind: string;
+  at: number;
+  backend: Backend | null;
+  step: string;
+  by: Backend | null;
+  attempt: number;
+  worker: string;
+  error: string;
+  due: number | null;
+};
+
+const backend = (value: unknown): Backend | null => BACKENDS.find((each) => each === value) ?? null;
+
+/** The event in a message, whether bare or in a CloudEvents envelope; null when it is none. */
+export function toEvent(message: Message): FeedEvent | null {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(message.data);
+  } catch {
+    return null;
+  }
+  if (!isRecord(parsed)) return null;
+  const envelope = parsed;
+  const body = isRecord(envelope["data"]) ? envelope["data"] : envelope;
+  const named = text(body["event"]) || text(envelope["type"]).split(".").at(-1) || message.event;
+  const at = instant(body["at"]) ?? instant(envelope["time"]);
+  const id = message.id || text(envelope["id"]);
+  if (at === null || !named) return null;
+  return {
+    id,
+    kind: named,
+    at,
+    backend: backend(body["backend"]),
+    step: text(body["step"]),
+    by: backend(body["by"]),
+    attempt: number(body["attempt"]),
+    worker: text(body["worker"]),
+    error: reason(body["error"]),
+    due: instant(body["due"]),
+  };
+}
+
+/** Stream ids ("1763780000000-3") by their two numbers; anything else by its time alone. */
+function order(a: FeedEvent, b: FeedEvent): number {
+  const [one, two] = [a.id.split("-").map(Number), b.id.split("-").map(Number)];
+  const byId = (one[0] ?? 0) - (two[0] ?? 0) || (one[1] ?? 0) - (two[1] ?? 0);
+  return byId || a.at - b.at;
+}
+
+const KEPT = 500;
+
+/** The history with what newly came: each event once, in order, bounded. */
+export function merge(known: FeedEvent[], came: FeedEvent[]): FeedEvent[] {
+  const ids = new Set(known.map((each) => each.id).filter(Boolean));
+  const fresh = came.filter((each) => {
+    if (!each.id) return true;
+    if (ids.has(each.id)) return false;
+    ids.add(each.id);
+    return true;
+  });
+  if (fresh.length === 0) return known;
+  return [...known, ...fresh].toSorted(order).slice(-KEPT);
+}
+
+export type Phase = "wait" | "run" | "retry";
+export type Segment = { phase: Phase; from: number; to: number | null };
+
+const PHASE_AFTER: Record<string, Phase | "end"> = {
+  accepted: "wait",
+  adopted: "wait",
+  queued: "wait",
+  delayed: "wait",
+  released: "wait",
+  redriven: "wait",
+  started: "run",
+  retrying: "retry",
+  completed: "end",
+  dead: "end",
+  cancelled: "end",
+};
+
+/** What a lane did when, from its events: waits, runs, pauses before a retry. The last one is open while it goes on. */
+export function segments(events: FeedEvent[], lane: Backend): Segment[] {
+  const found: Segment[] = [];
+  for (const each of events) {
+    if (each.backend !== lane && each.kind !== "accepted") continue;
+    const next = PHASE_AFTER[each.kind];
+    const last = found.at(-1);
+    if (!next || (last?.to === null && last.phase === next && next !== "run")) continue;
+    if (last?.to === null) last.to = each.at;
+    if (next !== "end") found.push({ phase: next, from: each.at, to: null });
+  }
+  return found;
+}
+
+/** Messages that speak of the stream itself. */
+export const isReset = (message: Message) => message.event === "reset";
+export const isBye = (message: Message) => message.event === "bye";

@@ -1,0 +1,164 @@
+import { type ApiError, type Booking, eventsUrl, problem, readBooking } from "../api.ts";
+import { type FeedEvent, isBye, isReset, merge, toEvent } from "./events.ts";
+import { type Message, sseParser } from "./sse.ts";
+import { atMostEvery } from "./throttle.ts";
+
+export type Line = "connecting" | "live" | "broken";
+
+export type Following = {
+  booking: Booking | null;
+  /** When `booking` was last received. */
+  at: number | null;
+  error: Error | null;
+  events: FeedEvent[];
+  /** The beginning of the history is no longer kept. */
+  cut: boolean;
+  line: Line;
+};
+
+export const nothingYet: Following = {
+  booking: null,
+  at: null,
+  error: null,
+  events: [],
+  cut: false,
+  line: "connecting",
+};
+
+export type Change =
+  | { type: "status"; booking: Booking; at: number }
+  | { type: "failed"; error: Error }
+  | { type: "events"; events: FeedEvent[] }
+  | { type: "reset" }
+  | { type: "line"; line: Line };
+
+export function reduce(state: Following, change: Change): Following {
+  switch (change.type) {
+    case "status":
+      return { ...state, booking: change.booking, at: change.at, error: null };
+    case "failed":
+      return { ...state, error: change.error };
+    case "events":
+      return { ...state, events: merge(state.events, change.events) };
+    case "reset":
+      return { ...state, events: [], cut: true };
+    case "line":
+      return state.line === change.line ? state : { ...state, line: change.line };
+  }
+}
+
+const FRAME_MS = 100;
+const POLL_MS = 2000;
+const SILENCE_MS = 45_000;
+
+/** Asking again cannot help: there is no such booking, or not for us. */
+export const isFinal = (error: Error | null): boolean =>
+  error !== null && [400, 401, 403, 404, 410, 422].includes((error as Partial<ApiError>).status ?? 0);
+
+const toError = (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)));
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/** Aborts once nobody looks: a browser has few connections to one origin, and hidden pages are not to hold them. */
+function whileVisible(signal: AbortSignal): AbortSignal {
+  const hidden = new AbortController();
+  const check = () => document.hidden && hidden.abort();
+  document.addEventListener("visibilitychange", check, { signal: AbortSignal.any([signal, hidden.signal]) });
+  check();
+  return AbortSignal.any([signal, hidden.signal]);
+}
+
+function visible(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => (!document.hidden || signal.aborted) && resolve();
+    document.addEventListener("visibilitychange", check, { signal });
+    signal.addEventListener("abort", check, { once: true });
+    check();
+  });
+}
+
+/** Reads the event stream until it ends, is silent for too long, or is given up. */
+async function listen(id: string, after: string, on: (message: Message) => void, open: () => void, signal: AbortSignal) {
+  const stop = new AbortController();
+  const both = AbortSignal.any([signal, stop.signal]);
+  let silence = setTimeout(() => stop.abort(), SILENCE_MS);
+  try {
+    const headers = { Accept: "text/event-stream", ...(after ? { "Last-Event-ID": after } : {}) };
+    const response = await fetch(eventsUrl(id), { headers, cache: "no-store", signal: both });
+    if (!response.ok || !response.body) throw await problem(response);
+    open();
+    const feed = sseParser(on);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      clearTimeout(silence);
+      silence = setTimeout(() => stop.abort(), SILENCE_MS);
+      feed(part.value);
+    }
+  } finally {
+    clearTimeout(silence);
+    stop.abort();
+  }
+}
+
+/**
+ * Follows one booking until `signal` ends it: the status at once and after every event (merged to ten a second), the
+ * events as they come, resumed where they broke off; while the stream is broken the status is asked for every 2 s.
+ */
+export function follow(id: string, tell: (change: Change) => void, stop: AbortSignal): void {
+  const hopeless = new AbortController();
+  const signal = AbortSignal.any([stop, hopeless.signal]);
+  let [waiting, last]: [FeedEvent[], string] = [[], ""];
+
+  const refresh = atMostEvery(FRAME_MS, async () => {
+    if (waiting.length > 0) tell({ type: "events", events: waiting });
+    waiting = [];
+    try {
+      const booking = await readBooking(id, signal);
+      tell({ type: "status", booking, at: Date.now() });
+    } catch (cause) {
+      if (signal.aborted) return;
+      const error = toError(cause);
+      tell({ type: "failed", error });
+      if (isFinal(error)) hopeless.abort();
+      else setTimeout(refresh.call, POLL_MS);
+    }
+  });
+
+  const on = (message: Message) => {
+    if (message.id) last = message.id;
+    if (isBye(message)) return;
+    if (isReset(message)) {
+      waiting = [];
+      tell({ type: "reset" });
+    } else {
+      const event = toEvent(message);
+      if (event) waiting.push(event);
+    }
+    refresh.call();
+  };
+
+  const keepListening = async () => {
+    for (let tries = 0; !signal.aborted; tries += 1) {
+      const open = () => {
+        tries = 0;
+        tell({ type: "line", line: "live" });
+        refresh.call();
+      };
+      await visible(signal);
+      await listen(id, last, on, open, whileVisible(signal)).catch(() => undefined);
+      if (signal.aborted) return;
+      tell({ type: "line", line: "broken" });
+      refresh.call();
+      await pause(Math.min(POLL_MS, 250 * 2 ** tries) * (0.75 + Math.random() / 2), signal);
+    }
+  };
+
+  signal.addEventListener("abort", refresh.stop, { once: true });
+  refresh.call();
+  void keepListening();
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { toBooking } from "../api.ts";
+import { doing, isSettled, outcome, places } from "./lanes.ts";
+
+const leg = (state: string, more: object = {}) => ({ state, progress: 0, attempts: 1, ...more });
+const booking = (state: string, status: object) => toBooking({ bookingId: "b", state, status });
+
+describe("places", () => {
+  it("ranks the lanes that came in; equal times share a place", () => {
+    const at = (finished: number) => leg("completed", { timestamps: { finished } });
+    expect(places(booking("confirmed", { rq: at(30), redisStreams: at(20), kafka: at(20) }))).toEqual({
+      redisStreams: 1,
+      kafka: 1,
+      rq: 3,
+    });
+  });
+
+  it("gives a dead lane none", () => {
+    const dead = leg("dead", { timestamps: { finished: 5 } });
+    expect(places(booking("failed", { rq: dead, kafka: leg("active") }))).toEqual({});
+  });
+});
+
+describe("isSettled", () => {
+  it("waits for the last lane, also of a confirmed booking", () => {
+    expect(isSettled(booking("confirmed", { rq: leg("completed"), kafka: leg("active") }))).toBe(false);
+    expect(isSettled(booking("confirmed", { rq: leg("completed"), kafka: leg("dead") }))).toBe(true);
+    expect(isSettled(booking("processing", { rq: leg("completed") }))).toBe(false);
+  });
+});
+
+describe("words", () => {
+  it("tell a step that is under way from one that is done", () => {
+    const of = (step: string, progress: number) =>
+      booking("processing", { rq: leg("active", { step, progress }) }).legs.rq ?? expect.fail("no leg");
+    expect(doing(of("mail", 50))).toBe("Mail …");
+    expect(doing(of("mail", 80))).toBe("Mail done");
+    expect(doing(of("", 0))).toBe("Started");
+  });
+
+  it("give a failed booking its reason", () => {
+    const dead = leg("dead", { error: { message: "card declined" } });
+    expect(outcome(booking("failed", { rq: dead }))).toBe("Every lane ended without a confirmation: card declined.");
+  });
+});

@@ -1,0 +1,70 @@
+import { BACKENDS, BACKEND_NAMES, type Backend, type Counters as Figures, readCounters } from "../api.ts";
+import { Freshness } from "../ui/Freshness.tsx";
+import { count } from "../ui/format.ts";
+import { usePoll } from "../ui/usePoll.ts";
+
+const EVERY_MS = 2000;
+
+const SHOWN: Record<Backend, [key: string, label: string][]> = {
+  rq: [
+    ["waiting", "waiting"],
+    ["active", "active"],
+    ["delayed", "delayed"],
+    ["completed", "completed"],
+    ["failed", "failed"],
+    ["total", "total"],
+  ],
+  redisStreams: [
+    ["totalMessages", "messages"],
+    ["pendingMessages", "pending"],
+    ["dlqMessages", "dead letters"],
+  ],
+  kafka: [
+    ["partitions", "partitions"],
+    ["dlqPartitions", "dead-letter partitions"],
+    ["topic", "topic"],
+  ],
+};
+
+const shown = (value: string | number | undefined) =>
+  value === undefined ? "–" : typeof value === "number" ? count(value) : value;
+
+type LaneProps = { backend: Backend; figures: Figures[Backend]; asked: boolean };
+
+function Lane({ backend, figures, asked }: LaneProps) {
+  const silent = asked && figures === null;
+  return (
+    <section className={`card counters lane-${backend}`} aria-labelledby={`counters-${backend}`}>
+      <h3 id={`counters-${backend}`}>
+        {BACKEND_NAMES[backend]}
+        {silent && <span className="silent">no figures from this backend</span>}
+      </h3>
+      <dl>
+        {SHOWN[backend].map(([key, label]) => (
+          <div key={key} className={key}>
+            <dt>{label}</dt>
+            <dd>{shown(figures?.[key])}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+export function Counters() {
+  const { data, error, at } = usePoll(readCounters, EVERY_MS);
+  return (
+    <section aria-labelledby="lanes">
+      <div className="section-head">
+        <h2 id="lanes">The three lanes</h2>
+        <Freshness at={at} error={error} everyMs={EVERY_MS} />
+      </div>
+      {data === null && error && <p className="notice bad">No counters: {error.message}.</p>}
+      <div className={error && data ? "three old" : "three"}>
+        {BACKENDS.map((backend) => (
+          <Lane key={backend} backend={backend} figures={data?.[backend] ?? null} asked={data !== null} />
+        ))}
+      </div>
+    </section>
+  );
+}

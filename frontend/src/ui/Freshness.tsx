@@ -1,0 +1,18 @@
+import { ago } from "./format.ts";
+import { isStale } from "./stale.ts";
+import { useNow } from "./useNow.ts";
+
+type Props = { at: number | null; error: Error | null; everyMs: number };
+
+/** How old the figures are, and why they do not get newer. Takes one line, whatever it says. */
+export function Freshness({ at, error, everyMs }: Props) {
+  const now = useNow(1000);
+  if (at === null) return <p className="fresh">{error ? "Nothing received yet; trying again" : "Loading…"}</p>;
+  const stale = error !== null || isStale(at, now, everyMs);
+  if (!stale) return <p className="fresh">Live, every {everyMs / 1000} s</p>;
+  return (
+    <p className="fresh stale">
+      Stale: from {ago(at, now)}. {error ? `${error.message}; trying again` : "Waiting for an answer"}
+    </p>
+  );
+}

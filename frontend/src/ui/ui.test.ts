@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { ago, count, duration, words } from "./format.ts";
+import { isStale } from "./stale.ts";
+
+describe("format", () => {
+  it("writes durations as one would say them", () => {
+    expect([0, -3, 999.4, 1240, 59_960, 125_000, 7_260_000].map(duration)).toEqual([
+      "0 ms",
+      "0 ms",
+      "999 ms",
+      "1.24 s",
+      "60.0 s",
+      "2 min 5 s",
+      "2 h 1 min",
+    ]);
+  });
+
+  it("writes ages, counts and names", () => {
+    expect([ago(1000, 1200), ago(0, 14_000), ago(0, 180_000)]).toEqual(["just now", "14 s ago", "3 min ago"]);
+    expect(count(1_234_567)).toBe("1,234,567");
+    expect([words("dlqPartitions"), words("hold_expired")]).toEqual(["dlq partitions", "hold expired"]);
+  });
+});
+
+describe("isStale", () => {
+  it("allows for two missed answers", () => {
+    expect([isStale(0, 5_400, 2000), isStale(0, 5_600, 2000)]).toEqual([false, true]);
+  });
+});
