@@ -148,15 +148,15 @@ function ledger.published(id, backend, state, receipt)
   if fields.state then ledger.emit(id, backend, state, { receipt = decoded(receipt) }) end
 end
 
--- published: id, backend, generation, receipt ('' keeps the one there is: a dead letter is not a new place)
+-- published: id, backend, generation, state (queued or delayed), receipt ('' keeps the one there is: a dead letter is not a new place)
 function ops.published(a)
   local leg = ledger.leg(a[1], a[2], 'gen')
   if leg.gen ~= a[3] then return { 'superseded' } end
   if not redis.call('ZSCORE', ledger.outbox(a[2]), a[1]) then
-    if a[4] ~= '' then ledger.set_leg(a[1], a[2], { receipt = a[4] }) end
+    if a[5] ~= '' then ledger.set_leg(a[1], a[2], { receipt = a[5] }) end
     return { 'sent' }
   end
-  ledger.published(a[1], a[2], 'queued', a[4])
+  ledger.published(a[1], a[2], a[4], a[5])
   return { 'published' }
 end
 

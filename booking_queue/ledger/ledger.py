@@ -171,10 +171,12 @@ class Ledger:
             now=int(now),
         )
 
-    async def published(self, leg: LegRef, backend: Backend, receipt: dict[str, Any] | None) -> None:
+    async def published(
+        self, leg: LegRef, backend: Backend, receipt: dict[str, Any] | None, state: State = State.QUEUED
+    ) -> None:
         """The broker has it. No receipt: keep the one there is (a dead letter is not a new place)."""
         place = dumps(receipt) if receipt else ""
-        await self.scripts.call("published", leg.job_id, backend, leg.generation, place)
+        await self.scripts.call("published", leg.job_id, backend, leg.generation, state, place)
 
     async def postpone(self, leg: LegRef, backend: Backend) -> None:
         """Leave it in the outbox until it is due: for a broker that cannot delay."""

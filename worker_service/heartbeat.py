@@ -1,0 +1,132 @@
+"""Keeps what is ours: the leases of running jobs, and this worker's own name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from booking_queue import logs
+from booking_queue.backends.base import Delivery
+from booking_queue.clock import now_ms
+from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.ledger.ledger import Claim, dumps
+from booking_queue.settings import Settings
+
+PRESENCE_TTL_SECONDS = 15
+PRESENCE_SECONDS = 3
+MAX_SLOTS_A_HOST = 1000
+
+log = logs.get("worker")
+
+
+class Heartbeat:
+    """One loop renews the leases of all running jobs; a job whose lease is gone is cancelled."""
+
+    def __init__(self, settings: Settings):
+        self._every = settings.heartbeat_seconds
+        self._running: dict[tuple[str, str, str], tuple[Delivery, Claim, asyncio.Task[Any], float]] = {}
+        self._lost: set[tuple[str, str, str]] = set()
+
+    @staticmethod
+    def _key(claim: Claim) -> tuple[str, str, str]:
+        return (claim.job_id, claim.backend, claim.token)
+
+    @contextmanager
+    def of(self, delivery: Delivery, claim: Claim) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - only a task can be cancelled when its lease is lost
+        self._running[self._key(claim)] = (delivery, claim, task, time.monotonic())
+        try:
+            yield
+        finally:
+            self._running.pop(self._key(claim), None)
+            self._lost.discard(self._key(claim))
+
+    def lost(self, claim: Claim) -> bool:
+        return self._key(claim) in self._lost
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await stop.wait()
+            old = time.monotonic() - self._every / 2
+            due = [entry for entry in self._running.values() if entry[3] < old]
+            await asyncio.gather(*(self._beat(delivery, claim, task) for delivery, claim, task, _ in due))
+
+    async def _beat(self, delivery: Delivery, claim: Claim, task: asyncio.Task[Any]) -> None:
+        try:
+            if await delivery.extend(claim):
+                return
+        except LedgerUnavailable:
+            return  # the lease may outlive the outage; if not, the fence holds
+        except Exception as error:
+            log.warning("heartbeat_failed", jobId=claim.job_id, exc=error)
+            return
+        if self._key(claim) in self._running:
+            self._lost.add(self._key(claim))
+            log.warning("lease_lost", jobId=claim.job_id, backend=claim.backend)
+            task.cancel()
+
+
+class NameTaken(Exception):
+    """Another worker is alive under this WORKER_ID."""
+
+
+class Presence:
+    """This worker's name and address in Redis, for as long as it lives."""
+
+    def __init__(self, redis: Redis, settings: Settings):
+        self._redis = redis
+        self._prefix = settings.key_prefix
+        self._wanted = settings.worker_id
+        self._mark = os.urandom(8).hex()
+        self.worker_id = ""
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}:worker:{name}"
+
+    async def take_name(self) -> str:
+        """WORKER_ID, or the host's name with the first free slot. Raises NameTaken."""
+        host = socket.gethostname()
+        names = [self._wanted] if self._wanted else [host, *(f"{host}-{n}" for n in range(2, MAX_SLOTS_A_HOST))]
+        for name in names:
+            if await self._redis.set(self._key(name), self._mark, nx=True, ex=PRESENCE_TTL_SECONDS):
+                self.worker_id = name
+                return name
+        raise NameTaken(
+            f"a worker named {self._wanted!r} is alive already (its heartbeat is younger than {PRESENCE_TTL_SECONDS} s). "
+            "Stop it, or give this one another WORKER_ID."
+            if self._wanted
+            else f"no free name for another worker on {host}"
+        )
+
+    async def run(self, about: Any, stop: asyncio.Event) -> None:
+        """`about()` gives what others read under this name."""
+        while not stop.is_set():
+            with suppress(RedisError, OSError):
+                pipe = self._redis.pipeline(transaction=False)
+                pipe.set(self._key(self.worker_id), dumps({"id": self.worker_id, **about()}), ex=PRESENCE_TTL_SECONDS)
+                pipe.zadd(f"{self._prefix}:workers", {self.worker_id: now_ms()})
+                pipe.zremrangebyscore(f"{self._prefix}:workers", "-inf", now_ms() - 3_600_000)
+                await pipe.execute()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PRESENCE_SECONDS):
+                    await stop.wait()
+
+    async def leave(self) -> None:
+        with suppress(RedisError, OSError):
+            await self._redis.delete(self._key(self.worker_id))
+            await self._redis.zrem(f"{self._prefix}:workers", self.worker_id)

@@ -1,0 +1,218 @@
+"""Runs one delivery, whichever broker it came from: claim, handle under a heartbeat, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from booking_queue import clock, logs
+from booking_queue.backends.base import Delivery
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.errors import LeaseLost, LedgerUnavailable, RetryableError
+from booking_queue.domain.job import Backend
+from booking_queue.domain.retry import Bury, Retry, describe
+from booking_queue.handlers.base import Handler, Outside, Run
+from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import Claim, Ledger
+from booking_queue.ledger.watch import EffectWatch
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from worker_service.heartbeat import Heartbeat
+
+MAX_STARTS = 5  # without an outcome: then it is the job that kills workers
+LOOK_AGAIN_SECONDS = 1.0
+LEDGER_AWAY_SECONDS = 0.5
+
+T = TypeVar("T")
+
+log = logs.get("worker")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every attempt needs, wired once."""
+
+    settings: Settings
+    ledger: Ledger
+    effects: Effects
+    watch: EffectWatch
+    outside: Outside
+    handlers: Mapping[str, Handler]
+    metrics: Metrics
+    worker_id: str
+
+
+class Processor:
+    """For one backend. `stop` asks it to take no new claim; `abandon` cancels what runs, which hands it back."""
+
+    def __init__(self, backend: Backend, tools: Tools, slots: Slots, heartbeat: Heartbeat):
+        self.backend = backend
+        self.tools = tools
+        self.slots = slots
+        self.heartbeat = heartbeat
+        self.stopping = False
+
+    def stop(self) -> None:
+        self.stopping = True
+
+    def abandon(self) -> None:
+        self.stop()
+        self.slots.cancel_all()
+
+    async def handle(self, delivery: Delivery) -> None:
+        """Returns when the delivery is settled, handed back, or not ours any more. Never raises but CancelledError."""
+        claim: Claim | None = None
+        try:
+            while claim := await self._claim(delivery):
+                if await self._attempt(delivery, claim):
+                    return
+                claim = None  # the lease was lost: what became of the job decides what to do with the message
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            await self._hand_back(delivery, claim)
+
+    async def _hand_back(self, delivery: Delivery, claim: Claim | None) -> None:
+        with suppress(LedgerUnavailable, TimeoutError):  # then its lease ends by itself
+            async with asyncio.timeout(2):
+                await delivery.release(claim)
+
+    async def _claim(self, delivery: Delivery) -> Claim | None:
+        """The right to run it; None once the message needs nothing more from us."""
+        envelope = delivery.envelope
+        while True:
+            if self.stopping:
+                await self._hand_back(delivery, None)
+                return None
+            answer = await self._surely(
+                lambda: self.tools.ledger.claim(
+                    envelope.id, self.backend, envelope.generation, self.tools.worker_id
+                )
+            )
+            if isinstance(answer, Claim):
+                return answer
+            if answer.reason == "stale":
+                await self._surely(lambda: delivery.ack(None))
+                return None
+            if answer.reason == "missing":
+                reason = "expired: its record in the ledger is gone, so it may have run before"
+                await self._surely(lambda: delivery.bury(None, reason))
+                return None
+            if not await self._parked(delivery, answer.wait_ms / 1000):
+                return None
+
+    async def _parked(self, delivery: Delivery, seconds: float) -> bool:
+        """Waits without a slot, keeping the message ours. False once it is not."""
+        async with self.slots.parked():
+            await asyncio.sleep(min(seconds, LOOK_AGAIN_SECONDS, self.tools.settings.heartbeat_seconds))
+        return await self._surely(lambda: delivery.extend(None))
+
+    async def _surely(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Again until the ledger answers. Every verb is a compare-and-set, so repeating it is harmless."""
+        while True:
+            try:
+                return await call()
+            except LedgerUnavailable as error:
+                log.warning("ledger_unavailable", error=str(error), backend=self.backend)
+                async with self.slots.parked():
+                    await asyncio.sleep(LEDGER_AWAY_SECONDS * (0.5 + random.random()))
+
+    async def _attempt(self, delivery: Delivery, claim: Claim) -> bool:
+        """True when settled; False when the lease was lost."""
+        if claim.earlier_starts >= MAX_STARTS:
+            reason = f"kills workers: {claim.earlier_starts} starts without an outcome"
+            return await self._surely(lambda: delivery.bury(claim, reason))
+        self._log("job_started", claim, attempt=claim.attempt)
+        wait_from = max(claim.created, delivery.envelope.not_before)
+        self.tools.metrics.job_wait.labels(self.backend).observe(max(0, clock.now_ms() - wait_from) / 1000)
+        started = time.perf_counter()
+        with self.heartbeat.of(delivery, claim):
+            try:
+                result = await self._run_through_outages(delivery, claim)
+            except LeaseLost:
+                self._finished("fenced", claim, started)
+                return False
+            except asyncio.CancelledError:
+                if self.heartbeat.lost(claim):
+                    self._uncancel()
+                    self._finished("fenced", claim, started)
+                    return False
+                raise
+            except Exception as error:
+                return await self._failed(delivery, claim, error, started)
+            settled = await self._surely(lambda: delivery.ack(claim, result))
+        self._finished("completed" if settled else "fenced", claim, started)
+        return settled
+
+    async def _run_through_outages(self, delivery: Delivery, claim: Claim) -> Any:
+        """The ledger's absence costs the job no attempt: the handler starts over, its finished steps are kept."""
+        while True:
+            try:
+                return await self._run(claim)
+            except LedgerUnavailable:
+                if not await self._surely(lambda: delivery.extend(claim)):
+                    raise LeaseLost(claim.job_id) from None
+
+    @staticmethod
+    def _uncancel() -> None:
+        task = asyncio.current_task()
+        if task:
+            task.uncancel()
+
+    async def _run(self, claim: Claim) -> Any:
+        handler = self.tools.handlers.get(claim.type)
+        if handler is None:
+            known = ", ".join(sorted(self.tools.handlers))
+            raise UnknownType(f"no handler for type {claim.type!r}; this worker knows: {known}")
+        payload = handler.parse(claim.data)
+        run = Run(
+            claim=claim,
+            worker_id=self.tools.worker_id,
+            settings=self.tools.settings,
+            effects=self.tools.effects,
+            watch=self.tools.watch,
+            outside=self.tools.outside,
+            progress=lambda step, percent: self._progress(claim, step, percent),
+            parked=self.slots.parked,
+        )
+        limit = (claim.options.timeout or handler.timeout_ms) / 1000
+        try:
+            async with asyncio.timeout(limit):
+                return await handler.run(run, payload)
+        except TimeoutError as error:
+            raise RetryableError(f"took longer than its limit of {limit:g} s") from error
+
+    async def _progress(self, claim: Claim, step: str, percent: int) -> None:
+        if not await self.tools.ledger.progress(claim, step, percent):
+            raise LeaseLost(claim.job_id)
+
+    async def _failed(self, delivery: Delivery, claim: Claim, error: Exception, started: float) -> bool:
+        handler = self.tools.handlers.get(claim.type)
+        decision = handler.policy(claim).decide(error, claim.attempt) if handler else Bury(str(error))
+        match decision:
+            case Retry(delay_ms):
+                settled = await self._surely(lambda: delivery.retry(claim, describe(error), delay_ms))
+                outcome = "retried"
+            case Bury(reason):
+                settled = await self._surely(lambda: delivery.bury(claim, reason))
+                outcome = "dead"
+        self._finished(outcome if settled else "fenced", claim, started, error=describe(error))
+        return settled
+
+    def _finished(self, outcome: str, claim: Claim, started: float, **more: Any) -> None:
+        seconds = time.perf_counter() - started
+        self.tools.metrics.job_run.labels(self.backend).observe(seconds)
+        self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
+        self._log(f"job_{outcome}", claim, attempt=claim.attempt, ms=round(seconds * 1000, 1), **more)
+
+    def _log(self, event: str, claim: Claim, **more: Any) -> None:
+        log.event(event, jobId=claim.job_id, jobType=claim.type, backend=self.backend, **more)
+
+
+class UnknownType(RetryableError):
+    """Another worker, of a newer version, may know it."""
