@@ -1,0 +1,268 @@
+"""One lane under test: a backend's publisher, its consumers, and the real ledger; the same verbs for every backend."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from booking_queue.backends import kafka_topic, redis_stream, rq_queue
+from booking_queue.backends.base import Consumer, Delivery, Published, Publisher
+from booking_queue.backends.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.errors import RetryableError
+from booking_queue.domain.job import Backend, NewJob, Options
+from booking_queue.domain.retry import Backoff
+from booking_queue.handlers.base import Handler, Outside, Run
+from booking_queue.ledger.connection import connect
+from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.record import Leg
+from booking_queue.ledger.script import Scripts
+from booking_queue.ledger.watch import EffectWatch
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from worker_service.heartbeat import Heartbeat
+from worker_service.processor import Processor, Tools
+
+PATIENCE = 45.0  # how long a wait for an event may last before the test fails
+
+
+class AnyData(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+@dataclass
+class Journal:
+    """What the handlers did, as a test sees it."""
+
+    started: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    running: int = 0
+    most_at_once: int = 0
+
+    async def run(self, job: Run, data: Any) -> Any:
+        job_id = job.claim.job_id
+        self.started.append(job_id)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+        try:
+            if job.claim.type == "gated":
+                await self.gate.wait()
+            if self.failures.get(job_id, 0) >= job.claim.attempt:
+                raise RetryableError("asked to fail")
+            self.finished.append(job_id)
+            return {"by": job.worker_id, "attempt": job.claim.attempt}
+        finally:
+            self.running -= 1
+
+    def handlers(self) -> Mapping[str, Handler]:
+        backoff = Backoff(type="fixed", delay=100)
+        return {name: Handler(name, AnyData, self.run, backoff=backoff) for name in ("noop", "gated")}
+
+
+class _Nothing:
+    """The contract's job types touch nothing outside."""
+
+
+@dataclass
+class Worker:
+    task: asyncio.Task[None]
+    stop: asyncio.Event
+    processor: Processor
+    heartbeat: asyncio.Task[None]
+    consumer: Consumer
+
+    async def leave(self) -> None:
+        """As SIGTERM does, when there is time to finish."""
+        self.stop.set()
+        self.processor.stop()
+        await asyncio.wait_for(self.task, PATIENCE)
+        await self._close()
+
+    async def hand_back(self) -> None:
+        """As SIGTERM does, when time has run out."""
+        self.stop.set()
+        self.processor.abandon()
+        await asyncio.wait_for(self.task, PATIENCE)
+        await self._close()
+
+    async def vanish(self) -> None:
+        """As kill -9 does: nothing is acknowledged, handed back or renewed."""
+        self.heartbeat.cancel()
+        self.task.cancel()
+        self.processor.slots.cancel_all()
+        with suppress(asyncio.CancelledError, Exception):
+            await self.task
+        vanish = getattr(self.consumer, "vanish", None)
+        if vanish:
+            await vanish()
+
+    async def _close(self) -> None:
+        self.heartbeat.cancel()
+        close = getattr(self.consumer, "close", None)
+        if close:
+            await close()
+
+
+class Lane:
+    """`kind` is memory or a backend's name."""
+
+    def __init__(self, kind: str, settings: Settings, stack: AsyncExitStack):
+        self.kind = kind
+        self.backend = Backend.RQ if kind == "memory" else Backend(kind)
+        self.settings = settings
+        self.journal = Journal()
+        self.redis = connect(settings)
+        self.scripts = Scripts(self.redis, settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
+        self.ledger = Ledger(self.scripts)
+        self.broker = MemoryBroker(lease_seconds=settings.lease_seconds)
+        self.publisher = self._publisher()
+        self._stack = stack
+        self._workers: list[Worker] = []
+
+    def _publisher(self) -> Publisher:
+        makers: dict[str, Callable[[], Publisher]] = {
+            "memory": lambda: MemoryPublisher(self.ledger, self.broker, self.backend),
+            "rq": lambda: rq_queue.RqPublisher(self.scripts, self.settings),
+            "redisStreams": lambda: redis_stream.StreamPublisher(self.scripts, self.settings),
+            "kafka": lambda: kafka_topic.KafkaPublisher(self.ledger, self.settings),
+        }
+        return makers[self.kind]()
+
+    def _consumer(self, worker_id: str, scripts: Scripts) -> Consumer:
+        makers: dict[str, Callable[[], Consumer]] = {
+            "memory": lambda: MemoryConsumer(Ledger(scripts), self.broker, self.backend),
+            "rq": lambda: rq_queue.RqConsumer(self.settings, scripts, worker_id),
+            "redisStreams": lambda: redis_stream.StreamConsumer(self.settings, scripts, worker_id),
+            "kafka": lambda: kafka_topic.KafkaConsumer(self.settings, Ledger(scripts), worker_id),
+        }
+        return makers[self.kind]()
+
+    async def open(self) -> None:
+        opener = getattr(self.publisher, "open", None)
+        if opener:
+            await opener()
+
+    async def close(self) -> None:
+        for worker in self._workers:
+            if not worker.task.done():
+                await worker.vanish()
+        closer = getattr(self.publisher, "close", None)
+        if closer:
+            await closer()
+        await self.redis.aclose()
+
+    async def worker(
+        self,
+        slots: int = 4,
+        *,
+        heartbeat: bool = True,
+        wrap: Callable[[Callable[[Delivery], Awaitable[None]]], Callable[[Delivery], Awaitable[None]]] | None = None,
+    ) -> Worker:
+        """Starts a consumer with the real processor. Without `heartbeat` it is a zombie in the making."""
+        redis = connect(self.settings)
+        self._stack.push_async_callback(redis.aclose)
+        scripts = Scripts(redis, self.settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
+        name = f"w{len(self._workers) + 1}"
+        tools = Tools(
+            settings=self.settings,
+            ledger=Ledger(scripts),
+            effects=Effects(scripts),
+            watch=EffectWatch(redis, self.settings),
+            outside=Outside(_Nothing(), _Nothing(), _Nothing()),  # type: ignore[arg-type]
+            handlers=self.journal.handlers(),
+            metrics=Metrics(),
+            worker_id=name,
+        )
+        beat = Heartbeat(self.settings)
+        processor = Processor(self.backend, tools, Slots(slots), beat)
+        consumer = self._consumer(name, scripts)
+        opener = getattr(consumer, "open", None)
+        if opener:
+            await opener()
+        stop = asyncio.Event()
+        handle = wrap(processor.handle) if wrap else processor.handle
+        task = asyncio.create_task(consumer.run(handle, processor.slots, stop))
+        beating = asyncio.create_task(beat.run(stop) if heartbeat else asyncio.sleep(3600))
+        worker = Worker(task, stop, processor, beating, consumer)
+        self._workers.append(worker)
+        return worker
+
+    async def accept(self, kind: str = "noop", fails: int = 0, data: dict[str, Any] | None = None, **options: Any) -> str:
+        job_id = str(uuid.uuid4())
+        if fails:
+            self.journal.failures[job_id] = fails
+        job = NewJob(
+            id=job_id, type=kind, data=data or {"n": 1}, options=Options(**options), backends=[self.backend]
+        )
+        assert await self.ledger.accept(job)
+        return job_id
+
+    async def publish(self, job_id: str, generation: int = 1) -> Published:
+        answer = (await self.publisher.publish([LegRef(job_id, generation)]))[0]
+        assert isinstance(answer, Published), answer
+        return answer
+
+    async def send(self, kind: str = "noop", fails: int = 0, **options: Any) -> str:
+        job_id = await self.accept(kind, fails, **options)
+        await self.publish(job_id)
+        return job_id
+
+    async def leg(self, job_id: str) -> Leg:
+        record = await self.ledger.get(job_id)
+        assert record is not None
+        return record.legs[self.backend]
+
+    async def reach(self, job_id: str, state: str) -> Leg:
+        async def there() -> Leg | None:
+            leg = await self.leg(job_id)
+            return leg if leg.state == state else None
+
+        return await eventually(there, f"{job_id} to be {state}")
+
+    async def deliver_outbox(self) -> None:
+        """What the gateway's reconciler does."""
+        for leg in await self.ledger.outbox_due(self.backend):
+            await self.publisher.publish([leg])
+
+    async def idle(self) -> None:
+        """Nothing waiting, delayed or in hand."""
+
+        async def empty() -> bool:
+            return bool((await self.publisher.stats())["backlog"] == 0)
+
+        await eventually(empty, "the lane to be empty")
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
+    """Waits for an event, by looking. Fails after `patience` seconds."""
+    async with asyncio.timeout(patience) as limit:
+        try:
+            while True:
+                found = await check()
+                if found:
+                    return found
+                await asyncio.sleep(0.02)
+        except TimeoutError:
+            if limit.expired():
+                raise AssertionError(f"waited {patience:g} s for {what}") from None
+            raise
+
+
+@asynccontextmanager
+async def lane_of(kind: str, settings: Settings) -> AsyncIterator[Lane]:
+    async with AsyncExitStack() as stack:
+        lane = Lane(kind, settings, stack)
+        await lane.open()
+        try:
+            yield lane
+        finally:
+            await lane.close()
