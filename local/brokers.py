@@ -1,0 +1,30 @@
+"""Redis and Kafka alone, for a developer: `python -m local.brokers up` starts them and prints how to reach
+them, `down` stops them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from local import env
+from local.control import SuiteTrouble, stop_all
+from local.redis_server import RedisMissing
+from local.suite import BROKERS
+from local.up import print_broker_env, start
+
+
+def main() -> None:
+    word = sys.argv[1] if len(sys.argv) > 1 else "up"
+    try:
+        env.load_env_file()
+        if word == "down":
+            stop_all()
+            return
+        start(set(BROKERS))
+        print_broker_env()
+    except (SuiteTrouble, RedisMissing, env.BadSetting) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

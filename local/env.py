@@ -1,0 +1,63 @@
+"""Settings of the no-Docker mode: the environment, then `.env`, then the defaults of this file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from local.paths import ROOT
+from local.probe import LOOPBACK
+
+# Every port of the suite, and the variable that moves it (the same ones as in docker-compose.yml).
+PORTS: dict[str, tuple[str, int]] = {
+    "api": ("API_PORT", 3000),
+    "queue": ("QUEUE_PORT", 3001),
+    "stream": ("STREAM_PORT", 3002),
+    "kafka-service": ("KAFKA_SERVICE_PORT", 3003),
+    "monitoring": ("MONITORING_PORT", 3004),
+    "frontend": ("FRONTEND_PORT", 5173),
+    "providers": ("PROVIDERS_PORT", 8025),
+    "smtp": ("SMTP_PORT", 1025),
+    "redis": ("REDIS_PORT", 6379),
+    "kafka": ("KAFKA_PORT", 9092),
+    "kafka-controller": ("KAFKA_CONTROLLER_PORT", 9093),
+}
+
+
+class BadSetting(ValueError):
+    """A setting's value cannot be used; the message names it."""
+
+
+def load_env_file() -> None:
+    """Put what `.env` says into the environment, where the environment does not say it already."""
+    path = ROOT / ".env"
+    if not path.exists():
+        return
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        text = line.strip().removeprefix("export ")
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise BadSetting(f".env line {number} is not NAME=value: {text!r}")
+        words = shlex.split(value, comments=True)
+        os.environ.setdefault(name.strip(), words[0] if words else "")
+
+
+def port(name: str) -> int:
+    variable, default = PORTS[name]
+    value = os.environ.get(variable) or str(default)
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise BadSetting(f"{variable}={value!r} is not a port number")
+    return int(value)
+
+
+def url(name: str) -> str:
+    return f"http://{LOOPBACK}:{port(name)}"
+
+
+def whole_number(variable: str, default: int) -> int:
+    value = os.environ.get(variable) or str(default)
+    if not value.isdecimal():
+        raise BadSetting(f"{variable}={value!r} is not a whole number")
+    return int(value)

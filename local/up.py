@@ -1,0 +1,144 @@
+"""Starts the suite, or its brokers alone, on this machine's processes, and says where everything is."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.request
+
+from local import control, env
+from local.control import SuiteTrouble
+from local.kafka_server import KafkaMissing, find_java
+from local.node import PagesMissing, build_pages, find_node
+from local.passwords import redis_password
+from local.paths import LOCAL, LOGS
+from local.probe import LOOPBACK, holder, redis_answers, wait_until
+from local.redis_server import find_redis
+from local.suite import (
+    BROKERS,
+    SERVICES,
+    STAGES,
+    Part,
+    frontend_part,
+    kafka_given,
+    kafka_part,
+    redis_given,
+    redis_part,
+    service_part,
+)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def assemble() -> list[Part]:
+    """Every part that can run on this machine; what cannot is named."""
+    parts = []
+    if redis_given():
+        say("Redis: the one given by REDIS_HOST")
+    else:
+        say(f"Redis: {find_redis()}")
+        parts.append(redis_part())
+    if kafka_given():
+        say("Kafka: the one given by KAFKA_BROKER")
+    else:
+        try:
+            parts.append(kafka_part())
+            say(f"Kafka: Apache Kafka on {find_java()[1]}")
+        except KafkaMissing as error:
+            say(f"Kafka: cannot be had, so its lane is unavailable and its legs stay pending. {error}")
+    parts += [service_part(name) for name in SERVICES]
+    try:
+        parts.append(frontend_part(find_node()))
+    except PagesMissing as error:
+        say(f"Pages: not served. {error}")
+    return parts
+
+
+def _pages_are_built() -> bool:
+    try:
+        build_pages()
+    except PagesMissing as error:
+        say(f"Pages: not served. {error}")
+        return False
+    return True
+
+
+def start(names: set[str] | None = None) -> None:
+    """Start the parts `names`, or all, each stage after the one that it needs."""
+    parts = assemble()
+    control.launch(parts)
+    running = control.states()
+    wanted = [part for part in parts if names is None or part.name in names]
+    if any(part.name == "frontend" for part in wanted) and not _pages_are_built():
+        wanted = [part for part in wanted if part.name != "frontend"]
+    check_ports([part for part in wanted if running.get(part.name) != "active"])
+    for stage in STAGES:
+        control.start(part.name for part in wanted if part.name in stage)
+        if "redis" in stage and not redis_given():
+            _wait_for_redis()
+    _wait_until_serving(wanted)
+
+
+def check_ports(parts: list[Part]) -> None:
+    for part in parts:
+        for name in part.ports:
+            number = env.port(name)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((LOOPBACK, number))
+                except OSError:
+                    raise SuiteTrouble(_port_taken(name, number)) from None
+
+
+def _port_taken(name: str, number: int) -> str:
+    variable = env.PORTS[name][0]
+    by = holder(number) or "another program"
+    remedy = f"Set {variable} to a free port (in the environment or in .env), or end that program."
+    given = {"redis": " To use that Redis, set REDIS_HOST.", "kafka": " To use that Kafka, set KAFKA_BROKER."}
+    return f"Port {number} ({name}) is held by {by}. {remedy}{given.get(name, '')}"
+
+
+def _wait_for_redis() -> None:
+    port = env.port("redis")
+    if not wait_until(lambda: redis_answers(LOOPBACK, port, redis_password()), 60):
+        raise SuiteTrouble(f"Redis does not answer on port {port}; see {LOGS / 'redis.log'}")
+
+
+def _wait_until_serving(parts: list[Part]) -> None:
+    """Each service answers /livez, the pages answer; Kafka may take its time."""
+    addresses = {
+        part.name: env.url(part.name) + ("/" if part.name == "frontend" else "/livez")
+        for part in parts
+        if part.name in env.PORTS and part.name not in BROKERS
+    }
+    wait_until(lambda: all(_serves(address) for address in addresses.values()), 60, every=0.1)
+    silent = [name for name, address in addresses.items() if not _serves(address)]
+    if silent:
+        tails = "\n".join(f"--- {name}\n{log_tail(name)}" for name in silent)
+        raise SuiteTrouble(f"Not serving after a minute: {', '.join(silent)}\n{tails}")
+
+
+def _serves(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - always http://127.0.0.1
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def log_tail(name: str) -> str:
+    log = LOGS / f"{name}.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else "(no log)"
+
+
+def print_broker_env() -> None:
+    """Lines for a developer's shell: `eval "$(make -s up-infra)"`."""
+    if not redis_given():
+        print(f"export REDIS_HOST={LOOPBACK}")
+        print(f"export REDIS_PORT={env.port('redis')}")
+        print(f"export REDIS_PASSWORD_FILE={LOCAL / 'secrets' / 'redis_password'}")
+    if not kafka_given():
+        print(f"export KAFKA_BROKER={LOOPBACK}:{env.port('kafka')}")
