@@ -23,29 +23,45 @@ Send = Callable[[list[Item]], Awaitable[Sequence[Answer | BaseException]]]
 class Coalescer(Generic[Item, Answer]):
     """`send` takes a list of items and gives as many answers, an exception where one item failed.
 
-    Calls are answered in the order they were made. `max_batch` bounds a batch, `max_waiting` the calls behind it:
-    one more raises BackendUnavailable at once.
+    Calls are answered in the order they were made, unless `max_sending` lets several batches travel at a time.
+    `max_batch` bounds a batch, `max_waiting` the calls behind it: one more raises BackendUnavailable at once.
     """
 
-    def __init__(self, send: Send[Item, Answer], *, max_batch: int = 64, max_waiting: int = 20_000):
+    def __init__(
+        self,
+        send: Send[Item, Answer],
+        *,
+        max_batch: int = 64,
+        max_waiting: int = 20_000,
+        max_sending: int = 1,
+    ):
         self._send = send
         self._max_batch = max_batch
         self._max_waiting = max_waiting
+        self._max_sending = max_sending
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._sender: asyncio.Task[None] | None = None
+        self._senders: set[asyncio.Task[None]] = set()
+        self._starting = False
         self.batches = 0
         self.items = 0
 
     async def __call__(self, item: Item) -> Answer:
+        return await self.submit(item)
+
+    def submit(self, item: Item) -> asyncio.Future[Answer]:
+        """The call without the wait. A future that is cancelled before its batch leaves is not sent."""
         if len(self._waiting) >= self._max_waiting:
             raise BackendUnavailable(f"{self._max_waiting} calls are waiting already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
-        return await answer
+        if not self._starting and len(self._senders) < self._max_sending:
+            self._starting = True
+            sender = asyncio.create_task(self._send_all())
+            self._senders.add(sender)
+        return answer
 
     async def _send_all(self) -> None:
+        self._starting = False
         try:
             while self._waiting:
                 size = min(self._max_batch, len(self._waiting))
@@ -54,7 +70,7 @@ class Coalescer(Generic[Item, Answer]):
                 if wanted:
                     await self._send_batch(wanted)
         finally:
-            self._sender = None
+            self._senders.discard(asyncio.current_task())  # type: ignore[arg-type]
 
     async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         self.batches += 1

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from booking_queue.settings import Settings
 PRESENCE_TTL_SECONDS = 15
 PRESENCE_SECONDS = 3
 MAX_SLOTS_A_HOST = 1000
+FORGET_MS = 3_600_000
 
 log = logs.get("worker")
 
@@ -107,24 +108,42 @@ class Presence:
                 self.worker_id = name
                 return name
         raise NameTaken(
-            f"a worker named {self._wanted!r} is alive already (its heartbeat is younger than {PRESENCE_TTL_SECONDS} s). "
+            f"a worker named {self._wanted!r} is alive already (heard from less than {PRESENCE_TTL_SECONDS} s ago). "
             "Stop it, or give this one another WORKER_ID."
             if self._wanted
             else f"no free name for another worker on {host}"
         )
 
-    async def run(self, about: Any, stop: asyncio.Event) -> None:
-        """`about()` gives what others read under this name."""
-        while not stop.is_set():
+    async def run(self, about: Callable[[], dict[str, Any]], stop: asyncio.Event, finished: asyncio.Event) -> None:
+        """Until `finished`. `about()` gives what others read under this name. Should another worker have taken the
+        name while Redis was away, `stop` is set: two must never work under one name."""
+        while not finished.is_set():
             with suppress(RedisError, OSError):
-                pipe = self._redis.pipeline(transaction=False)
-                pipe.set(self._key(self.worker_id), dumps({"id": self.worker_id, **about()}), ex=PRESENCE_TTL_SECONDS)
-                pipe.zadd(f"{self._prefix}:workers", {self.worker_id: now_ms()})
-                pipe.zremrangebyscore(f"{self._prefix}:workers", "-inf", now_ms() - 3_600_000)
-                await pipe.execute()
+                if not await self._renew(about()):
+                    log.error("name_lost", workerId=self.worker_id)
+                    stop.set()
+                    return
             with suppress(TimeoutError):
                 async with asyncio.timeout(PRESENCE_SECONDS):
-                    await stop.wait()
+                    await finished.wait()
+
+    async def _renew(self, about: dict[str, Any]) -> bool:
+        found = await self._redis.get(self._key(self.worker_id))
+        if found and self._mark.encode() not in found:
+            return False
+        pipe = self._redis.pipeline(transaction=False)
+        entry = {
+            "id": self.worker_id,
+            "mark": self._mark,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            **about,
+        }
+        pipe.set(self._key(self.worker_id), dumps(entry), ex=PRESENCE_TTL_SECONDS)
+        pipe.zadd(f"{self._prefix}:workers", {self.worker_id: now_ms()})
+        pipe.zremrangebyscore(f"{self._prefix}:workers", "-inf", now_ms() - FORGET_MS)
+        await pipe.execute()
+        return True
 
     async def leave(self) -> None:
         with suppress(RedisError, OSError):

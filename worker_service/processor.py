@@ -27,6 +27,7 @@ from worker_service.heartbeat import Heartbeat
 MAX_STARTS = 5  # without an outcome: then it is the job that kills workers
 LOOK_AGAIN_SECONDS = 1.0
 LEDGER_AWAY_SECONDS = 0.5
+EXPIRED = "expired: its record in the ledger is gone, so it may have run before"
 
 T = TypeVar("T")
 
@@ -90,9 +91,7 @@ class Processor:
                 await self._hand_back(delivery, None)
                 return None
             answer = await self._surely(
-                lambda: self.tools.ledger.claim(
-                    envelope.id, self.backend, envelope.generation, self.tools.worker_id
-                )
+                lambda: self.tools.ledger.claim(envelope.id, self.backend, envelope.generation, self.tools.worker_id)
             )
             if isinstance(answer, Claim):
                 return answer
@@ -100,8 +99,7 @@ class Processor:
                 await self._surely(lambda: delivery.ack(None))
                 return None
             if answer.reason == "missing":
-                reason = "expired: its record in the ledger is gone, so it may have run before"
-                await self._surely(lambda: delivery.bury(None, reason))
+                await self._surely(lambda: delivery.bury(None, EXPIRED))
                 return None
             if not await self._parked(delivery, answer.wait_ms / 1000):
                 return None
@@ -208,6 +206,9 @@ class Processor:
         seconds = time.perf_counter() - started
         self.tools.metrics.job_run.labels(self.backend).observe(seconds)
         self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
+        if outcome == "completed":
+            in_time = clock.now_ms() - claim.created <= self.tools.settings.sla_seconds * 1000
+            self.tools.metrics.jobs_in_time.labels(claim.type, "yes" if in_time else "no").inc()
         self._log(f"job_{outcome}", claim, attempt=claim.attempt, ms=round(seconds * 1000, 1), **more)
 
     def _log(self, event: str, claim: Claim, **more: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,6 +36,11 @@ class Published:
 class Publisher(Protocol):
     backend: Backend
     features: Features
+
+    async def open(self) -> None:
+        """Raises nothing when the broker is away."""
+
+    async def close(self) -> None: ...
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
         """Sends what the ledger holds for these legs. Idempotent by (job id, generation)."""
@@ -75,11 +80,16 @@ class Delivery(Protocol):
         """Hand it back unrun, so that another consumer can start at once."""
 
 
-Handle = Callable[[Delivery], Awaitable[None]]
+Handle = Callable[[Delivery], Coroutine[Any, Any, None]]
 
 
 class Consumer(Protocol):
     backend: Backend
+
+    async def open(self) -> None:
+        """Raises nothing when the broker is away."""
+
+    async def close(self) -> None: ...
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         """Runs `handle` for each message, in a slot each, until `stop`; takes no new ones after it, and returns when

@@ -59,7 +59,15 @@ class Envelope:
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> Envelope:
-        kinds = {"id": str, "type": str, "data": dict, "generation": int, "attempt": int, "notBefore": int, "trace": str}
+        kinds = {
+            "id": str,
+            "type": str,
+            "data": dict,
+            "generation": int,
+            "attempt": int,
+            "notBefore": int,
+            "trace": str,
+        }
         wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name, kind()), kind)]
         wrong += [name for name in ("id", "type") if not body.get(name)]
         if wrong:

@@ -100,6 +100,12 @@ class MemoryPublisher:
         self._ledger = ledger
         self._broker = broker
 
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
         return list(await asyncio.gather(*(self._publish(leg) for leg in legs), return_exceptions=True))  # type: ignore[arg-type]
 
@@ -214,6 +220,12 @@ class MemoryConsumer:
         self._ledger = ledger
         self._broker = broker
         self._publisher = MemoryPublisher(ledger, broker, backend)
+
+    async def open(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())

@@ -69,7 +69,15 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.ACTIVE, State.PENDING, State.CANCELLING, State.DEAD}),
     State.DELAYED: frozenset({State.QUEUED, State.ACTIVE, State.PENDING, State.CANCELLING, State.DEAD}),
     State.ACTIVE: frozenset(
-        {State.ACTIVE, State.COMPLETED, State.RETRYING, State.QUEUED, State.PENDING, State.DEAD, State.CANCELLING}
+        {
+            State.ACTIVE,
+            State.COMPLETED,
+            State.RETRYING,
+            State.QUEUED,
+            State.PENDING,
+            State.DEAD,
+            State.CANCELLING,
+        }
     ),
     State.RETRYING: frozenset({State.ACTIVE, State.QUEUED, State.PENDING, State.CANCELLING, State.DEAD}),
     State.CANCELLING: frozenset({State.CANCELLED}),

@@ -14,10 +14,10 @@ from booking_queue.domain.errors import PermanentError
 MAX_DELAY_MS = 30_000
 
 
-class Backoff(BaseModel, frozen=True):
+class Backoff(BaseModel):
     """`delay` in milliseconds; exponential doubles it at each attempt, up to 30 s."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["exponential", "fixed"] = "exponential"
     delay: int = Field(1000, ge=0, le=3_600_000)
 
@@ -39,9 +39,7 @@ class RetryPolicy:
     attempts: int = 3
     backoff: Backoff = Backoff()
 
-    def decide(
-        self, error: BaseException, attempt: int, rand: Callable[[], float] = random.random
-    ) -> Retry | Bury:
+    def decide(self, error: BaseException, attempt: int, rand: Callable[[], float] = random.random) -> Retry | Bury:
         """`attempt` is the one that has just failed, from 1."""
         if isinstance(error, PermanentError):
             return Bury(str(error))

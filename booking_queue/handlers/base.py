@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -56,7 +57,11 @@ class Run:
     parked: Callable[[], AbstractAsyncContextManager[None]]
 
     async def once(
-        self, step: Step, do: Callable[[], Awaitable[Any]], *, before: Callable[[], Awaitable[None]] | None = None
+        self,
+        step: Step,
+        do: Callable[[], Awaitable[Any]],
+        *,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> Any:
         """The step's result. `do` runs only if no leg of this job has done it; `before` only if `do` is to run.
 
@@ -102,7 +107,7 @@ class Handler:
     """A job type. `payload` validates the data: what it refuses goes dead at once, naming the fields."""
 
     type: str
-    payload: type[BaseModel]
+    payload: builtins.type[BaseModel]
     run: Callable[[Run, Any], Awaitable[Any]]
     backoff: Backoff = field(default_factory=Backoff)
     timeout_ms: int = 60_000

@@ -31,7 +31,7 @@ def connect(settings: Settings, *, connections: int = 8, answer_seconds: float =
     }
     if settings.redis_sentinels:
         places = [place.strip().rsplit(":", 1) for place in settings.redis_sentinels.split(",")]
-        sentinel = Sentinel([(host, int(port)) for host, port in places], socket_timeout=2.0)
+        sentinel = Sentinel([(host, int(port)) for host, port in places], socket_timeout=2.0)  # type: ignore[no-untyped-call]
         return sentinel.master_for(settings.redis_master, **options)  # type: ignore[no-any-return]
     pool = BlockingConnectionPool(
         host=settings.redis_host,
@@ -43,11 +43,15 @@ def connect(settings: Settings, *, connections: int = 8, answer_seconds: float =
     return Redis(connection_pool=pool)
 
 
+class ClusterRefused(LedgerUnavailable):
+    """No waiting mends it: a service that finds it at start does not start."""
+
+
 async def check(redis: Redis) -> None:
     """Raises LedgerUnavailable, with the remedy, where this Redis cannot hold a ledger."""
     info = await redis.info("server")
     if info.get("redis_mode") == "cluster":
-        raise LedgerUnavailable(
+        raise ClusterRefused(
             "Redis Cluster is not supported: one script changes the ledger and the broker's keys together, "
             "and they would live on different nodes. Use one primary, or REDIS_SENTINELS."
         )
@@ -56,6 +60,4 @@ async def check(redis: Redis) -> None:
     except ResponseError:
         return  # CONFIG is often forbidden on managed servers; their policy is for their owner to set
     if policy not in (None, "noeviction"):
-        raise LedgerUnavailable(
-            f"maxmemory-policy is {policy}: Redis would throw jobs away. Set it to noeviction."
-        )
+        raise LedgerUnavailable(f"maxmemory-policy is {policy}: Redis would throw jobs away. Set it to noeviction.")

@@ -154,7 +154,9 @@ class Ledger:
         if answer[0] != b"send":
             state, receipt = answer[1], answer[2]
             return NotSent(
-                text(answer[0]), State(text(state)) if state else None, orjson.loads(receipt) if receipt else None
+                text(answer[0]),
+                State(text(state)) if state else None,
+                orjson.loads(receipt) if receipt else None,
             )
         _, state, due, attempt, error, kind, data, options, trace, created, now = answer
         return Outgoing(

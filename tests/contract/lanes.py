@@ -107,9 +107,7 @@ class Worker:
 
     async def _close(self) -> None:
         self.heartbeat.cancel()
-        close = getattr(self.consumer, "close", None)
-        if close:
-            await close()
+        await self.consumer.close()
 
 
 class Lane:
@@ -147,17 +145,13 @@ class Lane:
         return makers[self.kind]()
 
     async def open(self) -> None:
-        opener = getattr(self.publisher, "open", None)
-        if opener:
-            await opener()
+        await self.publisher.open()
 
     async def close(self) -> None:
         for worker in self._workers:
             if not worker.task.done():
                 await worker.vanish()
-        closer = getattr(self.publisher, "close", None)
-        if closer:
-            await closer()
+        await self.publisher.close()
         await self.redis.aclose()
 
     async def worker(
@@ -185,9 +179,7 @@ class Lane:
         beat = Heartbeat(self.settings)
         processor = Processor(self.backend, tools, Slots(slots), beat)
         consumer = self._consumer(name, scripts)
-        opener = getattr(consumer, "open", None)
-        if opener:
-            await opener()
+        await consumer.open()
         stop = asyncio.Event()
         handle = wrap(processor.handle) if wrap else processor.handle
         task = asyncio.create_task(consumer.run(handle, processor.slots, stop))
@@ -196,13 +188,13 @@ class Lane:
         self._workers.append(worker)
         return worker
 
-    async def accept(self, kind: str = "noop", fails: int = 0, data: dict[str, Any] | None = None, **options: Any) -> str:
+    async def accept(
+        self, kind: str = "noop", fails: int = 0, data: dict[str, Any] | None = None, **options: Any
+    ) -> str:
         job_id = str(uuid.uuid4())
         if fails:
             self.journal.failures[job_id] = fails
-        job = NewJob(
-            id=job_id, type=kind, data=data or {"n": 1}, options=Options(**options), backends=[self.backend]
-        )
+        job = NewJob(id=job_id, type=kind, data=data or {"n": 1}, options=Options(**options), backends=[self.backend])
         assert await self.ledger.accept(job)
         return job_id
 

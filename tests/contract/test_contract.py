@@ -357,8 +357,5 @@ async def stopping(worker: Any) -> bool:
 
 async def events(lane: Lane, job: str) -> list[dict[str, Any]]:
 
-
     lines = await lane.redis.lrange(f"{lane.settings.key_prefix}:audit:{job}", 0, -1)  # type: ignore[misc]
     return [json.loads(line.split(b" ", 1)[1]) for line in lines]
-
-

@@ -1,0 +1,162 @@
+"""Wires a worker: three consumers in one event loop, and a small HTTP side for its health and numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import uvloop
+from booking_queue.effects.documents import Documents
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.payment import PaymentProvider
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from booking_queue import logs
+from booking_queue.backends import kafka_topic, redis_stream, rq_queue
+from booking_queue.backends.base import Consumer
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.domain.job import Backend
+from booking_queue.handlers import registry
+from booking_queue.handlers.base import Outside
+from booking_queue.ledger.connection import check, connect
+from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.script import Scripts
+from booking_queue.ledger.watch import EffectWatch
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from booking_queue.web import server
+from booking_queue.web.service import create_app
+from worker_service import stats
+from worker_service.heartbeat import Heartbeat, NameTaken, Presence
+from worker_service.processor import Processor, Tools
+from worker_service.supervisor import Supervisor
+
+WAIT_FOR_REDIS_SECONDS = 1.0
+
+log = logs.get("worker")
+
+
+def consumer_of(backend: Backend, settings: Settings, scripts: Scripts, worker_id: str) -> Consumer:
+    match backend:
+        case Backend.RQ:
+            return rq_queue.RqConsumer(settings, scripts, worker_id)
+        case Backend.STREAMS:
+            return redis_stream.StreamConsumer(settings, scripts, worker_id)
+        case Backend.KAFKA:
+            return kafka_topic.KafkaConsumer(settings, Ledger(scripts), worker_id)
+
+
+async def tools_of(settings: Settings, redis: Redis, worker_id: str, stack: AsyncExitStack) -> Tools:
+    """Everything that an attempt needs; also for a job that a stock RQ worker runs."""
+    scripts = Scripts(redis, settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
+    payments = PaymentProvider(settings)
+    mails = Mailer(settings)
+    stack.push_async_callback(payments.close)
+    stack.push_async_callback(mails.close)
+    return Tools(
+        settings=settings,
+        ledger=Ledger(scripts),
+        effects=Effects(scripts),
+        watch=EffectWatch(redis, settings),
+        outside=Outside(payments, Documents(settings.documents_dir), mails),
+        handlers=registry(),
+        metrics=Metrics(),
+        worker_id=worker_id,
+    )
+
+
+async def named(presence: Presence, redis: Redis, stop: asyncio.Event) -> str:
+    """Waits for a Redis that can hold the ledger, then takes this worker's name. Raises NameTaken."""
+    while not stop.is_set():
+        try:
+            await check(redis)
+            return await presence.take_name()
+        except (RedisError, OSError, LedgerUnavailable) as error:
+            log.warning("waiting_for_redis", error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_FOR_REDIS_SECONDS):
+                    await stop.wait()
+    return ""
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = socket.gethostbyname(socket.gethostname())
+    return f"http://{host}:{port}"
+
+
+async def run(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT: then running jobs finish or are handed back."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        redis = connect(settings, connections=16)
+        stack.push_async_callback(redis.aclose)
+        presence = Presence(redis, settings)
+        worker_id = await named(presence, redis, stop)
+        if stop.is_set():
+            return
+        stack.push_async_callback(presence.leave)
+        tools = await tools_of(settings, redis, worker_id, stack)
+        await work(settings, tools, presence, stop, stack)
+
+
+async def work(
+    settings: Settings, tools: Tools, presence: Presence, stop: asyncio.Event, stack: AsyncExitStack
+) -> None:
+    heartbeat = Heartbeat(settings)
+    lanes: list[tuple[Consumer, Processor]] = []
+    for backend in settings.backends:
+        consumer = consumer_of(backend, settings, tools.ledger.scripts, tools.worker_id)
+        await consumer.open()
+        stack.push_async_callback(consumer.close)
+        slots = Slots(settings.concurrency(backend))
+        lanes.append((consumer, Processor(backend, tools, slots, heartbeat)))
+    own = stats.WorkerStats(tools.worker_id, [processor for _, processor in lanes], tools.metrics, tools.ledger.scripts)
+    app = create_app(
+        "worker",
+        settings,
+        default_port=0,
+        routers=[stats.router(own)],
+        about={"workerId": tools.worker_id},
+        metrics=tools.metrics,
+    )
+    listener = server.listen("worker", settings.bind_host, settings.port)
+    about = {"address": address_of(listener)}
+    log.event("worker_started", workerId=tools.worker_id, **about)
+    finished = asyncio.Event()
+    rooms: list[Any] = [
+        heartbeat.run(finished),
+        tools.watch.run(finished),
+        presence.run(lambda: about | own.presence(), stop, finished),
+        server.run(app, listener, finished),
+    ]
+    tasks = [asyncio.create_task(room) for room in rooms]
+    try:
+        await Supervisor(lanes, settings).run(stop)
+    finally:
+        finished.set()
+        await asyncio.wait(tasks, timeout=8)
+    log.event("worker_stopped", workerId=tools.worker_id)
+
+
+def main() -> None:
+    settings = Settings()
+    logs.configure("worker", settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except NameTaken as error:
+        raise SystemExit(f"worker: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""What one worker says of itself: /stats, and its entry under its name in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import psutil
+from fastapi import APIRouter
+from prometheus_client import Histogram
+
+from booking_queue.clock import iso, now_ms
+from booking_queue.ledger.script import Scripts
+from booking_queue.metrics import Metrics
+from worker_service.processor import Processor
+
+OUTCOMES = ("completed", "dead", "retried", "fenced")
+
+
+class WorkerStats:
+    def __init__(self, worker_id: str, processors: list[Processor], metrics: Metrics, scripts: Scripts):
+        self._worker_id = worker_id
+        self._processors = processors
+        self._metrics = metrics
+        self._scripts = scripts
+        self._process = psutil.Process()
+        self._process.cpu_percent()
+        self._started = now_ms()
+
+    def running(self) -> dict[str, int]:
+        return {lane.backend: lane.slots.tasks - lane.slots.parked_now for lane in self._processors}
+
+    def capacity(self) -> dict[str, int]:
+        return {lane.backend: lane.slots.capacity for lane in self._processors}
+
+    def presence(self) -> dict[str, Any]:
+        return {"startedAt": iso(self._started), "concurrency": self.capacity(), "running": self.running()}
+
+    def read(self) -> dict[str, Any]:
+        """Counts since the start; histograms in seconds, `counts` cumulative by upper bound `buckets`."""
+        outcomes = self._outcomes()
+        return {
+            "workerId": self._worker_id,
+            **self.presence(),
+            "uptimeSeconds": (now_ms() - self._started) / 1000,
+            "capacity": self.capacity(),
+            "parked": {lane.backend: lane.slots.parked_now for lane in self._processors},
+            "processed": {backend: counts["completed"] for backend, counts in outcomes.items()},
+            "failed": {backend: counts["dead"] for backend, counts in outcomes.items()},
+            "outcomes": outcomes,
+            "sla": self._sla(),
+            "histograms": {
+                "wait": histogram(self._metrics.job_wait),
+                "run": histogram(self._metrics.job_run),
+            },
+            "memoryBytes": self._process.memory_info().rss,
+            "cpuPercent": self._process.cpu_percent(),
+            "cpuSeconds": time.process_time(),
+            "redis": {"operations": self._scripts.operations, "roundTrips": self._scripts.round_trips},
+        }
+
+    def _outcomes(self) -> dict[str, dict[str, int]]:
+        found = {lane.backend.value: dict.fromkeys(OUTCOMES, 0) for lane in self._processors}
+        for sample in next(iter(self._metrics.jobs_finished.collect())).samples:
+            if sample.name.endswith("_total"):
+                found[sample.labels["backend"]][sample.labels["outcome"]] = int(sample.value)
+        return found
+
+    def _sla(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = defaultdict(lambda: {"inTime": 0, "total": 0})
+        for sample in next(iter(self._metrics.jobs_in_time.collect())).samples:
+            if sample.name.endswith("_total"):
+                counts = found[sample.labels["type"]]
+                counts["total"] += int(sample.value)
+                counts["inTime"] += int(sample.value) if sample.labels["in_time"] == "yes" else 0
+        return dict(found)
+
+
+def histogram(metric: Histogram) -> dict[str, dict[str, Any]]:
+    """By backend: upper bounds in seconds (the last is infinity, as null), cumulative counts, sum and count."""
+    found: dict[str, dict[str, Any]] = defaultdict(lambda: {"buckets": [], "counts": [], "sum": 0.0, "count": 0})
+    for sample in next(iter(metric.collect())).samples:
+        entry = found[sample.labels["backend"]]
+        if sample.name.endswith("_bucket"):
+            bound = sample.labels["le"]
+            entry["buckets"].append(None if bound == "+Inf" else float(bound))
+            entry["counts"].append(int(sample.value))
+        elif sample.name.endswith("_sum"):
+            entry["sum"] = sample.value
+        elif sample.name.endswith("_count"):
+            entry["count"] = int(sample.value)
+    return dict(found)
+
+
+def router(stats: WorkerStats) -> APIRouter:
+    routes = APIRouter(tags=["worker"])
+
+    @routes.get("/stats")
+    async def worker_stats() -> dict[str, Any]:
+        """What this worker did since it started, and what it does now."""
+        return stats.read()
+
+    return routes
