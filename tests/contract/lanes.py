@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from booking_queue.backends import kafka_topic, redis_stream, rq_queue
-from booking_queue.backends.base import Consumer, Delivery, Published, Publisher
+from booking_queue.backends.base import Consumer, Handle, Published, Publisher
 from booking_queue.backends.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import RetryableError
@@ -159,7 +159,7 @@ class Lane:
         slots: int = 4,
         *,
         heartbeat: bool = True,
-        wrap: Callable[[Callable[[Delivery], Awaitable[None]]], Callable[[Delivery], Awaitable[None]]] | None = None,
+        wrap: Callable[[Handle], Handle] | None = None,
     ) -> Worker:
         """Starts a consumer with the real processor. Without `heartbeat` it is a zombie in the making."""
         redis = connect(self.settings)
@@ -218,7 +218,8 @@ class Lane:
             leg = await self.leg(job_id)
             return leg if leg.state == state else None
 
-        return await eventually(there, f"{job_id} to be {state}")
+        leg: Leg = await eventually(there, f"{job_id} to be {state}")
+        return leg
 
     async def deliver_outbox(self) -> None:
         """What the gateway's reconciler does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -270,8 +271,8 @@ async def test_a_slow_handler_keeps_its_job(lane: Lane) -> None:
     await lane.worker()
     token_before = (await lane.leg(job)).worker
     for _ in range(3):
-        lease = await lane.redis.hget(f"{lane.settings.key_prefix}:job:{job}", f"{lane.backend}.lease")  # type: ignore[misc]
-        await eventually(lambda lease=lease: renewed(lane, job, lease), "the lease to be renewed")
+        lease = await lane.redis.hget(f"{lane.settings.key_prefix}:job:{job}", f"{lane.backend}.lease")
+        await eventually(partial(renewed, lane, job, lease), "the lease to be renewed")
     await past_lease(lane)
     assert lane.journal.started == [job]
     assert (await lane.leg(job)).worker == token_before
@@ -335,7 +336,7 @@ async def running(lane: Lane, count: int) -> bool:
 
 
 async def renewed(lane: Lane, job: str, lease: bytes) -> bool:
-    now = await lane.redis.hget(f"{lane.settings.key_prefix}:job:{job}", f"{lane.backend}.lease")  # type: ignore[misc]
+    now = await lane.redis.hget(f"{lane.settings.key_prefix}:job:{job}", f"{lane.backend}.lease")
     return bool(now != lease)
 
 
@@ -357,5 +358,5 @@ async def stopping(worker: Any) -> bool:
 
 async def events(lane: Lane, job: str) -> list[dict[str, Any]]:
 
-    lines = await lane.redis.lrange(f"{lane.settings.key_prefix}:audit:{job}", 0, -1)  # type: ignore[misc]
-    return [json.loads(line.split(b" ", 1)[1]) for line in lines]
+    lines = await lane.redis.lrange(f"{lane.settings.key_prefix}:audit:{job}", 0, -1)
+    return [json.loads(line.partition(b" ")[2]) for line in lines]
