@@ -1,0 +1,187 @@
+"""What a backend service does whatever its broker: publishes legs of the ledger, accepts direct posts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import uuid4
+
+import orjson
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from booking_queue import logs, trace
+from booking_queue.backends.base import Published, Publisher
+from booking_queue.clock import iso, now_ms
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.domain.job import NewJob, Options, State
+from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.script import Scripts
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from booking_queue.web.body import LIMIT
+from booking_queue.web.schemas import BatchItem, DirectJob, fields_of
+
+PUBLISH_SHARE = 0.8  # of the gateway's deadline: our "pending" should reach it before it gives up
+OUTBOX_SAMPLE = 100  # rows looked at for the oldest: the cost stays the same however long the outbox is
+
+log = logs.get("backend_service")
+
+
+class OpenablePublisher(Publisher, Protocol):
+    async def open(self) -> None:
+        """Raises nothing when the broker is away; finds it by itself when it comes."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A direct post that is in the ledger, and where its only leg is now."""
+
+    job_id: str
+    type: str
+    data: dict[str, Any]
+    options: Options
+    state: State
+    receipt: dict[str, Any] | None
+    accepted: int  # ms
+
+    @property
+    def status(self) -> str:
+        """queued, delayed, or pending while the broker cannot be reached."""
+        return self.state if self.state in (State.PENDING, State.DELAYED) else State.QUEUED
+
+    @property
+    def scheduled_for(self) -> str | None:
+        return iso(self.accepted + self.options.delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one item of a batch was not accepted; `errors` as in a problem document."""
+
+    error: str
+    errors: list[dict[str, str]]
+
+
+class BackendService:
+    """Raises LedgerUnavailable when Redis does not answer."""
+
+    def __init__(self, publisher: OpenablePublisher, scripts: Scripts, settings: Settings, metrics: Metrics):
+        self.publisher = publisher
+        self.backend = publisher.backend
+        self.scripts = scripts
+        self.redis = scripts.redis
+        self.ledger = Ledger(scripts)
+        self.settings = settings
+        self.metrics = metrics
+
+    async def publish(self, legs: Sequence[LegRef]) -> list[Published]:
+        """An answer a leg, in their order. What went wrong is `pending`: the outbox sends it again."""
+        answers: Sequence[Published | Exception]
+        try:
+            async with asyncio.timeout(PUBLISH_SHARE * self.settings.publish_deadline):
+                answers = await self.publisher.publish(legs)
+        except (TimeoutError, BackendUnavailable, LedgerUnavailable) as error:
+            answers = [error] * len(legs)
+        failed = [answer for answer in answers if isinstance(answer, Exception)]
+        if failed:
+            log.warning("publish_failed", legs=len(failed), why=f"{type(failed[0]).__name__}: {failed[0]}")
+        published = [
+            Published(leg.job_id, State.PENDING, None) if isinstance(answer, Exception) else answer
+            for leg, answer in zip(legs, answers, strict=True)
+        ]
+        sent = sum(answer.state is not State.PENDING for answer in published)
+        self.metrics.jobs_enqueued.labels(self.backend).inc(sent)
+        return published
+
+    async def submit(self, job: DirectJob) -> Submitted:
+        """Accepts a direct post as a record of one leg, then publishes it."""
+        new = self._new(job)
+        await self.ledger.accept(new)
+        (published,) = await self.publish([LegRef(new.id, 1)])
+        return _submitted(new, published)
+
+    async def submit_many(self, items: Sequence[Any]) -> list[Submitted | Refusal]:
+        """One answer per item, in their order. An item is a direct post that may have its own `delay`."""
+        read = [self._read(item) for item in items]
+        new = [item for item in read if isinstance(item, NewJob)]
+        answers = await asyncio.gather(*(self.ledger.accept(job) for job in new), return_exceptions=True)
+        legs = [LegRef(job.id, 1) for job, answer in zip(new, answers, strict=True) if answer is True]
+        if new and not legs:
+            raise next(answer for answer in answers if isinstance(answer, BaseException))
+        published = {leg.job_id: leg for leg in await self.publish(legs)}
+        return [
+            item
+            if isinstance(item, Refusal)
+            else _submitted(item, published[item.id])
+            if item.id in published
+            else Refusal("The ledger did not answer: this item may run or not", [])
+            for item in read
+        ]
+
+    def _new(self, job: DirectJob) -> NewJob:
+        return NewJob.model_construct(
+            id=str(uuid4()),
+            type=job.type,
+            data=job.data,
+            options=job.run_options(),
+            backends=[self.backend],
+            trace=trace.current.get(),
+        )
+
+    def _read(self, item: Any) -> NewJob | Refusal:
+        if len(orjson.dumps(item)) > LIMIT:
+            return Refusal(f"The item is larger than {LIMIT} bytes", [])
+        try:
+            return self._new(BatchItem.model_validate(item))
+        except ValidationError as error:
+            fields = fields_of(error)
+            missing = any(field["code"] == "missing" for field in fields)
+            return Refusal("Missing type or data" if missing else "Invalid item", fields)
+
+    async def stats(self) -> dict[str, Any]:
+        """The broker's own counts over ours; `backlog` is ours unless the publisher knows better."""
+        ours, theirs = await asyncio.gather(self._ledger_stats(), self.publisher.stats())
+        return {**ours, **theirs}
+
+    async def _ledger_stats(self) -> dict[str, Any]:
+        outbox, open_ = (f"{self.settings.key_prefix}:{name}:{self.backend}" for name in ("outbox", "open"))
+        try:
+            async with self.redis.pipeline(transaction=False) as pipe:
+                pipe.zcard(outbox)
+                pipe.zcard(open_)
+                pipe.zrange(open_, 0, 0, withscores=True)
+                pipe.zrange(outbox, 0, OUTBOX_SAMPLE - 1)
+                rows, unfinished, first, ids = await pipe.execute()
+            waiting = await self._since(open_, [job_id.decode() for job_id in ids])
+        except (RedisError, OSError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        now = now_ms()
+        due = [now - since for since in waiting if since <= now]
+        return {
+            "backlog": unfinished,
+            "oldestAgeSeconds": max(0, now - first[0][1]) / 1000 if first else 0,
+            "outbox": rows,
+            "outboxOldestAgeSeconds": max(due, default=0) / 1000,
+        }
+
+    async def _since(self, open_: str, job_ids: list[str]) -> list[float]:
+        """Since when each may be sent. Not the row's score: that moves on at every try."""
+        if not job_ids:
+            return []
+        names = [f"{self.backend}.{name}" for name in ("due", "finished")]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.zscore(open_, job_id)
+                pipe.hmget(f"{self.settings.key_prefix}:job:{job_id}", names)
+            found = await pipe.execute()
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [max(float(accepted or finished or 0), float(due or 0)) for accepted, (due, finished) in pairs]
+
+
+def _submitted(job: NewJob, published: Published) -> Submitted:
+    return Submitted(job.id, job.type, job.data, job.options, published.state, published.receipt, now_ms())
