@@ -6,12 +6,17 @@ log.event("job_started", jobId=job_id, jobType="booking", queueName="booking-que
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import math
 import re
 import sys
 import traceback
+from functools import lru_cache
 from typing import Any, TextIO
+
+import orjson
 
 from booking_queue import trace
 from booking_queue.clock import iso
@@ -20,11 +25,10 @@ REDACTED = "[redacted]"
 _MAX_TEXT = 2000
 _MAIL = re.compile(r"[^\s@<>\"'(),:;]+@[^\s@<>\"'(),:;]+")
 _PRIVATE = re.compile(
-    r"(?:^|[a-z_])(?:mail|email|to|recipients?|phone(?:number)?)$|(?:first|last|full|user|guest|customer)_?name$|^name$"
-    r"|pass(?:word)?$|secret|token$|api_?key|authorization|cookie",
-    re.IGNORECASE,
+    r"(?i:mail|recipients?|phone(?:_?number)?|pass(?:word)?|token)$|(?:^|_)to$|To$"
+    r"|(?i:(?:^|first_?|last_?|full_?|user_?|guest_?|customer_?)name)$"
+    r"|(?i:secret|api_?key|authorization|cookie)"
 )
-_private_cache: dict[str, bool] = {}
 
 
 class Log:
@@ -45,9 +49,7 @@ class Log:
     def error(self, event: str, /, *, exc: BaseException | None = None, **fields: Any) -> None:
         self._write(logging.ERROR, event, fields, exc)
 
-    def _write(
-        self, level: int, event: str, fields: dict[str, Any], exc: BaseException | None = None
-    ) -> None:
+    def _write(self, level: int, event: str, fields: dict[str, Any], exc: BaseException | None = None) -> None:
         if not self._logger.isEnabledFor(level):
             return
         # Not logger.log(): looking up the caller costs more than the rest of the line.
@@ -80,18 +82,22 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             text = "".join(traceback.format_exception(*record.exc_info))
             line["exception"] = _MAIL.sub(REDACTED, text[-4 * _MAX_TEXT :])
-        return json.dumps(line, default=_text)
+        return _encode(line)
+
+
+def _encode(line: dict[str, Any]) -> str:
+    """ASCII only: no line ends, escapes or direction marks of a user's reach a terminal."""
+    with contextlib.suppress(TypeError):  # integers beyond 64 bits, lone surrogates
+        text = orjson.dumps(line, default=_text)
+        if text.isascii():
+            return text.decode()
+    return json.dumps(line, default=_text)
 
 
 def _clean(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    private = _private_cache.get(name)
-    if private is None:
-        private = bool(_PRIVATE.search(name))
-        if len(_private_cache) < 1000:
-            _private_cache[name] = private
-    if private:
+    if _private(name):
         return REDACTED
     if isinstance(value, str):
         value = value if len(value) <= _MAX_TEXT else value[:_MAX_TEXT] + "…"
@@ -103,6 +109,11 @@ def _clean(name: str, value: Any) -> Any:
     return _clean("", _text(value))
 
 
+@lru_cache(maxsize=1000)
+def _private(name: str) -> bool:
+    return _PRIVATE.search(name) is not None
+
+
 def _text(value: object) -> str:
     return str(value)
 
@@ -111,6 +122,8 @@ def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -
     """Once, by the process's entry. Every library's logging comes out the same way."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonLines(service))
+    # What no line shows need not be looked up for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

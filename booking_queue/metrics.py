@@ -16,9 +16,7 @@ class Metrics:
         ProcessCollector(registry=registry)
 
         # One family for all backends
-        self.jobs_enqueued = Counter(
-            "jobs_enqueued", "Legs that reached their broker.", ["backend"], registry=registry
-        )
+        self.jobs_enqueued = Counter("jobs_enqueued", "Legs that reached their broker.", ["backend"], registry=registry)
         self.jobs_finished = Counter(
             "jobs_finished", "Legs that ended, by outcome.", ["backend", "outcome"], registry=registry
         )
@@ -29,8 +27,12 @@ class Metrics:
             buckets=_WAIT,
             registry=registry,
         )
-        self.job_run = Histogram(
-            "job_run_seconds", "One attempt's run.", ["backend"], buckets=_RUN, registry=registry
+        self.job_run = Histogram("job_run_seconds", "One attempt's run.", ["backend"], buckets=_RUN, registry=registry)
+        self.jobs_in_time = Counter(
+            "jobs_in_time",
+            "Finished jobs, by whether they were within SLA_SECONDS of acceptance.",
+            ["type", "in_time"],
+            registry=registry,
         )
         self.jobs_in_state = Gauge("jobs_in_state", "Legs by state.", ["backend", "state"], registry=registry)
         self.queue_oldest_age = Gauge(

@@ -56,9 +56,7 @@ class ServiceClient:
             transport=transport,
         )
 
-    async def get(
-        self, path: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None
-    ) -> Any:
+    async def get(self, path: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None) -> Any:
         return await self.request("GET", path, params=params, deadline=deadline)
 
     async def post(self, path: str, body: Any = None, *, deadline: float | None = None) -> Any:

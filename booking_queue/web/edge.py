@@ -41,9 +41,7 @@ class Edge:
             log.error("request_failed", exc=error, method=scope["method"], path=scope["path"])
             if started:
                 raise
-            problem = Problem(
-                500, "Something went wrong on our side; quote the traceId", error="Internal Server Error"
-            )
+            problem = Problem(500, "Something went wrong on our side; quote the traceId", error="Internal Server Error")
             await response(problem, scope)(scope, receive, send_with_headers)
 
 

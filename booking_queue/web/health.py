@@ -70,9 +70,7 @@ def router(
     return routes
 
 
-async def _run(
-    checks: Mapping[str, Probe], request: Request
-) -> dict[str, Mapping[str, Any] | Exception | None]:
+async def _run(checks: Mapping[str, Probe], request: Request) -> dict[str, Mapping[str, Any] | Exception | None]:
     results = await asyncio.gather(*(_limited(probe, request) for probe in checks.values()))
     return dict(zip(checks, results, strict=True))
 

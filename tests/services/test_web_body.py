@@ -156,9 +156,7 @@ async def test_a_body_that_dawdles_is_408() -> None:
 
 async def test_a_client_that_leaves_runs_nothing(server: Live) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{"
-    )
+    writer.write(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
     await writer.drain()
     writer.close()
     assert (await post(server, b'{"a":1}')).status_code == 200

@@ -113,15 +113,11 @@ async def test_every_bad_field_is_named(server: Live) -> None:
 async def test_a_check_over_two_fields_names_the_one_it_is_about(server: Live) -> None:
     stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-02"}
     body = await problem(server, "POST", "/bookings", 400, json=stay)
-    assert body["errors"] == [
-        {"field": "checkOut", "message": "checkOut must be after checkIn", "code": "value_error"}
-    ]
+    assert body["errors"] == [{"field": "checkOut", "message": "checkOut must be after checkIn", "code": "value_error"}]
 
 
 async def test_a_route_keeps_its_older_words(server: Live) -> None:
-    assert (await problem(server, "POST", "/jobs", 400, json={"type": "x"}))[
-        "error"
-    ] == "Missing type or data"
+    assert (await problem(server, "POST", "/jobs", 400, json={"type": "x"}))["error"] == "Missing type or data"
     wrong = await problem(server, "POST", "/jobs", 400, json={"type": "x", "data": [1]})
     assert wrong["error"].startswith("Invalid request: data: ")
     enqueue = await problem(server, "POST", "/enqueue", 400, json={"type": "x"})
