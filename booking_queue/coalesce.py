@@ -41,7 +41,6 @@ class Coalescer(Generic[Item, Answer]):
         self._max_sending = max_sending
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
-        self._starting = False
         self.batches = 0
         self.items = 0
 
@@ -54,14 +53,12 @@ class Coalescer(Generic[Item, Answer]):
             raise BackendUnavailable(f"{self._max_waiting} calls are waiting already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
-        if not self._starting and len(self._senders) < self._max_sending:
-            self._starting = True
+        if len(self._senders) < self._max_sending:
             sender = asyncio.create_task(self._send_all())
             self._senders.add(sender)
         return answer
 
     async def _send_all(self) -> None:
-        self._starting = False
         try:
             while self._waiting:
                 size = min(self._max_batch, len(self._waiting))
@@ -70,7 +67,7 @@ class Coalescer(Generic[Item, Answer]):
                 if wanted:
                     await self._send_batch(wanted)
         finally:
-            self._senders.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._senders.discard(asyncio.current_task())
 
     async def _send_batch(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         self.batches += 1

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 MAX_NIGHTS = 365
@@ -40,6 +40,16 @@ CURRENCY = "EUR"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+def _iso_day(value: object) -> object:
+    """Not the numbers and times that pydantic takes for dates too."""
+    if isinstance(value, date) or (isinstance(value, str) and len(value) == 10 and value[4] == "-"):
+        return value
+    raise ValueError("must be a date like 2026-01-31")
+
+
+Day = Annotated[date, BeforeValidator(_iso_day)]
+
+
 class Simulate(BaseModel):
     """Faults a learner asks for: the first `times` attempts fail (or crash the worker) at the step `failAt`;
     `slowMs` makes that step (or, without one, every step) that much slower."""
@@ -55,8 +65,8 @@ class Booking(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     user_id: Id
     hotel_id: Id
-    check_in: date
-    check_out: date
+    check_in: Day
+    check_out: Day
     guests: int = Field(1, ge=1, le=10, strict=True)
     room_type: RoomType = "standard"
     simulate: Simulate | None = None

@@ -63,6 +63,7 @@ class Record:
     created: int
     legs: dict[Backend, Leg]
     effects: dict[str, Effect] = field(default_factory=dict)
+    round: int = 1  # of effects: a compensated booking that is redriven begins the next
 
     @property
     def booking_state(self) -> BookingState:
@@ -104,6 +105,7 @@ def parse(job_id: str, flat: list[bytes]) -> Record | None:
         created=int(fields["created"]),
         legs=legs,
         effects=effects,
+        round=int(fields.get("round", "1")),
     )
 
 

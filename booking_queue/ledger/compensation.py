@@ -1,0 +1,27 @@
+"""Bookings whose legs all ended unconfirmed: what was taken for them is owed back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from booking_queue.ledger.ledger import dumps, text
+from booking_queue.ledger.script import Scripts
+
+
+class Compensations:
+    """Needs `compensation.lua` among the scripts."""
+
+    def __init__(self, scripts: Scripts):
+        self._scripts = scripts
+
+    async def take(self, limit: int, lease_ms: int) -> list[str]:
+        """Bookings to compensate now, each for this caller alone until its lease ends."""
+        return [text(job_id) for job_id in await self._scripts.call("compensations_take", limit, lease_ms)]
+
+    async def done(self, job_id: str, result: dict[str, Any]) -> bool:
+        """The money is back; the rooms go back with this. False: somebody else was first."""
+        return bool((await self._scripts.call("compensated", job_id, dumps(result)))[0])
+
+    async def defer(self, job_id: str, longest_ms: int) -> int:
+        """It failed: again later. How often it has; 0 when the booking is gone and owes nothing more."""
+        return int((await self._scripts.call("compensation_defer", job_id, longest_ms))[0])
