@@ -145,7 +145,7 @@ function ledger.published(id, backend, state, receipt)
   if known.state == 'pending' or known.state == 'delayed' then fields.state = state end
   if not known.enqueued then fields.enqueued = NOW end
   ledger.set_leg(id, backend, fields)
-  if fields.state then ledger.emit(id, backend, state, { receipt = decoded(receipt) }) end
+  if fields.state then ledger.emit(id, backend, state, { receipt = fields.receipt and decoded(receipt) }) end
 end
 
 -- published: id, backend, generation, state (queued or delayed), receipt ('' keeps the one there is: a dead letter is not a new place)
