@@ -105,7 +105,7 @@ async def test_a_signal_ends_streams_lets_requests_finish_and_exits_0(tmp_path: 
             assert (await slow).json() == {"finished": True}
         out, err = await asyncio.wait_for(process.communicate(), 10)
         assert process.returncode == 0 and err == b""
-        assert b"lifespan over" in out and b'"event": "stopped"' in out
+        assert b"lifespan over" in out and b'"event":"stopped"' in out
 
 
 async def test_a_stuck_request_does_not_hold_the_exit_beyond_its_grace(tmp_path: Path) -> None:
