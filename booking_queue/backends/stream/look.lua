@@ -1,0 +1,146 @@
+-- Looking, without changing anything. Each of these costs the same for ten entries and for a million.
+
+local LAG_COUNTED = 1000
+
+-- Entries not delivered to the group. Redis does not know it after some deletions: then counted, up to a bound.
+local function lag_of(name, group)
+  if group.lag then return group.lag end
+  local from = '(' .. group['last-delivered-id']
+  local waiting = #redis.call('XRANGE', name, from, '+', 'COUNT', LAG_COUNTED)
+  return waiting < LAG_COUNTED and waiting or redis.call('XLEN', name)
+end
+
+-- ms since the oldest entry that no one has finished came onto the stream; 0 without one
+local function age_of(name, group)
+  local id
+  if group.pending > 0 then
+    id = redis.call('XPENDING', name, group.name)[2]
+  else
+    local first = redis.call('XRANGE', name, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+    id = first and first[1]
+  end
+  return id and math.max(0, NOW - tonumber(string.match(id, '^%d+'))) or 0
+end
+
+local function level_stats(name)
+  local length = redis.call('XLEN', name)
+  local group = stream.own_group(name)
+  if not group then return { name, length, 0, length, 0, 0 } end
+  return { name, length, group.pending, lag_of(name, group), group.consumers, age_of(name, group) }
+end
+
+-- stream_stats -> dead letters, due, ms the first due one is late, vanished, recreated groups, then of each level:
+-- name, length, pending, lag, consumers, age (ms)
+function ops.stream_stats()
+  local first = redis.call('ZRANGE', stream.due, 0, 0, 'WITHSCORES')[2]
+  local names = { stream.backend .. '.vanished', stream.backend .. '.groups_recreated' }
+  local counters = redis.call('HMGET', P .. ':counters', unpack(names))
+  local out = { redis.call('XLEN', stream.dead), redis.call('ZCARD', stream.due),
+                first and math.max(0, NOW - tonumber(first)) or 0, counters[1] or '0', counters[2] or '0' }
+  for _, name in ipairs(stream.levels) do out[#out + 1] = level_stats(name) end
+  return out
+end
+
+-- stream_lookup: id -> receipt, due (ms) or false, dead letter's id or false, is it on the stream, consumer, idle (ms),
+-- deliveries. Nothing when the ledger has no such job, or never sent it here.
+function ops.stream_lookup(a)
+  local leg = ledger.leg(a[1], stream.backend, 'receipt', 'letter')
+  if not leg.receipt then return {} end
+  local receipt = cjson.decode(leg.receipt)
+  local due, there, row = redis.call('ZSCORE', stream.due, a[1]), false, nil
+  if receipt.streamId then
+    there = redis.call('XRANGE', receipt.stream, receipt.streamId, receipt.streamId)[1] ~= nil
+    local rows = redis.pcall('XPENDING', receipt.stream, stream.group, receipt.streamId, receipt.streamId, 1)
+    row = not rows.err and rows[1] or nil
+  end
+  row = row or {}
+  return { leg.receipt, due, leg.letter, there and 1 or 0, row[2] or false, row[3] or false, row[4] or false }
+end
+
+-- stream_resolve: a message's id, or any stream id it ever had -> the message's id
+function ops.stream_resolve(a)
+  if redis.call('EXISTS', ledger.key(a[1])) == 1 then return { a[1] } end
+  local job = stream.job_of(a[1])
+  return { job and redis.call('EXISTS', ledger.key(job)) == 1 and job or false }
+end
+
+-- stream_messages: count -> stream, {id, fields}, … of each level, newest first
+function ops.stream_messages(a)
+  local out = {}
+  for _, name in ipairs(stream.levels) do
+    for _, entry in ipairs(redis.call('XREVRANGE', name, '+', '-', 'COUNT', tonumber(a[1]))) do
+      out[#out + 1] = name
+      out[#out + 1] = entry
+    end
+  end
+  return out
+end
+
+-- stream_letters: count -> {id, fields}, … newest first
+function ops.stream_letters(a) return redis.call('XREVRANGE', stream.dead, '+', '-', 'COUNT', tonumber(a[1])) end
+
+-- stream_pending: count -> stream, {id, consumer, idle, deliveries}, … oldest first on each level
+function ops.stream_pending(a)
+  local out = {}
+  for _, name in ipairs(stream.levels) do
+    local rows = redis.pcall('XPENDING', name, stream.group, '-', '+', tonumber(a[1]))
+    for _, row in ipairs(rows.err and {} or rows) do
+      out[#out + 1] = name
+      out[#out + 1] = row
+    end
+  end
+  return out
+end
+
+-- stream_consumers -> stream, name, pending, idle (ms), …
+function ops.stream_consumers()
+  local out = {}
+  for _, name in ipairs(stream.levels) do
+    local rows = redis.pcall('XINFO', 'CONSUMERS', name, stream.group)
+    for _, row in ipairs(rows.err and {} or rows) do
+      local consumer = stream.table(row)
+      for _, value in ipairs({ name, consumer.name, consumer.pending, consumer.idle }) do out[#out + 1] = value end
+    end
+  end
+  return out
+end
+
+-- stream_groups -> stream, name, consumers, pending, lag, last delivered id, …
+function ops.stream_groups()
+  local out = {}
+  for _, name in ipairs(stream.levels) do
+    for _, group in ipairs(stream.groups(name)) do
+      local row = { name, group.name, group.consumers, group.pending, lag_of(name, group), group['last-delivered-id'] }
+      for _, value in ipairs(row) do out[#out + 1] = value end
+    end
+  end
+  return out
+end
+
+-- stream_group_create: name, start (0, $ or an id) -> 1, or 0 where there is one of that name
+function ops.stream_group_create(a)
+  for _, name in ipairs(stream.levels) do
+    for _, group in ipairs(stream.groups(name)) do
+      if group.name == a[1] then return { 0 } end
+    end
+  end
+  for _, name in ipairs(stream.levels) do redis.call('XGROUP', 'CREATE', name, a[1], a[2], 'MKSTREAM') end
+  return { 1 }
+end
+
+-- stream_group_delete: name -> gone | unknown | own | pending (how many)
+function ops.stream_group_delete(a)
+  if a[1] == stream.group then return { 'own' } end
+  local found, pending = false, 0
+  for _, name in ipairs(stream.levels) do
+    for _, group in ipairs(stream.groups(name)) do
+      if group.name == a[1] then
+        found, pending = true, pending + group.pending
+      end
+    end
+  end
+  if not found then return { 'unknown' } end
+  if pending > 0 then return { 'pending', pending } end
+  for _, name in ipairs(stream.levels) do redis.call('XGROUP', 'DESTROY', name, a[1]) end
+  return { 'gone' }
+end

@@ -1,0 +1,21 @@
+"""What the streams are called, and the Lua that works on them."""
+
+from __future__ import annotations
+
+from booking_queue.domain.job import Priority
+from booking_queue.ledger.script import source
+from booking_queue.settings import Settings
+
+_FILES = ("streams.lua", "publish.lua", "consume.lua", "settle.lua", "tend.lua", "look.lua")
+LUA = "do\n" + source("booking_queue.backends.stream", *_FILES) + "\nend\n"
+
+
+class Names:
+    """`levels` are in the order of Priority, most urgent first."""
+
+    def __init__(self, settings: Settings):
+        self.stream = f"{settings.name_prefix}booking-stream"
+        self.levels = [self.stream + level.suffix for level in Priority]
+        self.dead = f"{self.stream}-dlq"
+        self.group = f"{settings.name_prefix}booking-workers"
+        self.wake = f"{settings.key_prefix}:stream:wake"

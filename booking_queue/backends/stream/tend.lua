@@ -1,0 +1,92 @@
+-- Housekeeping: nothing grows without bound.
+
+-- The lowest id that some group still needs; false without a group, when nothing has been read yet.
+local function needed_from(name)
+  local least
+  for _, group in ipairs(stream.groups(name)) do
+    local ids = { group['last-delivered-id'] }
+    if group.pending > 0 then ids[2] = redis.call('XPENDING', name, group.name)[2] end
+    for _, id in ipairs(ids) do
+      if not least or stream.before(id, least) then least = id end
+    end
+  end
+  return least or false
+end
+
+-- Compared as text, because a sequence may be longer than Lua's numbers are exact.
+local function padded(id)
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #sequence) .. sequence
+end
+
+function stream.before(one, other) return padded(one) < padded(other) end
+
+-- Whole nodes first; the rest one by one, so that exactly the newest `kept` stay.
+local function trim(name, kept)
+  local limit = needed_from(name)
+  if not limit or limit == '0-0' then return 0 end
+  local excess, removed = redis.call('XLEN', name) - kept, 0
+  if excess > 100 then removed = redis.call('XTRIM', name, 'MINID', '~', limit, 'LIMIT', excess) end
+  excess = excess - removed
+  if excess > 0 then
+    local oldest = redis.call('XRANGE', name, '-', '+', 'COUNT', math.min(excess, 100) + 1)
+    local cut = oldest[#oldest][1]
+    if stream.before(limit, cut) then cut = limit end
+    removed = removed + redis.call('XTRIM', name, 'MINID', cut)
+  end
+  return removed
+end
+
+-- stream_trim: how many finished entries a level keeps -> removed. What is older than the ledger's records goes
+-- whatever its number: nobody could tell any more what became of it. So do dead letters.
+function ops.stream_trim(a)
+  local removed, old = 0, string.format('%.0f-0', math.max(0, NOW - RETENTION))
+  for _, name in ipairs(stream.levels) do
+    removed = removed + trim(name, tonumber(a[1]))
+    local limit = needed_from(name)
+    if limit then redis.call('XTRIM', name, 'MINID', stream.before(limit, old) and limit or old) end
+  end
+  redis.call('XTRIM', stream.dead, 'MINID', old)
+  return { removed }
+end
+
+-- stream_sweep: ms. Takes the names of consumers off that hold nothing and were not heard of for so long -> how many
+function ops.stream_sweep(a)
+  local gone = 0
+  for _, name in ipairs(stream.levels) do
+    local rows = redis.pcall('XINFO', 'CONSUMERS', name, stream.group)
+    for _, row in ipairs(rows.err and {} or rows) do
+      local consumer = stream.table(row)
+      if consumer.pending == 0 and consumer.idle > tonumber(a[1]) then
+        redis.call('XGROUP', 'DELCONSUMER', name, stream.group, consumer.name)
+        gone = gone + 1
+      end
+    end
+  end
+  return { gone }
+end
+
+local function still_known(key)
+  local flat, left = redis.call('HGETALL', key), 0
+  for i = 1, #flat, 2 do
+    if redis.call('EXISTS', ledger.key(flat[i + 1])) == 1 then
+      left = left + 1
+    else
+      redis.call('HDEL', key, flat[i])
+    end
+  end
+  return left > 0
+end
+
+-- stream_forget: limit. Stream ids go with their jobs' records -> shards looked through
+function ops.stream_forget(a)
+  local keys = redis.call('ZRANGEBYSCORE', stream.shards, '-inf', NOW, 'LIMIT', 0, tonumber(a[1]))
+  for _, key in ipairs(keys) do
+    if still_known(key) then
+      redis.call('ZADD', stream.shards, NOW + math.ceil(RETENTION / 48), key)
+    else
+      redis.call('ZREM', stream.shards, key)
+    end
+  end
+  return { #keys }
+end
