@@ -4,6 +4,9 @@ export const BACKENDS = ["rq", "redisStreams", "kafka"] as const;
 export type Backend = (typeof BACKENDS)[number];
 export const BACKEND_NAMES: Record<Backend, string> = { rq: "RQ", redisStreams: "Redis Streams", kafka: "Kafka" };
 
+/** Where there is little room. */
+export const SHORT_NAMES: Record<Backend, string> = { ...BACKEND_NAMES, redisStreams: "Streams" };
+
 export const STEPS = [
   { name: "validate", title: "Validate", until: 10 },
   { name: "payment", title: "Payment", until: 30 },

@@ -88,7 +88,7 @@ export function App() {
       <header className="top">
         <Link to={OVERVIEW} className="brand">
           <img src="/icon.svg" alt="" width="24" height="24" />
-          booking-queue
+          <span>booking-queue</span>
         </Link>
         <nav aria-label="Pages">
           <Link to={OVERVIEW} current={route.page === "overview"}>

@@ -1,7 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { App } from "./app.tsx";
 import "./ui/base.css";
+import { App } from "./app.tsx";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root");

@@ -104,11 +104,11 @@ export function Faults({ form }: { form: Form }) {
         <Input form={form} name="slowMs" label="Slower by (ms)" type="number" min={0} max={60_000} />
         <div className="field">
           <span className="label" aria-hidden="true">
-            Instead of failing
+            Fail how
           </span>
           <label className="chip">
             <input type="checkbox" checked={draft.crash} onChange={(event) => form.change({ crash: event.target.checked })} />
-            kill the worker
+            crash
           </label>
         </div>
       </div>

@@ -29,27 +29,26 @@ function Head({ id, following }: { id: string; following: Following }) {
   const { booking } = following;
   return (
     <header className="card booking">
-      <div className="booking-title">
-        <h1>Booking</h1>
-        <code className="id">{id}</code>
-        <Line {...following} />
-      </div>
-      <div className="booking-state">
+      <div className="booking-main">
+        <h1>
+          Booking <code className="id">{id}</code>
+        </h1>
         <p role="status" className="outcome">
           {booking ? <Pill state={booking.state} /> : <span className="pill quiet">loading</span>}
           <span className={booking?.confirmationNumber ? "said number" : "said"}>{booking && outcome(booking)}</span>
         </p>
-        <div className="actions">
-          {booking?.state === "confirmed" && (
-            <a className="button" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
-              Confirmation (PDF)
-            </a>
-          )}
-          <Link to={CREATE} className="button">
-            Book another
-          </Link>
-        </div>
       </div>
+      <div className="actions">
+        {booking?.state === "confirmed" && (
+          <a className="button primary" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
+            Open the PDF
+          </a>
+        )}
+        <Link to={CREATE} className="button">
+          Book another
+        </Link>
+      </div>
+      <Line {...following} />
     </header>
   );
 }

@@ -1,6 +1,6 @@
 import { BACKENDS, BACKEND_NAMES, type Backend, type Booking, type Leg, STEPS } from "../api.ts";
 import { Pill } from "../ui/Pill.tsx";
-import { duration } from "../ui/format.ts";
+import { duration, words } from "../ui/format.ts";
 import { doing, lanesOf, ordinal, places } from "./lanes.ts";
 
 /** The way from 0 to 100, with a mark where each step ends. */
@@ -26,25 +26,30 @@ function took(leg: Leg): string {
   return `${waited}ran ${duration(leg.finished - leg.started)}`;
 }
 
-function facts(leg: Leg): string[] {
-  const attempts = leg.attempts > 1 ? `${leg.attempts} attempts` : "";
-  const receipt = leg.receipt.map(([key, value]) => `${key} ${value}`).join(", ");
-  return [took(leg), attempts, leg.worker && `worker ${leg.worker}`, receipt].filter(Boolean);
+/** The broker's own place for it, but for what the page says already. */
+function place(leg: Leg, id: string): string {
+  const own = leg.receipt.filter(([key, value]) => value !== id && key !== "topic");
+  return own.map(([key, value]) => `${words(key)} ${value}`).join(", ");
 }
 
-function Lane({ backend, leg, place }: { backend: Backend; leg: Leg | undefined; place: number | undefined }) {
+function facts(leg: Leg, id: string): string[] {
+  const attempts = leg.attempts > 1 ? `${leg.attempts} attempts` : "";
+  return [took(leg), attempts, leg.worker && `by ${leg.worker}`, place(leg, id)].filter(Boolean);
+}
+
+type LaneProps = { id: string; backend: Backend; leg: Leg | undefined; rank: number | undefined };
+
+function Lane({ id, backend, leg, rank }: LaneProps) {
   const wrong = leg?.state === "dead" || leg?.state === "retrying";
   return (
     <li className={`lane lane-${backend}`}>
-      <div className="lane-head">
-        <h3>{BACKEND_NAMES[backend]}</h3>
-        <span className="place">{place ? ordinal(place) : ""}</span>
-        <span className={wrong ? "doing wrong" : "doing"}>{leg ? doing(leg) : ""}</span>
-        {leg && <Pill state={leg.state} />}
-      </div>
+      <h3>{BACKEND_NAMES[backend]}</h3>
+      <div className="lane-state">{leg && <Pill state={leg.state} />}</div>
       <Track backend={backend} leg={leg} />
+      <p className="place">{rank ? ordinal(rank) : ""}</p>
+      <p className={wrong ? "doing wrong" : "doing"}>{leg ? doing(leg) : ""}</p>
       <ul className="facts" aria-label={`${BACKEND_NAMES[backend]}: facts`}>
-        {(leg ? facts(leg) : []).map((fact) => (
+        {(leg ? facts(leg, id) : []).map((fact) => (
           <li key={fact}>{fact}</li>
         ))}
       </ul>
@@ -54,7 +59,7 @@ function Lane({ backend, leg, place }: { backend: Backend; leg: Leg | undefined;
 
 export function Race({ booking }: { booking: Booking }) {
   const known = lanesOf(booking);
-  const place = places(booking);
+  const ranks = places(booking);
   return (
     <section className="card race" aria-labelledby="race">
       <h2 id="race">The race</h2>
@@ -64,11 +69,10 @@ export function Race({ booking }: { booking: Booking }) {
             {step.title}
           </span>
         ))}
-        <span className="finish">Finish</span>
       </div>
       <ol className="lanes">
         {(known.length > 0 ? known : BACKENDS).map((backend) => (
-          <Lane key={backend} backend={backend} leg={booking.legs[backend]} place={place[backend]} />
+          <Lane key={backend} id={booking.id} backend={backend} leg={booking.legs[backend]} rank={ranks[backend]} />
         ))}
       </ol>
     </section>

@@ -6,7 +6,7 @@ import { type FeedEvent, type Segment, segments } from "./events.ts";
 import { lanesOf } from "./lanes.ts";
 
 const FRAME_MS = 200;
-const MOST_STEPS = 6;
+const MOST_STEPS = 5;
 
 type Row = { backend: Backend; segments: Segment[]; steps: { at: number; id: string; reused: boolean }[] };
 

@@ -1,4 +1,4 @@
-import { BACKEND_NAMES } from "../api.ts";
+import { SHORT_NAMES } from "../api.ts";
 import { duration, words } from "../ui/format.ts";
 import type { FeedEvent } from "./events.ts";
 import { stepTitle } from "./lanes.ts";
@@ -6,8 +6,16 @@ import { stepTitle } from "./lanes.ts";
 const BAD = new Set(["dead", "rejected", "failed", "retrying"]);
 const GOOD = new Set(["confirmed", "completed"]);
 
+function toneOf(kind: string): string {
+  if (BAD.has(kind)) return "wrong";
+  if (GOOD.has(kind)) return "well";
+  return kind === "reused" ? "faint" : "";
+}
+
 function says(event: FeedEvent): string {
   const step = stepTitle(event.step);
+  const why = event.error ? `: ${event.error}` : "";
+  const again = event.due === null ? "" : `; again in ${duration(event.due - event.at)}`;
   switch (event.kind) {
     case "accepted":
       return "accepted and stored";
@@ -16,15 +24,15 @@ function says(event: FeedEvent): string {
     case "delayed":
       return event.due === null ? "waits until it is due" : `waits ${duration(event.due - event.at)}, until it is due`;
     case "started":
-      return event.attempt > 1 ? `started, attempt ${event.attempt}` : "started";
+      return `${event.attempt > 1 ? `attempt ${event.attempt}` : "started"}${event.worker ? ` by ${event.worker}` : ""}`;
     case "step":
       return `${step} done`;
     case "reused":
-      return `${step} was done already${event.by ? ` by ${BACKEND_NAMES[event.by]}` : ""}: result reused`;
+      return `${step} reused${event.by ? ` from ${SHORT_NAMES[event.by]}` : ""}`;
     case "retrying":
-      return event.due === null ? "failed, tries again" : `failed, tries again in ${duration(event.due - event.at)}`;
+      return `failed${why}${again}`;
     case "dead":
-      return "dead letter";
+      return `dead letter${why}`;
     case "released":
       return "handed back by a stopping worker";
     case "redriven":
@@ -34,24 +42,19 @@ function says(event: FeedEvent): string {
     case "compensated":
       return "charge and room given back";
     default:
-      return words(event.kind) + (event.step ? `: ${step}` : "");
+      return `${words(event.kind)}${event.step ? ` ${step}` : ""}${why}`;
   }
 }
 
 function Entry({ event, start }: { event: FeedEvent; start: number }) {
-  const tone = BAD.has(event.kind) ? "wrong" : GOOD.has(event.kind) ? "well" : "";
   const lane = event.backend ? `lane-${event.backend}` : "";
   return (
-    <li className={`${lane} ${tone}`.trim()}>
+    <li className={`${lane} ${toneOf(event.kind)}`.trim()}>
       <time dateTime={new Date(event.at).toISOString()} title={new Date(event.at).toLocaleString()}>
         +{duration(event.at - start)}
       </time>
-      <span className="who">{event.backend ? BACKEND_NAMES[event.backend] : "Booking"}</span>
-      <span className="what">
-        {says(event)}
-        {event.worker && event.kind === "started" && <span className="detail">by {event.worker}</span>}
-        {event.error && <span className="detail">{event.error}</span>}
-      </span>
+      <span className="who">{event.backend ? SHORT_NAMES[event.backend] : "Booking"}</span>
+      <span className="what">{says(event)}</span>
     </li>
   );
 }
@@ -65,7 +68,7 @@ export function Timeline({ events, cut, waiting }: Props) {
       <h2 id="timeline">
         Timeline <span className="aside">{events.length > 0 && `${events.length} events`}</span>
       </h2>
-      {cut && <p className="note">Earlier events are no longer kept.</p>}
+      {cut && <p className="note">Some events are missing here: they are no longer kept, or came too fast.</p>}
       {events.length === 0 && <p className="note">{waiting ? "Loading…" : "No events yet."}</p>}
       <ol>
         {events.map((event, index) => (

@@ -17,9 +17,10 @@ export function timeAxis(span: number, most: number): Axis {
   const unit = (fits ?? { unit: UNITS[0] }).unit;
   const step = fits?.ms ?? Math.ceil(needed / 86_400_000) * 86_400_000;
   const count = Math.max(1, Math.ceil(span / step));
+  const shown = unit.name === "ms" && count * step >= 1000 ? { name: "s", ms: 1000 } : unit;
   const ticks = Array.from({ length: count + 1 }, (_, i) => ({
     at: i * step,
-    label: i === 0 ? "0" : `${(i * step) / unit.ms} ${unit.name}`,
+    label: i === 0 ? "0" : `${(i * step) / shown.ms} ${shown.name}`,
   }));
   return { end: count * step, ticks };
 }

@@ -11,7 +11,7 @@ export type Following = {
   at: number | null;
   error: Error | null;
   events: FeedEvent[];
-  /** The beginning of the history is no longer kept. */
+  /** Some of the history was never received: no longer kept, or dropped because this page was too slow. */
   cut: boolean;
   line: Line;
 };
@@ -41,7 +41,7 @@ export function reduce(state: Following, change: Change): Following {
     case "events":
       return { ...state, events: merge(state.events, change.events) };
     case "reset":
-      return { ...state, events: [], cut: true };
+      return { ...state, cut: true };
     case "line":
       return state.line === change.line ? state : { ...state, line: change.line };
   }
@@ -133,7 +133,6 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
     if (message.id) last = message.id;
     if (isBye(message)) return;
     if (isReset(message)) {
-      waiting = [];
       tell({ type: "reset" });
     } else {
       const event = toEvent(message);

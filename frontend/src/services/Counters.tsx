@@ -59,7 +59,6 @@ export function Counters() {
         <h2 id="lanes">The three lanes</h2>
         <Freshness at={at} error={error} everyMs={EVERY_MS} />
       </div>
-      {data === null && error && <p className="notice bad">No counters: {error.message}.</p>}
       <div className={error && data ? "three old" : "three"}>
         {BACKENDS.map((backend) => (
           <Lane key={backend} backend={backend} figures={data?.[backend] ?? null} asked={data !== null} />

@@ -42,7 +42,7 @@ export function Services() {
           <List services={data.services} />
         </div>
       )}
-      {!data && error && <p className="notice bad">No word on the services: {error.message}.</p>}
+      {!data && error && <p className="notice bad">No word on the services, good or bad.</p>}
       {!data && !error && (
         <ul className="services" aria-hidden="true">
           {PLACEHOLDERS.map((each) => (

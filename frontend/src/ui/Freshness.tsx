@@ -7,7 +7,8 @@ type Props = { at: number | null; error: Error | null; everyMs: number };
 /** How old the figures are, and why they do not get newer. Takes one line, whatever it says. */
 export function Freshness({ at, error, everyMs }: Props) {
   const now = useNow(1000);
-  if (at === null) return <p className="fresh">{error ? "Nothing received yet; trying again" : "Loading…"}</p>;
+  if (at === null && !error) return <p className="fresh">Loading…</p>;
+  if (at === null) return <p className="fresh wrong">Nothing received yet: {error?.message}; trying again</p>;
   const stale = error !== null || isStale(at, now, everyMs);
   if (!stale) return <p className="fresh">Live, every {everyMs / 1000} s</p>;
   return (

@@ -17,7 +17,8 @@ export function ago(at: number, now: number): string {
 }
 
 const grouped = new Intl.NumberFormat("en");
-export const count = (value: number) => grouped.format(value);
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+export const count = (value: number) => (Math.abs(value) < 10_000_000 ? grouped : short).format(value);
 
 /** "dlqPartitions" → "dlq partitions", "hold_expired" → "hold expired". */
 export const words = (name: string) =>
