@@ -41,9 +41,7 @@ class BrokerProcess(ABC):
         """Start, and return when it answers."""
         command = self.command()
         with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
-            )
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder)
         self._process = process
         ready = wait_until(lambda: process.poll() is not None or self.answers(), self.start_limit)
         if not ready or process.poll() is not None:

@@ -43,9 +43,7 @@ def ask(command: str, timeout: float = 5, **properties: Any) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = client.send_message(command, **properties)
         except CallError as error:
-            raise SuiteTrouble(
-                f"the supervisor does not answer ({error}); see {LOGS / 'supervisor.log'}"
-            ) from error
+            raise SuiteTrouble(f"the supervisor does not answer ({error}); see {LOGS / 'supervisor.log'}") from error
         finally:
             client.stop()
         if answer.get("status") == "ok":
@@ -67,6 +65,7 @@ def launch(parts: list[Part]) -> None:
         stop_all()
     end_strays()
     private_folder(RUN)
+    PLAN.unlink(missing_ok=True)
     PLAN.touch(mode=0o600)
     PLAN.write_text(plan)
     command = [sys.executable, "-m", "local.supervisor"]

@@ -44,9 +44,7 @@ def find_node() -> Node:
 
 def _version(node: Path) -> tuple[int, int]:
     try:
-        told = subprocess.run(
-            [node, "--version"], capture_output=True, text=True, timeout=10, check=False
-        ).stdout
+        told = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.SubprocessError):
         return (0, 0)
     found = re.match(r"v(\d+)\.(\d+)", told)

@@ -54,7 +54,7 @@ def _version(binary: Path) -> str | None:
     return found[1] if found else None
 
 
-def write_redis_config(folder: Path, port: int, password: str, appendfsync: str = "everysec") -> Path:
+def write_redis_config(folder: Path, port: int, password: str, appendfsync: str) -> Path:
     """The password stands in a file that only this user can read, never on a command line."""
     config = private_folder(folder) / "redis.conf"
     lines = [
@@ -68,7 +68,7 @@ def write_redis_config(folder: Path, port: int, password: str, appendfsync: str 
         f"appendfsync {appendfsync}",
         'save ""',
         "maxmemory-policy noeviction",
-        f"maxmemory {os.environ.get('REDIS_MAXMEMORY') or '1gb'}",
+        f"maxmemory {os.environ.get('REDIS_MAXMEMORY') or '512mb'}",
     ]
     config.touch(mode=0o600)
     config.write_text("\n".join(lines) + "\n")

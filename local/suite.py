@@ -58,7 +58,8 @@ def kafka_given() -> bool:
 
 
 def redis_part() -> Part:
-    config = write_redis_config(DATA / "redis", env.port("redis"), redis_password())
+    appendfsync = os.environ.get("REDIS_APPENDFSYNC") or "everysec"
+    config = write_redis_config(DATA / "redis", env.port("redis"), redis_password(), appendfsync)
     return Part("redis", [str(find_redis().path), str(config)], ports=("redis",), patience=30)
 
 
@@ -82,9 +83,7 @@ def service_part(name: str) -> Part:
 def frontend_part(node: Node) -> Part:
     targets = {"API_URL": env.url("api"), "MONITORING_URL": env.url("monitoring")}
     command = preview_command(node, env.port("frontend"))
-    return Part(
-        "frontend", command, folder=str(ROOT / "frontend"), env=targets, ports=("frontend",), patience=5
-    )
+    return Part("frontend", command, folder=str(ROOT / "frontend"), env=targets, ports=("frontend",), patience=5)
 
 
 def _module(name: str) -> list[str]:
@@ -117,10 +116,6 @@ def service_env() -> dict[str, str]:
 
 def _secret_env() -> dict[str, str]:
     """Secrets travel as the names of files; one that is given in the environment is left there."""
-    made = (
-        {"API_KEY": "api_key"}
-        if redis_given()
-        else {"API_KEY": "api_key", "REDIS_PASSWORD": "redis_password"}
-    )
+    made = {"API_KEY": "api_key"} if redis_given() else {"API_KEY": "api_key", "REDIS_PASSWORD": "redis_password"}
     absent = (name for name in made if not (os.environ.get(name) or os.environ.get(f"{name}_FILE")))
     return {f"{name}_FILE": str(secret_file(made[name])) for name in absent}

@@ -52,7 +52,7 @@ def cut_long_logs(largest: int = LARGEST_LOG) -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Circus looks after its processes again half a second later: a look that came at a bad time is no news."""
+    """A look at the processes that came at a bad time is none: circus looks again half a second later."""
     return not (record.exc_info and isinstance(record.exc_info[1], ConflictError))
 
 

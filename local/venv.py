@@ -33,14 +33,9 @@ def python() -> Path:
 def ensure(level: str) -> Path:
     """The environment's Python, with what `level` needs installed. Quick where nothing changed."""
     if sys.version_info < OLDEST:
-        raise VenvFailed(
-            f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. Set PYTHON=python3.x"
-        )
+        raise VenvFailed(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}. Set PYTHON=python3.x")
     levels = list(LOCKS)
-    if any(
-        _stamp(at).exists() and _stamp(at).read_text() == _fingerprint(at)
-        for at in levels[levels.index(level) :]
-    ):
+    if any(_stamp(at).exists() and _stamp(at).read_text() == _fingerprint(at) for at in levels[levels.index(level) :]):
         return python()
     if not python().exists():
         print(f"Making the virtual environment {folder()}", file=sys.stderr, flush=True)
