@@ -1,0 +1,72 @@
+"""Wires the monitoring service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from booking_queue.ledger.connection import check, connect
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from booking_queue.web.server import serve
+from booking_queue.web.service import create_app
+from monitoring_service import routes
+from monitoring_service.alarms import alarms
+from monitoring_service.board import EVERY_SECONDS, Board
+from monitoring_service.prometheus import Gauges, Sums
+from monitoring_service.services_health import ServicesHealth
+from monitoring_service.views import Views
+
+DEFAULT_PORT = 3004
+
+
+def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
+    metrics = Metrics()
+    gauges = Gauges(metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        redis = connect(settings)
+        board, health = Board(settings, redis, every), ServicesHealth(settings)
+        sums = Sums(board)
+        metrics.registry.register(sums)
+        polling = asyncio.create_task(board.run())
+        try:
+            yield {"board": board, "views": Views(board, health, redis), "redis": redis}
+        finally:
+            polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+            metrics.registry.unregister(sums)
+            await asyncio.gather(board.close(), health.close(), redis.aclose())
+
+    async def redis_check(request: Request) -> None:
+        await check(request.state.redis)
+
+    async def scrape(request: Request) -> None:
+        board = routes.board_of(request)
+        gauges.update(board, len(alarms(board)))
+
+    return create_app(
+        "monitoring",
+        settings,
+        default_port=DEFAULT_PORT,
+        lifespan=lifespan,
+        routers=[routes.router],
+        checks={"redis": redis_check},
+        metrics=metrics,
+        scrape=scrape,
+    )
+
+
+def main() -> None:
+    settings = Settings()
+    serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

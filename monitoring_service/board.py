@@ -1,0 +1,109 @@
+"""What the monitoring service knows at this moment, and how it came to know it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import psutil
+from redis.asyncio import Redis
+
+from booking_queue.clock import now_ms
+from booking_queue.domain.job import Backend
+from booking_queue.settings import Settings
+from booking_queue.web.client import ServiceClient
+from monitoring_service.history import History, Moment, Point
+from monitoring_service.ledger_reader import LedgerNumbers, LedgerReader
+from monitoring_service.poller import Source, poll
+from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamStats
+from monitoring_service.totals import Totals
+from monitoring_service.workers import Workers, WorkersReader
+
+EVERY_SECONDS = 2.0
+
+Lane = TypeVar("Lane", bound=LaneStats)
+
+
+class Board:
+    def __init__(self, settings: Settings, redis: Redis, every: float = EVERY_SECONDS):
+        self.settings = settings
+        self.clients = {
+            backend: ServiceClient(url, api_key=settings.api_key)
+            for backend, url in (
+                (Backend.RQ, settings.queue_service_url),
+                (Backend.STREAMS, settings.stream_service_url),
+                (Backend.KAFKA, settings.kafka_service_url),
+            )
+        }
+        reader = LedgerReader(redis, settings)
+        self._workers_reader = WorkersReader(reader, settings)
+        self.rq = Source("rq", self._stats(Backend.RQ, RqStats), every=every)
+        self.streams = Source("redisStreams", self._stats(Backend.STREAMS, StreamStats), every=every)
+        self.kafka = Source("kafka", self._stats(Backend.KAFKA, KafkaStats), every=every)
+        self._lanes: dict[Backend, Source[Any]] = {
+            Backend.RQ: self.rq,
+            Backend.STREAMS: self.streams,
+            Backend.KAFKA: self.kafka,
+        }
+        self.workers: Source[Workers] = Source("workers", self._workers_reader.read, every=every)
+        self.ledger: Source[LedgerNumbers] = Source("ledger", reader.numbers, every=every)
+        self.sources: tuple[Source[Any], ...] = (self.rq, self.streams, self.kafka, self.workers, self.ledger)
+        self.totals = Totals()
+        self.history = History(every)
+        self.process = psutil.Process()
+        self._counted: Workers | None = None
+        psutil.cpu_percent()
+        self.process.cpu_percent()
+
+    def _stats(self, backend: Backend, shape: type[Lane]) -> Callable[[], Awaitable[Lane]]:
+        async def ask() -> Lane:
+            return shape.model_validate(await self.clients[backend].get("/stats"))
+
+        return ask
+
+    def lane(self, backend: Backend) -> Source[Any]:
+        return self._lanes[backend]
+
+    async def run(self) -> None:
+        await poll(self.sources, self.tick, self.history.every)
+
+    def tick(self) -> None:
+        """Takes down how things stand."""
+        workers, ledger = self.workers.value, self.ledger.fresh_value
+        if workers is not None and workers is not self._counted:
+            self.totals.add(workers.answering)
+            self._counted = workers
+        self.history.add_moment(Moment(time.monotonic(), ledger.counters if ledger else None, self.totals.work))
+        self.history.add_point(now_ms(), self._point())
+
+    def _point(self) -> Point:
+        workers, ledger = self.workers.fresh_value, self.ledger.fresh_value
+        point: Point = {"workers": len(workers.alive) if workers else None}
+        work = self.history.work()
+        for backend in Backend:
+            lane: LaneStats | None = self.lane(backend).fresh_value
+            run, wait = (work.run.get(backend), work.wait.get(backend)) if work else (None, None)
+            values: Point = {
+                **{f"{name}PerSecond": rate for name, rate in self.history.rates(backend).items()},
+                "backlog": lane.backlog if lane else None,
+                "oldestAgeSeconds": lane.oldest_age_seconds if lane else None,
+                "outbox": ledger.outbox[backend] if ledger else None,
+                "running": workers.running(backend) if workers else None,
+                "waitP95Ms": milliseconds(wait.quantile(0.95)) if wait else None,
+                "runP95Ms": milliseconds(run.quantile(0.95)) if run else None,
+            }
+            point |= {f"{backend.value}.{name}": value for name, value in values.items()}
+        redis = ledger.redis if ledger else None
+        point["redis.opsPerSecond"] = redis.ops_per_second if redis else None
+        point["redis.memoryBytes"] = redis.memory_bytes if redis else None
+        point["redis.latencyMs"] = redis.latency_ms if redis else None
+        return point
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.aclose() for client in self.clients.values()), self._workers_reader.close())
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)

@@ -1,0 +1,109 @@
+"""The board in Prometheus' words. One scrape of this service tells of all lanes and all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from booking_queue.domain.job import Backend
+from booking_queue.metrics import Metrics
+from monitoring_service.board import Board
+from monitoring_service.snapshot import share
+from monitoring_service.totals import Histogram
+
+OUTCOMES = {"completed": "completed", "dead": "dead", "retried": "retried", "cancelled": "cancelled"}
+
+
+class Gauges:
+    """Declared on the service's own registry, brought up to date before each scrape."""
+
+    def __init__(self, metrics: Metrics):
+        registry = metrics.registry
+        for counted in (metrics.jobs_enqueued, metrics.jobs_finished, metrics.job_wait, metrics.job_run):
+            registry.unregister(counted)  # of these the board has the sums over all workers, below
+        registry.unregister(metrics.jobs_in_time)
+        self.metrics = metrics
+        self.source_up = Gauge("source_up", "Whether a source answers.", ["source"], registry=registry)
+        self.source_age = Gauge("source_age_seconds", "Since a source last answered.", ["source"], registry=registry)
+        self.workers = Gauge("workers_alive", "Workers with a heartbeat.", registry=registry)
+        self.slots = Gauge("worker_slots", "Jobs that may run at a time.", ["backend"], registry=registry)
+        self.slots_used = Gauge("worker_slots_used", "Jobs that run.", ["backend"], registry=registry)
+        self.outbox = Gauge("outbox_rows", "Legs not yet on their broker.", ["backend"], registry=registry)
+        self.sla = Gauge("sla_in_time_share", "Share finished within SLA_SECONDS.", ["type"], registry=registry)
+        self.redis_ops = Gauge("redis_ops_per_second", "Commands a second.", registry=registry)
+        self.redis_memory = Gauge("redis_memory_used_bytes", "Memory in use.", registry=registry)
+        self.redis_latency = Gauge("redis_ping_seconds", "Time of a PING.", registry=registry)
+        self.alarms = Gauge("alarms_raised", "Things to look at now.", registry=registry)
+
+    def update(self, board: Board, alarms: int) -> None:
+        self.alarms.set(alarms)
+        for source in board.sources:
+            self.source_up.labels(source.name).set(not source.stale)
+            if source.age is not None:
+                self.source_age.labels(source.name).set(source.age)
+        self._lanes(board)
+        self._workers(board)
+        self._ledger(board)
+
+    def _lanes(self, board: Board) -> None:
+        metrics = self.metrics
+        for backend in Backend:
+            if lane := board.lane(backend).fresh_value:
+                metrics.queue_oldest_age.labels(backend).set(lane.oldest_age_seconds)
+                metrics.outbox_oldest_age.labels(backend).set(lane.outbox_oldest_age_seconds)
+        if rq := board.rq.fresh_value:
+            for status in ("waiting", "active", "completed", "failed", "delayed"):
+                metrics.rq_jobs.labels(rq.queue, status).set(getattr(rq.stats, status))
+
+    def _workers(self, board: Board) -> None:
+        if workers := board.workers.fresh_value:
+            self.workers.set(len(workers.alive))
+            for backend in Backend:
+                self.slots.labels(backend).set(workers.capacity(backend))
+                self.slots_used.labels(backend).set(workers.running(backend))
+        for kind, (in_time, total) in board.totals.work.sla.items():
+            self.sla.labels(kind).set(share(in_time, total) or 0)
+
+    def _ledger(self, board: Board) -> None:
+        ledger = board.ledger.fresh_value
+        if ledger is None:
+            return
+        for backend in Backend:
+            self.outbox.labels(backend).set(ledger.outbox[backend])
+        self.redis_ops.set(ledger.redis.ops_per_second)
+        self.redis_memory.set(ledger.redis.memory_bytes)
+        self.redis_latency.set(ledger.redis.latency_ms / 1000)
+
+
+class Sums(Collector):
+    """Counters from the ledger, histograms over all workers: numbers that only grow."""
+
+    def __init__(self, board: Board):
+        self._board = board
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        ledger, work = self._board.ledger.value, self._board.totals.work
+        accepted = CounterMetricFamily("jobs_accepted", "Legs accepted into the ledger.", labels=["backend"])
+        finished = CounterMetricFamily("jobs_finished", "Legs that ended, by outcome.", labels=["backend", "outcome"])
+        for backend, counts in (ledger.counters if ledger else {}).items():
+            accepted.add_metric([backend], counts["accepted"])
+            for outcome, name in OUTCOMES.items():
+                finished.add_metric([backend, outcome], counts[name])
+        yield accepted
+        yield finished
+        yield _family("job_wait_seconds", "From acceptance (or the due time) to the start.", work.wait)
+        yield _family("job_run_seconds", "One attempt's run.", work.run)
+
+
+def _family(name: str, about: str, lanes: Mapping[Backend, Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, about, labels=["backend"])
+    for backend, seen in lanes.items():
+        bounds = ["+Inf" if bound == float("inf") else repr(bound) for bound in seen.bounds]
+        family.add_metric([backend], list(zip(bounds, seen.counts, strict=True)), seen.sum)
+    return family

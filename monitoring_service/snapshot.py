@@ -1,0 +1,210 @@
+"""The board as /dashboard tells it. What is not known is null, with its age beside it; nothing here can fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+
+from booking_queue.clock import iso, now_ms
+from booking_queue.domain.job import Backend
+from monitoring_service.alarms import alarms
+from monitoring_service.board import Board, milliseconds
+from monitoring_service.history import LATENCY_SECONDS, RATE_SECONDS, WINDOW_SECONDS
+from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamStats
+from monitoring_service.totals import Histogram
+from monitoring_service.workers import Worker
+
+PERCENTILES = (0.5, 0.95, 0.99)
+
+
+def dashboard(board: Board) -> dict[str, Any]:
+    return {
+        "timestamp": iso(now_ms()),
+        "queues": queues(board),
+        "rates": rates(board),
+        "latency": latency(board),
+        "backlog": _per_lane(board, lambda lane: lane.backlog),
+        "oldestAgeSeconds": _per_lane(board, lambda lane: lane.oldest_age_seconds),
+        "outbox": outbox(board),
+        "workers": workers(board),
+        "metrics": metrics(board),
+        "alarms": alarms(board),
+        "staleness": {source.name: source.staleness() for source in board.sources},
+    }
+
+
+def queues(board: Board) -> dict[str, Any]:
+    """Exactly the members that the older dashboard had; the last known, or null."""
+    rq: RqStats | None = board.rq.value
+    streams: StreamStats | None = board.streams.value
+    kafka: KafkaStats | None = board.kafka.value
+    counts = rq.stats if rq else None
+    entries = streams.stats if streams else None
+    return {
+        Backend.RQ.value: {
+            name: getattr(counts, name, None)
+            for name in ("waiting", "active", "completed", "failed", "delayed", "total")
+        },
+        Backend.STREAMS.value: {
+            "totalMessages": entries.total_messages if entries else None,
+            "pendingMessages": entries.pending_messages if entries else None,
+            "dlqMessages": entries.dlq_messages if entries else None,
+        },
+        Backend.KAFKA.value: {
+            "topic": kafka.topic if kafka else None,
+            "partitions": kafka.stats.partitions if kafka else None,
+            "dlqPartitions": kafka.stats.dlq_partitions if kafka else None,
+        },
+    }
+
+
+def _per_lane(board: Board, what: Any) -> dict[str, Any]:
+    lanes: dict[str, LaneStats | None] = {backend.value: board.lane(backend).value for backend in Backend}
+    return {backend: what(lane) if lane else None for backend, lane in lanes.items()}
+
+
+def outbox(board: Board) -> dict[str, Any]:
+    """From Redis itself, so that it is known while the backend's service is away: then it matters most."""
+    ledger = board.ledger.value
+    return {
+        backend.value: {
+            "rows": ledger.outbox[backend] if ledger else None,
+            "oldestAgeSeconds": lane.outbox_oldest_age_seconds if (lane := board.lane(backend).value) else None,
+        }
+        for backend in Backend
+    }
+
+
+def rates(board: Board) -> dict[str, Any]:
+    """Per second, over the last `overSeconds`."""
+    found: dict[str, Any] = {"overSeconds": RATE_SECONDS}
+    for backend in Backend:
+        grown = board.history.rates(backend)
+        found[backend.value] = {
+            "acceptedPerSecond": grown["accepted"],
+            "completedPerSecond": grown["completed"],
+            "failedPerSecond": grown["dead"],
+            "retriedPerSecond": grown["retried"],
+        }
+    return found
+
+
+def latency(board: Board) -> dict[str, Any]:
+    """Milliseconds, over the last `overSeconds`: waiting (until the start) and running (one attempt)."""
+    work = board.history.work()
+    found: dict[str, Any] = {"overSeconds": LATENCY_SECONDS}
+    for backend in Backend:
+        found[backend.value] = {
+            "wait": percentiles(work.wait.get(backend) if work else None),
+            "run": percentiles(work.run.get(backend) if work else None),
+        }
+    return found
+
+
+def percentiles(histogram: Histogram | None) -> dict[str, Any]:
+    seen = histogram or Histogram()
+    shares = {f"p{share * 100:g}": milliseconds(seen.quantile(share)) for share in PERCENTILES}
+    return {"count": seen.count, "mean": milliseconds(seen.mean), **shares}
+
+
+def workers(board: Board) -> dict[str, Any]:
+    seen = board.workers.value
+    alive = seen.alive if seen else []
+    running = {backend.value: seen.running(backend) if seen else 0 for backend in Backend}
+    capacity = {backend.value: seen.capacity(backend) if seen else 0 for backend in Backend}
+    return {
+        "count": len(alive),
+        "active": sum(any(stats.running.values()) for stats in (seen.answering if seen else [])),
+        "running": running,
+        "capacity": capacity,
+        "utilisation": {name: share(running[name], capacity[name]) for name in running},
+        "list": [_worker(worker) for worker in alive],
+        "lost": [{"id": name, "lastSeenSeconds": age} for name, age in (seen.lost if seen else {}).items()],
+    }
+
+
+def _worker(worker: Worker) -> dict[str, Any]:
+    known, stats = worker.presence, worker.stats
+    return {
+        "id": known.id,
+        "host": known.host,
+        "pid": known.pid,
+        "startedAt": known.started_at,
+        "running": _by_name(stats.running) if stats else None,
+        "capacity": _by_name(stats.capacity) if stats else None,
+        "processed": sum(stats.processed.values()) if stats else None,
+        "failed": sum(stats.failed.values()) if stats else None,
+        "memoryBytes": stats.memory_bytes if stats else None,
+        "cpuPercent": stats.cpu_percent if stats else None,
+        "error": worker.error,
+    }
+
+
+def _by_name(counts: dict[Backend, int]) -> dict[str, int]:
+    """orjson takes plain strings for keys."""
+    return {backend.value: count for backend, count in counts.items()}
+
+
+def metrics(board: Board) -> dict[str, Any]:
+    ledger, work = board.ledger.value, board.totals.work
+    redis = ledger.redis if ledger else None
+    runs, seconds = sum(run.count for run in work.run.values()), sum(run.sum for run in work.run.values())
+    return {
+        "jobs": {**{backend.value: _jobs(board, [backend]) for backend in Backend}, "all": _jobs(board, list(Backend))},
+        "bookingsConfirmed": ledger.confirmed if ledger else None,
+        "averageProcessingMs": milliseconds(seconds / runs) if runs else None,
+        "queueDepth": sum(ledger.unfinished.values()) if ledger else None,
+        "sla": {
+            "slaSeconds": board.settings.sla_seconds,
+            "types": {
+                kind: {"inTime": in_time, "total": total, "share": share(in_time, total)}
+                for kind, (in_time, total) in sorted(work.sla.items())
+            },
+        },
+        "redis": {
+            "opsPerSecond": redis.ops_per_second if redis else None,
+            "memoryBytes": redis.memory_bytes if redis else None,
+            "maxMemoryBytes": redis.max_memory_bytes if redis else None,
+            "clients": redis.clients if redis else None,
+            "latencyMs": redis.latency_ms if redis else None,
+        },
+        "machine": _machine(board),
+    }
+
+
+def _jobs(board: Board, backends: list[Backend]) -> dict[str, Any]:
+    """Legs since the ledger began; `errorRate` over the last five minutes."""
+    ledger = board.ledger.value
+    if ledger is None:
+        return {"accepted": None, "processed": None, "failed": None, "cancelled": None, "errorRate": None}
+    counted = [counts[0] for backend in backends if (counts := board.history.counted(backend, WINDOW_SECONDS))]
+    dead = sum(counts["dead"] for counts in counted)
+    completed = sum(counts["completed"] for counts in counted)
+
+    def total(name: str) -> int:
+        return sum(ledger.counters[backend][name] for backend in backends)
+
+    return {
+        "accepted": total("accepted"),
+        "processed": total("completed"),
+        "failed": total("dead"),
+        "cancelled": total("cancelled"),
+        "errorRate": share(dead, dead + completed) if counted else None,
+    }
+
+
+def _machine(board: Board) -> dict[str, Any]:
+    """Where the monitoring service runs; each worker tells its own under `workers`."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpuPercent": psutil.cpu_percent(),
+        "memoryPercent": memory.percent,
+        "memoryBytes": memory.total - memory.available,
+        "processMemoryBytes": board.process.memory_info().rss,
+        "processCpuPercent": board.process.cpu_percent(),
+    }
+
+
+def share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None

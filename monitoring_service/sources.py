@@ -1,0 +1,125 @@
+"""What the other services are expected to say. More is welcome; less makes a source stale, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from booking_queue.domain.job import Backend
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="allow", alias_generator=to_camel, populate_by_name=True)
+
+
+class LaneStats(_Said):
+    """GET /stats of a backend service, whichever it is."""
+
+    backlog: int
+    outbox: int
+    oldest_age_seconds: float = 0
+    outbox_oldest_age_seconds: float = 0
+
+
+class RqCounts(_Said):
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+    total: int
+
+
+class RqStats(LaneStats):
+    queue: str
+    stats: RqCounts
+
+
+class StreamCounts(_Said):
+    total_messages: int
+    pending_messages: int
+    dlq_messages: int
+
+
+class StreamStats(LaneStats):
+    stream: str
+    stats: StreamCounts
+
+
+class KafkaCounts(_Said):
+    partitions: int
+    dlq_partitions: int
+    messages_in_store: int
+
+
+class KafkaStats(LaneStats):
+    topic: str
+    stats: KafkaCounts
+
+
+class Buckets(_Said):
+    """Upper bounds in seconds, the last None for infinity; `counts` are cumulative."""
+
+    buckets: list[float | None]
+    counts: list[int]
+    sum: float
+
+
+class Histograms(_Said):
+    wait: dict[Backend, Buckets] = Field(default_factory=dict)
+    run: dict[Backend, Buckets] = Field(default_factory=dict)
+
+
+class InTime(_Said):
+    in_time: int
+    total: int
+
+
+class WorkerStats(_Said):
+    """GET /stats of a worker; all counts since it started."""
+
+    worker_id: str
+    started_at: str
+    running: dict[Backend, int]
+    capacity: dict[Backend, int]
+    parked: dict[Backend, int] = Field(default_factory=dict)
+    processed: dict[Backend, int]
+    failed: dict[Backend, int]
+    sla: dict[str, InTime] = Field(default_factory=dict)
+    histograms: Histograms
+    memory_bytes: int
+    cpu_percent: float
+
+
+class Presence(_Said):
+    """A worker's entry under its name in Redis."""
+
+    id: str
+    host: str
+    pid: int
+    address: str
+    started_at: str
+
+
+class RqJob(_Said):
+    id: str
+    name: str
+    data: dict[str, Any]
+    progress: Any = 0
+
+
+class RqJobs(_Said):
+    """GET /jobs/state/{state}"""
+
+    state: str
+    jobs: list[RqJob]
+
+
+class StreamMessages(_Said):
+    """GET /messages?count=10"""
+
+    stream: str
+    count: int
+    messages: list[dict[str, Any]]
