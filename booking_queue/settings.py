@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     kafka_service_url: str = Field("http://127.0.0.1:3003", description="The Kafka service.")
     monitoring_url: str = Field("http://127.0.0.1:3004", description="The monitoring service.")
     frontend_url: str = Field("http://127.0.0.1:5173", description="The pages.")
+    frontend_probe_url: str = Field("", description="Where services reach the pages, if not at FRONTEND_URL.")
     providers_url: str = Field("http://127.0.0.1:8025", description="The simulated payment provider and inbox.")
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
     smtp_port: int = Field(1025, description="Mail server's port.")

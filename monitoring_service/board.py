@@ -86,7 +86,7 @@ class Board:
             lane: LaneStats | None = self.lane(backend).fresh_value
             run, wait = (work.run.get(backend), work.wait.get(backend)) if work else (None, None)
             values: Point = {
-                **{f"{name}PerSecond": rate for name, rate in self.history.rates(backend).items()},
+                **self.history.rates(backend),
                 "backlog": lane.backlog if lane else None,
                 "oldestAgeSeconds": lane.oldest_age_seconds if lane else None,
                 "outbox": ledger.outbox[backend] if ledger else None,

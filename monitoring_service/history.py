@@ -15,6 +15,7 @@ HISTORY_SECONDS = 3600
 WINDOW_SECONDS = 300
 RATE_SECONDS = 10.0
 LATENCY_SECONDS = 60.0
+RATES = {"accepted": "accepted", "completed": "completed", "failed": "dead", "retried": "retried"}
 
 Counters = Mapping[Backend, Mapping[str, int]]
 Point = dict[str, float | None]
@@ -62,8 +63,10 @@ class History:
 
     def rates(self, backend: Backend, seconds: float = RATE_SECONDS) -> dict[str, float | None]:
         counted = self.counted(backend, seconds)
-        names = ("accepted", "completed", "dead", "retried")
-        return {name: round(counted[0][name] / counted[1], 3) if counted else None for name in names}
+        return {
+            f"{told}PerSecond": round(counted[0][name] / counted[1], 3) if counted else None
+            for told, name in RATES.items()
+        }
 
     def work(self, seconds: float = LATENCY_SECONDS) -> Work | None:
         """What workers did in the last `seconds`."""

@@ -29,7 +29,7 @@ class ServicesHealth:
             self._ask("stream", settings.stream_service_url),
             self._ask("kafka-service", settings.kafka_service_url),
             self._ask("providers", settings.providers_url),
-            self._ask("frontend", settings.frontend_url, "/", with_key=False),
+            self._frontend(),
         ]
         alive = workers.alive if workers else []
         checks += [self._ask(f"worker {one.presence.id}", one.presence.address) for one in alive]
@@ -39,6 +39,11 @@ class ServicesHealth:
             for name, age in (workers.lost if workers else {}).items()
         ]
         return {"timestamp": iso(now_ms()), "services": [*await asyncio.gather(*checks), own, *lost]}
+
+    async def _frontend(self) -> dict[str, Any]:
+        settings = self._settings
+        found = await self._ask("frontend", settings.frontend_probe_url or settings.frontend_url, "/", with_key=False)
+        return found | {"url": settings.frontend_url}
 
     async def _ask(self, name: str, url: str, path: str = "/health", *, with_key: bool = True) -> dict[str, Any]:
         try:

@@ -78,16 +78,7 @@ def outbox(board: Board) -> dict[str, Any]:
 
 def rates(board: Board) -> dict[str, Any]:
     """Per second, over the last `overSeconds`."""
-    found: dict[str, Any] = {"overSeconds": RATE_SECONDS}
-    for backend in Backend:
-        grown = board.history.rates(backend)
-        found[backend.value] = {
-            "acceptedPerSecond": grown["accepted"],
-            "completedPerSecond": grown["completed"],
-            "failedPerSecond": grown["dead"],
-            "retriedPerSecond": grown["retried"],
-        }
-    return found
+    return {"overSeconds": RATE_SECONDS, **{backend.value: board.history.rates(backend) for backend in Backend}}
 
 
 def latency(board: Board) -> dict[str, Any]:

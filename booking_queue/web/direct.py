@@ -25,7 +25,7 @@ from booking_queue.web.body import LIMIT
 from booking_queue.web.schemas import BatchItem, DirectJob, fields_of
 
 PUBLISH_SHARE = 0.8  # of the gateway's deadline: our "pending" should reach it before it gives up
-OUTBOX_SAMPLE = 100  # rows looked at for the oldest: the cost stays the same however long the outbox is
+SAMPLE = 100  # legs looked at for the oldest one: the cost stays the same however many there are
 
 log = logs.get("backend_service")
 
@@ -154,33 +154,34 @@ class BackendService:
             async with self.redis.pipeline(transaction=False) as pipe:
                 pipe.zcard(outbox)
                 pipe.zcard(open_)
-                pipe.zrange(open_, 0, 0, withscores=True)
-                pipe.zrange(outbox, 0, OUTBOX_SAMPLE - 1)
-                rows, unfinished, first, ids = await pipe.execute()
-            waiting = await self._since(open_, [job_id.decode() for job_id in ids])
+                pipe.zrange(outbox, 0, SAMPLE - 1)
+                pipe.zrange(open_, 0, SAMPLE - 1)
+                rows, unfinished, unsent, oldest = await pipe.execute()
+            ages = await self._ages(open_, [*unsent, *oldest])
         except (RedisError, OSError) as error:
             raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-        now = now_ms()
-        due = [now - since for since in waiting if since <= now]
         return {
             "backlog": unfinished,
-            "oldestAgeSeconds": max(0, now - first[0][1]) / 1000 if first else 0,
+            "oldestAgeSeconds": max(ages[len(unsent) :], default=0) / 1000,
             "outbox": rows,
-            "outboxOldestAgeSeconds": max(due, default=0) / 1000,
+            "outboxOldestAgeSeconds": max(ages[: len(unsent)], default=0) / 1000,
         }
 
-    async def _since(self, open_: str, job_ids: list[str]) -> list[float]:
-        """Since when each may be sent. Not the row's score: that moves on at every try."""
+    async def _ages(self, open_: str, job_ids: list[bytes]) -> list[float]:
+        """ms since each leg might start; 0 for one that is not due. A row's score in the outbox would not tell:
+        it moves on at every try."""
         if not job_ids:
             return []
         names = [f"{self.backend}.{name}" for name in ("due", "finished")]
         async with self.redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.zscore(open_, job_id)
-                pipe.hmget(f"{self.settings.key_prefix}:job:{job_id}", names)
+                pipe.hmget(f"{self.settings.key_prefix}:job:{job_id.decode()}", names)
             found = await pipe.execute()
+        now = now_ms()
         pairs = zip(found[::2], found[1::2], strict=True)
-        return [max(float(accepted or finished or 0), float(due or 0)) for accepted, (due, finished) in pairs]
+        since = [max(float(accepted or finished or now), float(due or 0)) for accepted, (due, finished) in pairs]
+        return [max(0, now - moment) for moment in since]
 
 
 def _submitted(job: NewJob, published: Published) -> Submitted:
