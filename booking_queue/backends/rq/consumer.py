@@ -1,0 +1,143 @@
+"""An asyncio worker on RQ's queues. It leases what it takes, so that a crash costs seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+from uuid import UUID
+
+from booking_queue import logs
+from booking_queue.backends.base import Handle
+from booking_queue.backends.rq.delivery import RqDelivery, Taken, do, reasons
+from booking_queue.backends.rq.payload import stranger_options
+from booking_queue.backends.rq.peeks import Peeks, first
+from booking_queue.backends.rq.tender import Tender
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable, UnreadableMessage
+from booking_queue.domain.job import Backend, Priority
+from booking_queue.handlers import registry
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.script import Scripts
+from booking_queue.settings import Settings
+
+QUEUE = "booking-queue"
+MOST_AT_ONCE = 64  # jobs a take: bounds how long its script holds Redis
+LOOK_AGAIN_SECONDS = 1.0  # should a word be missed, and while RQ is suspended
+AWAY_SECONDS = 2.0  # at most, between tries while Redis does not answer
+
+log = logs.get("rq")
+
+
+def queue_name(settings: Settings, level: Priority) -> str:
+    return f"{settings.name_prefix}{QUEUE}{level.suffix}"
+
+
+class RqConsumer:
+    backend = Backend.RQ
+
+    def __init__(self, settings: Settings, scripts: Scripts, worker_id: str):
+        self._scripts = scripts
+        self._settings = settings
+        self._ledger = Ledger(scripts)
+        self._worker_id = worker_id
+        self._levels = {queue_name(settings, level): level for level in Priority}
+        self._tender = Tender(scripts, settings, worker_id)
+        self._starts = 0
+        self._failures = 0
+
+    async def open(self) -> None:
+        """Nothing: what it needs is opened while it runs."""
+
+    async def close(self) -> None:
+        """Nothing is left open after `run`."""
+
+    async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
+        peeks = Peeks(self._settings, [f"rq:queue:{queue}" for queue in self._levels])
+        stopped = asyncio.create_task(stop.wait())
+        beside = [
+            asyncio.create_task(peeks.run()),
+            asyncio.create_task(self._tender.run(lambda: slots.tasks > 0)),
+        ]
+        try:
+            while not stop.is_set():
+                await self._turn(handle, slots, peeks, stopped)
+            await slots.drained()
+            await self._tender.leave()
+        finally:
+            for task in (stopped, *beside):
+                task.cancel()
+            await asyncio.gather(stopped, *beside, return_exceptions=True)
+
+    async def _turn(self, handle: Handle, slots: Slots, peeks: Peeks, stopped: asyncio.Task[Any]) -> None:
+        if not slots.free:
+            await first(slots.available(), stopped)
+            return
+        jobs = await self._take(min(slots.free, MOST_AT_ONCE), stopped)
+        if jobs is None:
+            return
+        if stopped.done():
+            await asyncio.gather(*(self._hand_back(taken) for taken in jobs))
+            return
+        for taken in jobs:
+            self._starts += 1
+            slots.start(self._run(taken, handle))
+        if not jobs:
+            await peeks.wait(stopped, LOOK_AGAIN_SECONDS)
+
+    async def _take(self, wanted: int, stopped: asyncio.Task[Any]) -> list[Taken] | None:
+        """None after a pause: nothing may be taken now."""
+        try:
+            answer = await self._scripts.call("rq_take", self._worker_id, wanted, self._starts)
+        except BookingQueueError as error:
+            self._failures += 1
+            if self._failures == 1 or not isinstance(error, LedgerUnavailable):
+                log.warning("rq_take_failed", why=str(error))
+            pause = min(AWAY_SECONDS, 0.1 * 2**self._failures) * (0.5 + random.random())
+            await first(asyncio.sleep(pause), stopped)
+            return None
+        self._failures = 0
+        if answer == [b"suspended"]:
+            await first(asyncio.sleep(LOOK_AGAIN_SECONDS), stopped)
+            return None
+        return [Taken.of(job, self._worker_id) for job in answer]
+
+    async def _run(self, taken: Taken, handle: Handle) -> None:
+        """One job, in its slot. What goes wrong here costs a lease: then the job is taken again."""
+        entry = taken.entry
+        try:
+            try:
+                delivery = RqDelivery.of(self._scripts, taken, registry(), self._tender.tally)
+                if delivery.foreign and not taken.known:
+                    await self._adopt(taken, delivery)
+            except UnreadableMessage as error:
+                log.warning("job_unreadable", jobId=entry.job_id, queueName=entry.queue, why=str(error))
+                await do(self._scripts, "rq_condemn", entry, None, *reasons(str(error)))
+                return
+            await handle(delivery)
+        except LedgerUnavailable as error:
+            log.warning("ledger_unavailable", jobId=entry.job_id, why=str(error))
+        except Exception as error:
+            log.error("delivery_failed", jobId=entry.job_id, exc=error)
+
+    async def _adopt(self, taken: Taken, delivery: RqDelivery) -> None:
+        """A job that somebody enqueued with RQ itself gets its record, and from then on is like any other."""
+        envelope = delivery.envelope
+        if envelope.type not in registry():
+            known = ", ".join(sorted(registry()))
+            raise UnreadableMessage(f"{envelope.type!r} is not a job type; known are {known}")
+        try:
+            UUID(envelope.id)
+        except ValueError:
+            raise UnreadableMessage(
+                "the job's id is not a UUID: leave job_id out when enqueueing, RQ then makes one"
+            ) from None
+        options = stranger_options(taken.retries_left, taken.timeout, self._levels[taken.entry.queue])
+        if await self._ledger.adopt(envelope.id, self.backend, envelope.type, envelope.data, options):
+            log.event("job_adopted", jobId=envelope.id, jobType=envelope.type, queueName=taken.entry.queue)
+
+    async def _hand_back(self, taken: Taken) -> None:
+        try:
+            await do(self._scripts, "rq_release", taken.entry, None)
+        except BookingQueueError as error:
+            log.warning("hand_back_failed", jobId=taken.entry.job_id, why=str(error))

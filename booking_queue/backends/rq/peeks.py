@@ -1,0 +1,62 @@
+"""Word that a queue has something, by BLMOVE from a list's head to its head: it blocks, and it moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from booking_queue.ledger.connection import connect
+from booking_queue.settings import Settings
+
+BLOCK_SECONDS = 10
+ANSWER_SECONDS = BLOCK_SECONDS + 5.0  # longer than the block, or redis-py takes waiting for an outage
+AWAY_SECONDS = 1.0
+
+
+class Peeks:
+    """A connection a queue. They peek only while somebody waits: a busy consumer needs no word."""
+
+    def __init__(self, settings: Settings, keys: Sequence[str]):
+        self._redis = connect(settings, connections=len(keys), answer_seconds=ANSWER_SECONDS)
+        self._keys = keys
+        self._wanted = asyncio.Event()
+        self._word = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for key in self._keys:
+                    group.create_task(self._peek(key))
+        finally:
+            await self._redis.aclose()
+
+    async def _peek(self, key: str) -> None:
+        while True:
+            await self._wanted.wait()
+            try:
+                if await self._redis.blmove(key, key, BLOCK_SECONDS, "LEFT", "LEFT"):
+                    self._word.set()
+            except (RedisError, OSError):
+                await asyncio.sleep(AWAY_SECONDS)
+
+    async def wait(self, stopped: asyncio.Task[Any], seconds: float) -> None:
+        """Until a queue has something, or `seconds`. What came since the last look is found: a peek at a list that
+        is not empty answers at once."""
+        self._word.clear()
+        self._wanted.set()
+        try:
+            await first(self._word.wait(), stopped, seconds)
+        finally:
+            self._wanted.clear()
+
+
+async def first(wait: Any, stopped: asyncio.Task[Any], seconds: float | None = None) -> None:
+    """Until one of the two is done, or `seconds`."""
+    task = asyncio.ensure_future(wait)
+    try:
+        await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()

@@ -1,0 +1,34 @@
+-- A leg onto RQ: the check in the ledger, RQ's record and its queue, and the receipt, in one breath.
+
+function rq.publish(id, gen)
+  local leg, why, known = ledger.outgoing(id, 'rq', gen)
+  if not leg then return { why, known and known.state or false, known and known.receipt or false } end
+  if TERMINAL[leg.state] or leg.state == 'cancelling' then
+    ledger.published(id, 'rq', leg.state, '')
+    return { 'over', leg.state, leg.receipt }
+  end
+  local options = cjson.decode(redis.call('HGET', ledger.key(id), 'options'))
+  local queue, due = rq.QUEUES[rq.LEVELS[options.priority or 'normal']], tonumber(leg.due or 0)
+  local state = due > NOW and 'delayed' or 'queued'
+  rq.write(id, queue, gen, state == 'delayed' and 'scheduled' or 'queued')
+  redis.call('SADD', 'rq:queues', rq.list(queue))
+  if tonumber(gen) > 1 then redis.call('ZREM', rq.failed(queue), id) end
+  if state == 'delayed' then
+    redis.call('ZADD', rq.scheduled(queue), rq.score(due), id)
+  else
+    redis.call('RPUSH', rq.list(queue), id)
+  end
+  local receipt = cjson.encode({ jobId = id, queue = queue })
+  ledger.published(id, 'rq', state, receipt)
+  return { 'published', state, receipt }
+end
+
+-- rq_publish: id, generation -> why, state, receipt
+function ops.rq_publish(a) return rq.publish(a[1], a[2]) end
+
+-- rq_redrive: id -> 'published', state, receipt; or why not
+function ops.rq_redrive(a)
+  local gen, why = ledger.redrive(a[1], 'rq')
+  if not gen then return { why } end
+  return rq.publish(a[1], gen)
+end

@@ -1,0 +1,117 @@
+-- RQ's own records in the formats of rq 3, so that its tools and its worker read them. Every key here is RQ's.
+local rq = {}
+
+rq.FUNCTION = 'worker_service.rq_job.perform'
+rq.LEVELS = { critical = 1, high = 2, normal = 3, low = 4 }
+rq.QUEUES = { NAMES .. 'booking-queue-critical', NAMES .. 'booking-queue-high', NAMES .. 'booking-queue',
+              NAMES .. 'booking-queue-low' } -- most urgent first
+rq.RETRIES = 10         -- RQ's own count, for what befalls its worker; attempts are the ledger's to count
+rq.UNLIMITED_S = 3660   -- RQ kills a job after this; our own limit, at most an hour, comes before
+
+function rq.key(id) return 'rq:job:' .. id end
+function rq.list(queue) return 'rq:queue:' .. queue end
+function rq.started(queue) return 'rq:wip:' .. queue end
+function rq.scheduled(queue) return 'rq:scheduled:' .. queue end
+function rq.finished(queue) return 'rq:finished:' .. queue end
+function rq.failed(queue) return 'rq:failed:' .. queue end
+function rq.canceled(queue) return 'rq:canceled:' .. queue end
+function rq.results(id) return 'rq:results:' .. id end
+
+function rq.exists(id) return redis.call('EXISTS', rq.key(id)) == 1 end
+
+-- Registries are scored in seconds; ours keep the milliseconds.
+function rq.score(ms) return string.format('%.3f', ms / 1000) end
+
+-- RQ's dates are text, and Redis' Lua has no calendar: days since 1970 to year, month, day (Howard Hinnant's way).
+function rq.stamp(ms)
+  local z = math.floor(ms / 86400000) + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local month = mp < 10 and mp + 3 or mp - 9
+  local rest = ms % 86400000
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', yoe + era * 400 + (month <= 2 and 1 or 0), month,
+    doy - math.floor((153 * mp + 2) / 5) + 1, math.floor(rest / 3600000), math.floor(rest / 60000) % 60,
+    math.floor(rest / 1000) % 60, (rest % 1000) * 1000)
+end
+
+local stamp_now
+function rq.now()
+  stamp_now = stamp_now or rq.stamp(NOW)
+  return stamp_now
+end
+
+-- The whole record, made from the ledger's. Whatever stood there (an older generation's, a tampered one) is gone.
+function rq.write(id, queue, gen, status)
+  local rec = redis.call('HMGET', ledger.key(id), 'type', 'data', 'trace', 'created', 'options')
+  local limit = cjson.decode(rec[5]).timeout
+  redis.call('DEL', rq.key(id))
+  redis.call('HSET', rq.key(id),
+    'data', '["' .. rq.FUNCTION .. '",null,[' .. cjson.encode(rec[1]) .. ',' .. rec[2] .. '],{}]',
+    'meta', '{"generation":' .. gen .. ',"traceparent":' .. cjson.encode(rec[3]) .. '}',
+    'status', status, 'origin', queue, 'description', rec[1],
+    'created_at', rq.stamp(tonumber(rec[4])), 'enqueued_at', rq.now(),
+    'timeout', limit and math.ceil(limit / 1000) + 60 or rq.UNLIMITED_S,
+    'result_ttl', math.floor(RETENTION / 1000), 'failure_ttl', math.floor(RETENTION / 1000),
+    'retries_left', rq.RETRIES, 'retry_intervals', '[' .. math.ceil(LEASE / 1000) .. ']')
+end
+
+-- How long (ms) a finished job can still be seen, by its own removeOnComplete or removeOnFail; 0: not at all.
+function rq.kept(id, queue, option)
+  local options = redis.call('HGET', ledger.key(id), 'options')
+  if not options or not string.find(options, option, 1, true) then return RETENTION end
+  local keep = cjson.decode(options)[option]
+  if keep == true then return 0 end
+  if type(keep) ~= 'table' then return RETENTION end
+  if keep.count then rq.keep_newest(id, queue, option, keep.count) end
+  if keep.count == 0 then return 0 end
+  return keep.age and math.min(keep.age * 1000, RETENTION) or RETENTION
+end
+
+-- A count hides only jobs that were sent with one.
+function rq.keep_newest(id, queue, option, count)
+  local kept = P .. ':rq:' .. option .. ':' .. queue
+  redis.call('ZADD', kept, NOW, id)
+  redis.call('PEXPIRE', kept, RETENTION)
+  for _, old in ipairs(redis.call('ZRANGE', kept, 0, -count - 1)) do
+    redis.call('ZREM', kept, old)
+    rq.forget(old, queue)
+  end
+end
+
+function rq.forget(id, queue)
+  redis.call('DEL', rq.key(id), rq.results(id))
+  redis.call('ZREM', rq.finished(queue), id)
+  redis.call('ZREM', rq.failed(queue), id)
+end
+
+-- Its end, as RQ writes it: status, registry, expiry and an entry in the job's own stream of results.
+local function over(id, queue, status, registry, ttl, fields, result)
+  if not rq.exists(id) then return end -- its owner deleted it
+  if ttl <= 0 then return rq.forget(id, queue) end
+  redis.call('HSET', rq.key(id), 'status', status, 'ended_at', rq.now(), unpack(fields))
+  redis.call('PEXPIRE', rq.key(id), ttl)
+  redis.call('ZADD', registry, rq.score(NOW + ttl), id)
+  if result then
+    redis.call('XADD', rq.results(id), 'MAXLEN', 10, '*', unpack(result))
+    redis.call('PEXPIRE', rq.results(id), ttl)
+  end
+end
+
+function rq.succeed(id, queue, result)
+  over(id, queue, 'finished', rq.finished(queue), rq.kept(id, queue, 'removeOnComplete'), {}, result)
+end
+
+function rq.fail(id, queue, reason, result)
+  over(id, queue, 'failed', rq.failed(queue), rq.kept(id, queue, 'removeOnFail'), { 'exc_info', reason }, result)
+end
+
+-- RQ scores cancelled jobs by when they were.
+function rq.cancel(id, queue)
+  if not rq.exists(id) then return end
+  redis.call('HSET', rq.key(id), 'status', 'canceled', 'ended_at', rq.now())
+  redis.call('PEXPIRE', rq.key(id), RETENTION)
+  redis.call('ZADD', rq.canceled(queue), rq.score(NOW), id)
+end

@@ -1,0 +1,80 @@
+-- From the queues into the started registries.
+
+rq.FAIR_EVERY = 20   -- starts: every so many a lower level goes first, so that none starves
+rq.MAX_SKIPPED = 100 -- ids without a job, in one go
+
+-- Which queues to look into for this start, first to last. The lower levels take turns at going first.
+local function order(start)
+  if start % rq.FAIR_EVERY ~= 0 then return { 1, 2, 3, 4 } end
+  local turn = math.floor(start / rq.FAIR_EVERY) % 3
+  if turn == 1 then return { 4, 3, 2, 1 } end
+  if turn == 2 then return { 3, 4, 2, 1 } end
+  return { 2, 4, 3, 1 }
+end
+
+local function pop(start, empty)
+  for _, level in ipairs(order(start)) do
+    if not empty[level] then
+      local id = redis.call('LPOP', rq.list(rq.QUEUES[level]))
+      if id then return id, rq.QUEUES[level] end
+      empty[level] = true
+    end
+  end
+end
+
+-- RQ's own `requeue` (or a dashboard's) took a dead job out of the failed registry: that is a redrive.
+local function requeued(id, queue, state)
+  if state ~= 'dead' or redis.call('ZSCORE', rq.failed(queue), id) then return false end
+  local gen = ledger.redrive(id, 'rq')
+  if gen then rq.publish(id, gen) end
+  return gen
+end
+
+local serial = 0
+local function start(id, queue, worker)
+  serial = serial + 1
+  local execution = string.sub(redis.sha1hex(id .. worker .. time[1] .. '.' .. time[2] .. '.' .. serial), 1, 32)
+  local member, seconds = id .. ':' .. execution, rq.score(NOW)
+  redis.call('ZADD', rq.started(queue), rq.score(NOW + LEASE), member)
+  redis.call('HSET', rq.key(id), 'status', 'started', 'started_at', rq.now(), 'last_heartbeat', rq.now(),
+    'worker_name', worker)
+  redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
+    'last_heartbeat', seconds, 'worker_name', worker)
+  redis.call('ZADD', 'rq:executions:' .. id, rq.score(NOW + LEASE + 60000), execution)
+  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
+  rq.lease(id, member)
+  return execution
+end
+
+-- Should all workers vanish, RQ's notes about executions do too.
+function rq.lease(id, member)
+  redis.call('PEXPIRE', 'rq:execution:' .. member, LEASE + 60000)
+  redis.call('PEXPIRE', 'rq:executions:' .. id, LEASE + 60000)
+end
+
+local function hand_out(id, queue, worker)
+  if not string.find(id, '^[%w_-]+$') then return end
+  local job = redis.pcall('HMGET', rq.key(id), 'data', 'meta', 'retries_left', 'timeout')
+  if job.err or not job[1] then return end
+  local leg = ledger.leg(id, 'rq', 'state', 'attempt', 'due')
+  if requeued(id, queue, leg.state) then return false end
+  if not leg.state then redis.call('PERSIST', rq.key(id)) end -- a stranger may have given it a TTL
+  return { id, queue, start(id, queue, worker), leg.state and 1 or 0, job[1], job[2] or '', leg.attempt or '0',
+           leg.due or '0', job[3] or '', job[4] or '' }
+end
+
+-- rq_take: worker, how many, starts so far -> jobs: id, queue, execution, known to the ledger?, data, meta, attempt,
+-- due, and RQ's own retries left and timeout; or 'suspended' (`rq suspend`)
+function ops.rq_take(a)
+  if redis.call('EXISTS', 'rq:suspended') == 1 then return { 'suspended' } end
+  local worker, wanted, starts = NAMES .. a[1], tonumber(a[2]), tonumber(a[3])
+  local out, empty, skipped = {}, {}, 0
+  while #out < wanted and skipped < rq.MAX_SKIPPED do
+    local id, queue = pop(starts + #out + 1, empty)
+    if not id then break end
+    local job = hand_out(id, queue, worker)
+    if job then out[#out + 1] = job else skipped = skipped + 1 end
+    if job == false then empty = {} end
+  end
+  return out
+end

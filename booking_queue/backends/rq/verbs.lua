@@ -1,0 +1,122 @@
+-- What a delivery can do. With a claim the ledger decides first; without a lease nothing is changed anywhere.
+-- Every one begins with: id, queue, execution, worker, token ('' for none)
+
+-- Out of the started registry. Was it still ours?
+function rq.leave(a)
+  local id, member = a[1], a[1] .. ':' .. a[3]
+  redis.call('DEL', 'rq:execution:' .. member)
+  redis.call('ZREM', 'rq:executions:' .. id, a[3])
+  redis.call('SREM', 'rq:worker:' .. NAMES .. a[4] .. ':executions', member)
+  return redis.call('ZREM', rq.started(a[2]), member) == 1
+end
+
+-- To the head of its queue, for whoever is free next.
+function rq.give_back(id, queue)
+  if not rq.exists(id) then return end
+  redis.call('HSET', rq.key(id), 'status', 'queued', 'worker_name', '')
+  redis.call('LPUSH', rq.list(queue), id)
+end
+
+-- rq_extend: … -> 1, or 0 when it is not ours any more
+function ops.rq_extend(a)
+  local id, member = a[1], a[1] .. ':' .. a[3]
+  if a[5] ~= '' then
+    -- The fence is the ledger's: an entry reaped while this worker slept is put back when nobody has begun since.
+    if not ledger.extend(id, 'rq', a[5]) then return { 0 } end
+  elseif not redis.call('ZSCORE', rq.started(a[2]), member) then
+    return { 0 }
+  end
+  redis.call('ZADD', rq.started(a[2]), rq.score(NOW + LEASE), member)
+  redis.call('ZADD', 'rq:executions:' .. id, 'XX', rq.score(NOW + LEASE + 60000), a[3])
+  if redis.call('EXISTS', 'rq:execution:' .. member) == 1 then
+    redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', rq.score(NOW))
+  end
+  rq.lease(id, member)
+  if rq.exists(id) then redis.call('HSET', rq.key(id), 'last_heartbeat', rq.now()) end
+  return { 1 }
+end
+
+-- rq_ack: …, result (JSON), result (base64 of the JSON, '' for none)
+function ops.rq_ack(a)
+  if not ledger.complete(a[1], 'rq', a[5], a[6]) then return { 0 } end
+  rq.leave(a)
+  local result = { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3] }
+  if a[7] ~= '' then result[7], result[8] = 'return_value', a[7] end
+  rq.succeed(a[1], a[2], result)
+  return { 1 }
+end
+
+-- What RQ calls each state of a leg.
+local STATUS = { active = 'started', retrying = 'scheduled', delayed = 'scheduled', queued = 'queued',
+                 pending = 'queued' }
+
+-- rq_drop: … . A copy too many, taken off unrun. RQ's record shows what the ledger knows of the job.
+function ops.rq_drop(a)
+  local id, queue = a[1], a[2]
+  local leg = ledger.leg(id, 'rq', 'state', 'error')
+  rq.leave(a)
+  if leg.state == 'completed' then
+    if not redis.call('ZSCORE', rq.finished(queue), id) then rq.succeed(id, queue) end
+  elseif leg.state == 'dead' then
+    if not redis.call('ZSCORE', rq.failed(queue), id) then rq.fail(id, queue, leg.error or '') end
+  elseif leg.state == 'cancelled' or leg.state == 'cancelling' then
+    rq.cancel(id, queue)
+  elseif rq.exists(id) and STATUS[leg.state] then
+    redis.call('HSET', rq.key(id), 'status', STATUS[leg.state])
+  end
+  return { 1 }
+end
+
+-- rq_retry: …, error, delay (ms), the next generation's meta (JSON)
+function ops.rq_retry(a)
+  local id, queue = a[1], a[2]
+  local gen, due = ledger.retry(id, 'rq', a[5], a[6], a[7])
+  if not gen then return { 0 } end
+  rq.leave(a)
+  local status = due > NOW and 'scheduled' or 'queued'
+  if rq.exists(id) then
+    redis.call('HSET', rq.key(id), 'status', status, 'meta', a[8], 'ended_at', rq.now(), 'worker_name', '',
+      'retries_left', rq.RETRIES)
+  else
+    rq.write(id, queue, gen, status)
+  end
+  if due > NOW then
+    redis.call('ZADD', rq.scheduled(queue), rq.score(due), id)
+  else
+    redis.call('RPUSH', rq.list(queue), id)
+  end
+  return { 1 }
+end
+
+local function failure(a, encoded)
+  return { 'type', 2, 'worker_name', NAMES .. a[4], 'execution_id', a[3], 'exc_string', encoded }
+end
+
+-- rq_bury: …, reason, reason (base64 of its zlib)
+function ops.rq_bury(a)
+  if not ledger.bury(a[1], 'rq', a[5], a[6]) then return { 0 } end
+  rq.leave(a)
+  rq.fail(a[1], a[2], a[6], failure(a, a[7]))
+  return { 1 }
+end
+
+-- rq_condemn: …, reason, reason (base64 of its zlib). Nobody may run what is in RQ's record. A leg of ours that rests
+-- dies of it, to be redriven from the ledger; one that runs elsewhere is left alone.
+function ops.rq_condemn(a)
+  local id, state = a[1], ledger.leg(a[1], 'rq', 'state').state
+  if state == 'active' then return ops.rq_drop(a) end
+  if state and not TERMINAL[state] and state ~= 'cancelling' then
+    ledger.finish(id, 'rq', 'dead', { error = a[6] })
+    ledger.emit(id, 'rq', 'dead', { error = a[6], worker = a[4] })
+  end
+  rq.leave(a)
+  rq.fail(id, a[2], a[6], failure(a, a[7]))
+  return { 1 }
+end
+
+-- rq_release: … . Unrun, for another worker to start at once.
+function ops.rq_release(a)
+  if a[5] ~= '' and not ledger.release(a[1], 'rq', a[5]) then return { 0 } end
+  if rq.leave(a) then rq.give_back(a[1], a[2]) end
+  return { 1 }
+end
