@@ -26,6 +26,12 @@ function part(name: string, target: string, rewrite?: (path: string) => string):
     target,
     ...(rewrite ? { rewrite } : {}),
     configure(proxy) {
+      // An event stream cut off behind the proxy would look alive in front of it for ever.
+      proxy.on("proxyRes", (answer, _request, response) => {
+        answer.on("close", () => {
+          if (!answer.complete) response.destroy();
+        });
+      });
       proxy.on("error", (_error, _request, response) => {
         if (!(response instanceof ServerResponse) || response.headersSent) return;
         response.writeHead(502, { "Content-Type": "application/problem+json" });

@@ -35,7 +35,7 @@ describe("validate", () => {
     [{ backends: [] }, { backends: "Choose at least one" }],
     [{ checkIn: "" }, { checkIn: "Required" }],
     [{ checkIn: "2027-02-30" }, { checkIn: "Not a date" }],
-    [{ checkOut: "2027-02-28" }, { checkOut: "Must be after check-in" }],
+    [{ checkOut: "2027-02-28" }, { checkOut: "Later than check-in" }],
     [{ checkOut: "2028-02-28" }, {}],
     [{ checkOut: "2028-02-29" }, { checkOut: "At most 365 nights" }],
     [{ checkIn: "1999-12-31", checkOut: "2000-01-01" }, {}],

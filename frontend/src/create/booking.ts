@@ -80,7 +80,7 @@ function stay(draft: Draft): Errors {
   if (from === null) errors.checkIn = draft.checkIn ? "Not a date" : "Required";
   if (to === null) errors.checkOut = draft.checkOut ? "Not a date" : "Required";
   if (from === null || to === null) return errors;
-  if (to <= from) errors.checkOut = "Must be after check-in";
+  if (to <= from) errors.checkOut = "Later than check-in";
   else if (to - from > MAX_NIGHTS) errors.checkOut = `At most ${MAX_NIGHTS} nights`;
   return errors;
 }

@@ -17,7 +17,8 @@ function Line({ line, at, error }: Following) {
   if (line === "live" && !error) return <p className="fresh live">Live</p>;
   if (line === "connecting" && !error) return <p className="fresh">Connecting…</p>;
   const age = at === null ? "Nothing received yet" : `Stale: from ${ago(at, now)}`;
-  const why = error ? `${error.message}; trying again` : "the event stream broke; connecting again";
+  const next = isFinal(error) ? "" : "; trying again";
+  const why = error ? error.message + next : "the event stream broke; connecting again";
   return (
     <p className="fresh stale">
       {age}: {why}

@@ -151,7 +151,8 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
       await visible(signal);
       await listen(id, last, on, open, whileVisible(signal)).catch(() => undefined);
       if (signal.aborted) return;
-      tell({ type: "line", line: "broken" });
+      // One that just broke off is usually there again at once: that is not worth a word.
+      if (tries > 0) tell({ type: "line", line: "broken" });
       refresh.call();
       await pause(Math.min(POLL_MS, 250 * 2 ** tries) * (0.75 + Math.random() / 2), signal);
     }
