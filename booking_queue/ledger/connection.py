@@ -50,7 +50,7 @@ class ClusterRefused(LedgerUnavailable):
 async def check(redis: Redis) -> None:
     """Raises LedgerUnavailable, with the remedy, where this Redis cannot hold a ledger."""
     info = await redis.info("server")
-    if info.get("redis_mode") == "cluster":
+    if "cluster" in (info.get("redis_mode"), info.get("server_mode")):  # the second is Valkey's name for it
         raise ClusterRefused(
             "Redis Cluster is not supported: one script changes the ledger and the broker's keys together, "
             "and they would live on different nodes. Use one primary, or REDIS_SENTINELS."

@@ -92,7 +92,8 @@ def _lifespan(settings: Settings, make_publisher: MakePublisher, lua: str, metri
         try:
             await check(redis)
         except ClusterRefused as error:
-            raise SystemExit(f"{app.state.service}: {error}") from None
+            log.error("start_refused", why=str(error))
+            raise
         except (LedgerUnavailable, RedisError, OSError) as error:
             log.warning("redis_not_ready", why=str(error))
         scripts = Scripts(redis, settings, extra=lua)
