@@ -29,11 +29,11 @@ MAX_CONNECTIONS = 4000
 class Server(uvicorn.Server):
     """uvicorn without its own signal handling."""
 
-    def __init__(self, app: FastAPI):
+    def __init__(self, app: FastAPI, protocol: type[BoundedProtocol] = BoundedProtocol):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=BoundedProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -50,17 +50,17 @@ class Server(uvicorn.Server):
         yield
 
 
-def serve(app: FastAPI, settings: Settings) -> None:
+def serve(app: FastAPI, settings: Settings, protocol: type[BoundedProtocol] = BoundedProtocol) -> None:
     """Until a signal; returns for an exit status of 0."""
     logs.configure(app.state.service, settings.log_level)
     listener = listen(app.state.service, settings.bind_host, app.state.port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_until_signal(app, listener))
+        runner.run(_serve_until_signal(app, listener, protocol))
 
 
-async def _serve_until_signal(app: FastAPI, listener: socket.socket) -> None:
+async def _serve_until_signal(app: FastAPI, listener: socket.socket, protocol: type[BoundedProtocol]) -> None:
     stop = asyncio.Event()
-    server = Server(app)
+    server = Server(app, protocol)
 
     def on_signal() -> None:
         server.force_exit = stop.is_set()
@@ -98,7 +98,7 @@ async def _stop(app: FastAPI, server: Server, stop: asyncio.Event, drain: float)
     server.should_exit = True
 
 
-def listen(service: str, host: str, port: int) -> socket.socket:
+def listen(service: str, host: str, port: int, variable: str = "PORT") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -108,7 +108,7 @@ def listen(service: str, host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise SystemExit(f"{service}: port {port} on {host} is taken; set PORT to another") from None
+            raise SystemExit(f"{service}: port {port} on {host} is taken; set {variable} to another") from None
         raise SystemExit(f"{service}: cannot listen on {host}:{port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener

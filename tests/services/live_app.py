@@ -11,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from booking_queue.web import server
+from booking_queue.web.protocol import BoundedProtocol
 
 
 @dataclass
@@ -26,11 +27,16 @@ class Live:
 
 
 @asynccontextmanager
-async def live(app: FastAPI, drain: float = 0) -> AsyncIterator[Live]:
+async def live(
+    app: FastAPI, drain: float = 0, protocol: type[BoundedProtocol] = BoundedProtocol
+) -> AsyncIterator[Live]:
     listener = server.listen("test", "127.0.0.1", 0)
     port = listener.getsockname()[1]
     stop = asyncio.Event()
-    task = asyncio.create_task(server.run(app, listener, stop, drain=drain))
+    running = server.Server(app, protocol)
+    task = asyncio.create_task(server.run(app, listener, stop, running, drain))
+    while not running.started and not task.done():
+        await asyncio.sleep(0.005)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as http:
         try:
             yield Live(http, port, stop, task)
