@@ -39,8 +39,20 @@ describe("toBooking", () => {
 
 describe("toCounters", () => {
   it("says of a source without figures that it has none", () => {
-    const counters = toCounters({ queues: { rq: { waiting: 0, levels: {} }, redisStreams: null } });
-    expect(counters).toEqual({ rq: { waiting: 0 }, redisStreams: null, kafka: null });
+    const counters = toCounters({
+      queues: { rq: { waiting: 0, levels: {} }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
+      staleness: {
+        rq: { stale: false, ageSeconds: 0.4, error: null },
+        redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },
+        kafka: { stale: true, ageSeconds: null, error: null },
+      },
+    });
+    expect(counters).toEqual({
+      rq: { figures: { waiting: 0 }, stale: "" },
+      redisStreams: { figures: { totalMessages: 7 }, stale: "from 14 s ago: no answer within 2 s" },
+      kafka: { figures: null, stale: "no answer yet" },
+    });
+    expect(toCounters({}).kafka).toEqual({ figures: null, stale: "no figures" });
   });
 });
 

@@ -35,7 +35,9 @@ export type Health = {
   services: { name: string; url: string; healthy: boolean; note: string }[];
 };
 
-export type Counters = Record<Backend, Record<string, string | number> | null>;
+/** `figures` are the last known, null when there never were any; `stale` says why they are not of this moment. */
+export type LaneCounters = { figures: Record<string, string | number> | null; stale: string };
+export type Counters = Record<Backend, LaneCounters>;
 
 export type Leg = {
   state: string;
@@ -46,6 +48,8 @@ export type Leg = {
   enqueued: number | null;
   started: number | null;
   finished: number | null;
+  /** When it goes on, of one that waits for its time. */
+  due: number | null;
   error: string;
   receipt: [string, string][];
 };
@@ -142,14 +146,22 @@ export async function readHealth(signal: AbortSignal): Promise<Health> {
   return { services };
 }
 
-/** Of each lane its plain counters, in the order they came; null when that source has nothing to say. */
+function staleness(value: unknown): string {
+  const { stale, ageSeconds, error } = record(value);
+  if (stale !== true) return "";
+  const age = typeof ageSeconds === "number" ? `from ${Math.round(ageSeconds)} s ago` : "no answer yet";
+  return error ? `${age}: ${reason(error)}` : age;
+}
+
 export function toCounters(body: unknown): Counters {
   const queues = record(record(body)["queues"]);
-  const lane = (backend: Backend) => {
+  const ages = record(record(body)["staleness"]);
+  const lane = (backend: Backend): LaneCounters => {
     const entries = Object.entries(record(queues[backend])).filter(
       (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
     );
-    return entries.length > 0 ? Object.fromEntries(entries) : null;
+    const figures = entries.length > 0 ? Object.fromEntries(entries) : null;
+    return { figures, stale: staleness(ages[backend]) || (figures ? "" : "no figures") };
   };
   return { rq: lane("rq"), redisStreams: lane("redisStreams"), kafka: lane("kafka") };
 }
@@ -170,6 +182,7 @@ function toLeg(value: Json): Leg {
     enqueued: instant(times["enqueued"]),
     started: instant(times["started"]),
     finished: instant(times["finished"]),
+    due: instant(value["due"]),
     error: reason(value["error"]),
     receipt: receipt.filter(([, part]) => part !== ""),
   };

@@ -12,6 +12,11 @@ function toneOf(kind: string): string {
   return kind === "reused" ? "faint" : "";
 }
 
+function started({ attempt, starts, worker }: FeedEvent): string {
+  const what = starts > 1 ? "taken over" : attempt > 1 ? `attempt ${attempt}` : "started";
+  return worker ? `${what} by ${worker}` : what;
+}
+
 function says(event: FeedEvent): string {
   const step = stepTitle(event.step);
   const why = event.error ? `: ${event.error}` : "";
@@ -24,7 +29,7 @@ function says(event: FeedEvent): string {
     case "delayed":
       return event.due === null ? "waits until it is due" : `waits ${duration(event.due - event.at)}, until it is due`;
     case "started":
-      return `${event.attempt > 1 ? `attempt ${event.attempt}` : "started"}${event.worker ? ` by ${event.worker}` : ""}`;
+      return started(event);
     case "step":
       return `${step} done`;
     case "reused":

@@ -10,6 +10,8 @@ export type FeedEvent = {
   step: string;
   by: Backend | null;
   attempt: number;
+  /** How often this attempt was begun: more than once after a worker died with it. */
+  starts: number;
   worker: string;
   error: string;
   due: number | null;
@@ -40,6 +42,7 @@ export function toEvent(message: Message): FeedEvent | null {
     step: text(body["step"]),
     by: backend(body["by"]),
     attempt: number(body["attempt"]),
+    starts: number(body["starts"]),
     worker: text(body["worker"]),
     error: reason(body["error"]),
     due: instant(body["due"]),

@@ -38,7 +38,7 @@ export function doing(leg: Leg): string {
     case "queued":
       return "Waits for a worker";
     case "delayed":
-      return "Waits until it is due";
+      return leg.due === null ? "Waits until it is due" : `Waits until ${new Date(leg.due).toLocaleString()}`;
     case "active":
       return running(leg);
     case "retrying":

@@ -1,4 +1,4 @@
-import { BACKENDS, BACKEND_NAMES, type Backend, type Counters as Figures, readCounters } from "../api.ts";
+import { BACKENDS, BACKEND_NAMES, type Backend, type LaneCounters, readCounters } from "../api.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { count } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
@@ -29,24 +29,20 @@ const SHOWN: Record<Backend, [key: string, label: string][]> = {
 const shown = (value: string | number | undefined) =>
   value === undefined ? "–" : typeof value === "number" ? count(value) : value;
 
-type LaneProps = { backend: Backend; figures: Figures[Backend]; asked: boolean };
-
-function Lane({ backend, figures, asked }: LaneProps) {
-  const silent = asked && figures === null;
+function Lane({ backend, counters }: { backend: Backend; counters: LaneCounters | undefined }) {
+  const stale = counters?.stale;
   return (
-    <section className={`card counters lane-${backend}`} aria-labelledby={`counters-${backend}`}>
-      <h3 id={`counters-${backend}`}>
-        {BACKEND_NAMES[backend]}
-        {silent && <span className="silent">no figures from this backend</span>}
-      </h3>
+    <section className={`card counters lane-${backend} ${stale ? "stale" : ""}`} aria-labelledby={`counters-${backend}`}>
+      <h3 id={`counters-${backend}`}>{BACKEND_NAMES[backend]}</h3>
       <dl>
         {SHOWN[backend].map(([key, label]) => (
           <div key={key} className={key}>
             <dt>{label}</dt>
-            <dd>{shown(figures?.[key])}</dd>
+            <dd>{shown(counters?.figures?.[key])}</dd>
           </div>
         ))}
       </dl>
+      <p className="silent">{stale && `Stale: ${stale}`}</p>
     </section>
   );
 }
@@ -61,7 +57,7 @@ export function Counters() {
       </div>
       <div className={error && data ? "three old" : "three"}>
         {BACKENDS.map((backend) => (
-          <Lane key={backend} backend={backend} figures={data?.[backend] ?? null} asked={data !== null} />
+          <Lane key={backend} backend={backend} counters={data?.[backend]} />
         ))}
       </div>
     </section>
