@@ -1,0 +1,191 @@
+"""Runs jobs from Kafka: one membership of the group at a time, replaced when it fails or stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from booking_queue import logs
+from booking_queue.backends.base import Handle
+from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.cluster import Cluster
+from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
+from booking_queue.backends.kafka.lane import Lane
+from booking_queue.backends.kafka.lanes import Lanes
+from booking_queue.backends.kafka.ledger_time import LedgerTime
+from booking_queue.backends.kafka.letters import Origin
+from booking_queue.backends.kafka.member import Member
+from booking_queue.backends.kafka.outbound import Outbound
+from booking_queue.backends.kafka.sender import Sender
+from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.kafka.watchdog import Watchdog
+from booking_queue.backends.slots import Slots
+from booking_queue.domain.errors import UnreadableMessage
+from booking_queue.domain.job import Backend
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.settings import Settings
+
+JOIN_SECONDS = 30.0
+AGAIN_SECONDS = 1.0
+RETURN_SECONDS = 0.2  # before a record that came back unsettled is started again
+
+log = logs.get("kafka")
+
+
+class KafkaConsumer:
+    backend = Backend.KAFKA
+
+    def __init__(self, settings: Settings, ledger: Ledger, worker_id: str):
+        self._settings = settings
+        self._ledger = ledger
+        self._client_id = worker_id
+        self._topics = Topics(settings)
+        self._lanes = Lanes(self._topics)
+        self._time = LedgerTime(ledger)
+        self._sender = Sender(settings, worker_id)
+        self._outbound = Outbound(ledger, self._topics, self._sender)
+        self._cluster = Cluster(settings, self._topics, f"{worker_id}-watchdog")
+        self.watchdog = Watchdog(self._cluster, self._topics, self._lanes, worker_id)
+        self._member: Member | None = None
+        self._stopping = False
+
+    async def open(self) -> None:
+        self._sender.open()
+
+    async def close(self) -> None:
+        member, self._member = self._member, None
+        if member:
+            await member.leave()
+        await self._cluster.close()
+        await self._sender.close()
+
+    async def vanish(self) -> None:
+        """As a crash does: the group finds out by itself."""
+        member, self._member = self._member, None
+        if member:
+            await member.kill()
+        await self._cluster.close()
+        await self._sender.close()
+
+    async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
+        stopped = asyncio.create_task(stop.wait())
+        ticking = asyncio.create_task(self._time.run())
+        self._stopping = False
+        try:
+            while not stop.is_set():
+                await self._until(stopped, self._join())
+                if stop.is_set() or self._member is None:
+                    continue
+                committing = asyncio.create_task(self._member.commit_as_it_goes())
+                try:
+                    await self._until(stopped, self._serve(self._member, handle, slots))
+                    self._stopping = stop.is_set()
+                    if self._stopping:
+                        await slots.drained()
+                finally:
+                    committing.cancel()
+                await self._leave()
+            self._stopping = True
+            await slots.drained()
+            await self._leave()
+        finally:
+            for task in (stopped, ticking):
+                task.cancel()
+
+    @staticmethod
+    async def _until(stopped: asyncio.Task[Any], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+    async def _join(self) -> None:
+        """Again and again, while Kafka or its topics are away."""
+        away = False
+        while self._member is None:
+            member = Member(self._settings, self._topics, self._client_id, self._lanes, self._time)
+            try:
+                async with asyncio.timeout(JOIN_SECONDS):
+                    await member.join()
+                self._member = member
+            except (KafkaError, OSError, TimeoutError) as error:
+                if not away:
+                    log.warning("kafka_not_joined", why=f"{type(error).__name__}: {error}"[:300])
+                away = True
+            finally:
+                if self._member is None:
+                    await member.leave()
+            if self._member is None:
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _leave(self) -> None:
+        member, self._member = self._member, None
+        if member:
+            for lane in self._lanes.owned:
+                lane.halt()
+            await member.leave()
+            self._lanes.gain((), 0)
+
+    async def _serve(self, member: Member, handle: Handle, slots: Slots) -> None:
+        """Returns when this member is of no more use."""
+        rooms = [member.poll(), self._start(member, handle, slots), self.watchdog.run(member)]
+        tasks = [asyncio.create_task(room) for room in rooms]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done() and (error := task.exception()):
+                    log.warning("kafka_consumer_failed", why=f"{type(error).__name__}: {error}"[:300])
+                    await asyncio.sleep(AGAIN_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _start(self, member: Member, handle: Handle, slots: Slots) -> None:
+        while True:
+            await slots.available()
+            now_ms = self._time.now_ms()
+            found = self._lanes.pick(now_ms)
+            if found:
+                lane, record = found
+                lane.start(record, asyncio.get_running_loop().time())
+                slots.start(self._run(member, lane, record, handle))
+                continue
+            member.wake.clear()
+            due = self._lanes.next_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(0, due - now_ms) / 1000 + 0.001):
+                    await member.wake.wait()
+
+    async def _run(self, member: Member, lane: Lane, record: Any, handle: Handle) -> None:
+        """Cancelled, it is left as it is: the process ends, and whoever gets the partition reads the record again."""
+        done = await self._handle(lane, record, handle)
+        if not done and lane.owned and not self._stopping:
+            await asyncio.sleep(RETURN_SECONDS)
+        lane.finish(record, done, asyncio.get_running_loop().time())
+        member.finished(lane)
+
+    async def _handle(self, lane: Lane, record: Any, handle: Handle) -> bool:
+        def ours() -> bool:
+            return lane.owned and not self._stopping
+
+        origin = Origin.of(record, self._topics)
+        try:
+            envelope = Envelope.load(record.value or b"")
+        except UnreadableMessage as error:
+            return await bury_raw(self._outbound, origin, f"unreadable: {error}", ours)
+        delivery = KafkaDelivery(envelope, origin, self._ledger, self._outbound, ours)
+        try:
+            await handle(delivery)
+        except Exception as error:
+            log.error("handle_failed", jobId=envelope.id, exc=error)
+        return delivery.done

@@ -1,0 +1,81 @@
+"""One record in hand. Its offset may be committed once it is `done`; until then Kafka delivers it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from booking_queue import logs
+from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.letters import Origin
+from booking_queue.backends.kafka.outbound import Outbound
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.ledger.ledger import Claim, Ledger, LegRef
+
+AGAIN_SECONDS = 0.5
+
+log = logs.get("kafka")
+
+
+class KafkaDelivery:
+    """`ours` tells whether the record's partition still is."""
+
+    __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "done", "envelope")
+
+    def __init__(
+        self, envelope: Envelope, origin: Origin, ledger: Ledger, outbound: Outbound, ours: Callable[[], bool]
+    ):
+        self.envelope = envelope
+        self.done = False
+        self._origin = origin
+        self._ledger = ledger
+        self._outbound = outbound
+        self._ours = ours
+
+    async def extend(self, claim: Claim | None) -> bool:
+        """Running work goes on under its lease, whoever has the partition; what only waits is the new owner's."""
+        return await self._ledger.extend(claim) if claim else self._ours()
+
+    async def ack(self, claim: Claim | None, result: Any = None) -> bool:
+        if claim is None or await self._ledger.complete(claim, result):
+            self.done = True
+        return self.done
+
+    async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
+        leg = await self._ledger.retry(claim, error, delay_ms)
+        if leg is None:
+            return False
+        await self._hand_over(leg)
+        return True
+
+    async def bury(self, claim: Claim | None, reason: str) -> bool:
+        if claim is None:
+            self.done = await bury_raw(self._outbound, self._origin, reason, self._ours)
+        elif await self._ledger.bury(claim, reason):
+            await self._hand_over(LegRef(claim.job_id, self.envelope.generation))
+        return self.done
+
+    async def _hand_over(self, leg: LegRef) -> None:
+        """The outbox row stands until the next copy is sent, so this one is done with whether or not that works."""
+        self.done = True
+        try:
+            await self._outbound.send(leg, self._origin)
+        except LedgerUnavailable as error:
+            log.warning("left_to_the_outbox", jobId=leg.job_id, why=str(error))
+
+    async def release(self, claim: Claim | None) -> None:
+        if claim:
+            await self._ledger.release(claim)
+
+
+async def bury_raw(outbound: Outbound, origin: Origin, reason: str, ours: Callable[[], bool]) -> bool:
+    """No row stands for it, so it stays here until the dead topic has it. False: the partition's next owner does it."""
+    while ours():
+        try:
+            await outbound.letter(origin, reason)
+        except BackendUnavailable:
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            return True
+    return False

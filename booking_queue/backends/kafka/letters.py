@@ -1,0 +1,146 @@
+"""Dead letters: how they are written, and how the newest are read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.topics import Topics
+from booking_queue.clock import iso
+from booking_queue.domain.errors import BackendUnavailable, UnreadableMessage
+from booking_queue.settings import Settings
+
+READ_SECONDS = 3.0
+REASON_BYTES = 2000
+VALUE_BYTES = 1024 * 1024 + 512 * 1024
+SHOWN_BYTES = 1000
+
+Headers = list[tuple[str, bytes]]
+OWN_HEADERS = ("original-topic", "original-partition", "original-offset", "error", "failed-at")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The message that failed, where it first stood: a retry topic is not where it came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+    @classmethod
+    def of(cls, record: Any, topics: Topics) -> Origin:
+        known = dict(record.headers)
+        place = (record.topic, record.partition, record.offset)
+        if topics.kind(record.topic) == "retry" and "original-topic" in known:
+            with suppress(ValueError):
+                place = (
+                    known["original-topic"].decode(errors="replace"),
+                    int(known["original-partition"]),
+                    int(known["original-offset"]),
+                )
+        return cls(*place, record.key, record.value, record.headers)
+
+    def place(self) -> Headers:
+        return [
+            ("original-topic", self.topic.encode()),
+            ("original-partition", str(self.partition).encode()),
+            ("original-offset", str(self.offset).encode()),
+        ]
+
+
+def letter_headers(origin: Origin, reason: str, failed_at: int) -> Headers:
+    kept = [(name, value) for name, value in origin.headers if name not in OWN_HEADERS]
+    return [
+        *kept,
+        *origin.place(),
+        ("error", reason.encode(errors="replace")[:REASON_BYTES]),
+        ("failed-at", (iso(failed_at) or "").encode()),
+    ]
+
+
+async def newest(settings: Settings, topics: Topics, ends: dict[int, int], count: int) -> list[dict[str, Any]]:
+    """The last `count` letters of the partitions that end at `ends`. Reads no more than that of each."""
+    starts = {
+        TopicPartition(topics.dead, partition): (max(0, end - count), end) for partition, end in ends.items() if end
+    }
+    if not starts:
+        return []
+    reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka_broker, request_timeout_ms=5000)
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            await reader.start()
+            records = await _read(reader, starts)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BackendUnavailable(f"Kafka does not answer: {type(error).__name__} {error}"[:300]) from error
+    finally:
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await reader.stop()
+    records.sort(key=lambda record: (record.timestamp, record.offset), reverse=True)
+    return [_view(record) for record in records[:count]]
+
+
+async def _read(reader: Any, starts: dict[TopicPartition, tuple[int, int]]) -> list[Any]:
+    reader.assign(list(starts))
+    oldest = await reader.beginning_offsets(list(starts))
+    unread = {}
+    for tp, (start, end) in starts.items():
+        if max(start, oldest[tp]) < end:
+            unread[tp] = end
+            reader.seek(tp, max(start, oldest[tp]))
+        else:
+            reader.pause(tp)
+    records: list[Any] = []
+    while unread:
+        for batch in (await reader.getmany(*unread, timeout_ms=200)).values():
+            records += batch
+        unread = {tp: end for tp, end in unread.items() if await reader.position(tp) < end}
+    return records
+
+
+def _view(record: Any) -> dict[str, Any]:
+    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    view: dict[str, Any] = {
+        "messageId": headers.get("messageId"),
+        "type": headers.get("type"),
+        "key": record.key.decode(errors="replace") if record.key else None,
+        "error": headers.get("error"),
+        "failedAt": headers.get("failed-at"),
+        "originalTopic": headers.get("original-topic"),
+        "originalPartition": _number(headers.get("original-partition")),
+        "originalOffset": _number(headers.get("original-offset")),
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+    }
+    try:
+        envelope = Envelope.load(record.value or b"")
+    except UnreadableMessage:
+        text = (record.value or b"")[:SHOWN_BYTES].decode(errors="replace")
+        return view | {"data": None, "value": text, "bytes": len(record.value or b"")}
+    return view | {
+        "messageId": envelope.id,
+        "type": envelope.type,
+        "data": envelope.data,
+        "generation": envelope.generation,
+        "attempt": envelope.attempt,
+    }
+
+
+def _number(value: str | None) -> int | None:
+    try:
+        return int(orjson.loads(value)) if value is not None else None
+    except (orjson.JSONDecodeError, TypeError, ValueError):
+        return None

@@ -1,0 +1,193 @@
+"""One membership of the group: joins, reads ahead into the lanes, commits their watermarks, leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from booking_queue import logs
+from booking_queue.backends.kafka.lane import Lane
+from booking_queue.backends.kafka.lanes import Lanes
+from booking_queue.backends.kafka.ledger_time import LedgerTime
+from booking_queue.backends.kafka.topics import Topics
+from booking_queue.settings import Settings
+
+POLL_MS = 100  # aiokafka asks a broker one thing at a time: a partition that is resumed waits this long
+COMMIT_SECONDS = 0.25  # between two commits
+COMMIT_LIMIT = 1.0
+REVOKE_SECONDS = 2.0
+LEAVE_SECONDS = 3.0
+UNREACHABLE_SECONDS = 1.0  # a partition that was not heard of for this long holds nobody back
+
+log = logs.get("kafka")
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, settings: Settings, topics: Topics, client_id: str, lanes: Lanes, time: LedgerTime):
+        self._topics = topics
+        self._lanes = lanes
+        self._time = time
+        self._loop = asyncio.get_running_loop()
+        self._paused: set[TopicPartition] = set()
+        self._gained_at = 0.0
+        self._committing = asyncio.Lock()
+        self._dirty = asyncio.Event()
+        self._finished = asyncio.Event()
+        self.wake = asyncio.Event()
+        self.consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_broker,
+            client_id=client_id,
+            group_id=topics.group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # The assignor keeps its memory on the class: each member needs a class of its own.
+            partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=1000,
+            rebalance_timeout_ms=7000,
+            request_timeout_ms=9000,  # a join may take as long as a rebalance
+            fetch_max_wait_ms=POLL_MS,
+            max_partition_fetch_bytes=256 * 1024,
+            fetch_max_bytes=2 * 1024 * 1024,
+            metadata_max_age_ms=10_000,
+        )
+
+    async def join(self) -> None:
+        """Returns when the group has given us our partitions; waits for the topics to exist."""
+        self.consumer.subscribe(list(self._topics.consumed), listener=self)
+        await self.consumer.start()
+
+    # What the group tells us
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """What runs goes on under its lease in the ledger; whoever gets the partition waits for it there."""
+        halted = self._lanes.halt(revoked)
+        if halted:
+            await self.commit(halted)
+            await self._finishing(halted)
+            await self.commit(halted)
+        for lane in halted:
+            lane.lose()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._paused.clear()
+        self._gained_at = self._loop.time()
+        self._lanes.gain(set(assigned), self._gained_at)
+        log.event("kafka_partitions", count=len(self._lanes.owned))
+        self.wake.set()
+
+    async def _finishing(self, lanes: list[Lane]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REVOKE_SECONDS):
+                while any(lane.running for lane in lanes):
+                    self._finished.clear()
+                    await self._finished.wait()
+
+    # Reading ahead
+
+    async def poll(self) -> None:
+        """Until cancelled. Takes all that was fetched at once, so that levels are compared over everything at hand."""
+        while True:
+            batches = await self.consumer.getmany(timeout_ms=POLL_MS)
+            now, now_ms = self._loop.time(), self._time.now_ms()
+            for tp, records in batches.items():
+                lane = self._lanes.get(tp)
+                if lane is None or not lane.owned:  # the assignment is newer than what we were told
+                    self.consumer.seek(tp, records[0].offset)
+                    continue
+                for record in records:
+                    lane.take(record, now, now_ms)
+            for lane in self._lanes.owned:
+                await self._look_ahead(lane, now)
+                self.regulate(lane)
+            self.wake.set()
+            await asyncio.sleep(0)
+
+    async def _look_ahead(self, lane: Lane, now: float) -> None:
+        with suppress(IllegalStateError):
+            end = self.consumer.highwater(lane.tp)
+            if end is None:
+                lane.unread = now - self._gained_at < UNREACHABLE_SECONDS
+                return
+            lane.unread = (lane.read_to if lane.read_to is not None else await self.consumer.position(lane.tp)) < end
+
+    def regulate(self, lane: Lane) -> None:
+        """Pauses or resumes a partition. A paused one goes on being ours: the group hears from us all the same."""
+        pause = lane.should_pause(self._time.now_ms())
+        if pause == (lane.tp in self._paused):
+            return
+        with suppress(IllegalStateError):
+            (self.consumer.pause if pause else self.consumer.resume)(lane.tp)
+            (self._paused.add if pause else self._paused.discard)(lane.tp)
+
+    def paused(self, lane: Lane) -> bool:
+        return lane.tp in self._paused
+
+    # Committing
+
+    def finished(self, lane: Lane) -> None:
+        """Something of this lane has ended."""
+        self._finished.set()
+        self._dirty.set()
+        if lane.tp in self._paused and lane.owned:
+            self.regulate(lane)
+        self.wake.set()
+
+    async def commit_as_it_goes(self) -> None:
+        """Until cancelled. At low load at once, under load a few times a second."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            if not await self.commit(self._lanes.owned):
+                self._dirty.set()
+            await asyncio.sleep(COMMIT_SECONDS)
+
+    async def commit(self, lanes: list[Lane]) -> bool:
+        """False: not this time. A commit lost costs a second delivery, which the ledger folds."""
+        async with self._committing:
+            marks = [(lane, mark) for lane in lanes if (mark := lane.watermark) is not None and mark > lane.committed]
+            if not marks:
+                return True
+            try:
+                async with asyncio.timeout(COMMIT_LIMIT):
+                    await self.consumer.commit({lane.tp: mark for lane, mark in marks})
+            except (KafkaError, OSError, TimeoutError):
+                return False
+            for lane, mark in marks:
+                lane.committed = mark
+            return True
+
+    # The end
+
+    async def leave(self) -> None:
+        """Within a few seconds, whatever Kafka does."""
+        await self.commit(self._lanes.owned)
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self.consumer.stop()
+                return
+        await self.kill()
+
+    async def kill(self) -> None:
+        """As a crash does: the group is not told."""
+        consumer = self.consumer
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher
+        tasks = [
+            getattr(coordinator, f"_{name}_task", None) for name in ("coordination", "heartbeat", "commit_refresh")
+        ]
+        tasks += [getattr(fetcher, "_fetch_task", None), *getattr(fetcher, "_pending_tasks", ())]
+        left = {task for task in tasks if task is not None and not task.done()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=LEAVE_SECONDS)
+        consumer._closed = True  # or it warns that it was never stopped
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await consumer._client.close()

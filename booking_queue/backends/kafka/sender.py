@@ -1,0 +1,217 @@
+"""An idempotent producer that is replaced when it stops making progress.
+
+With idempotence on, aiokafka repeats a request for ever and in order: while Kafka is away every send hangs, and after
+a batch failed its partition may refuse all that follow. So each send has a deadline, and a producer that got nothing
+through is given up. What it held may still arrive, or not: the outbox sends it again, and the ledger folds copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from booking_queue import logs
+from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
+from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.settings import Settings
+
+SEND_SECONDS = 0.8  # a publisher's answer has to reach the gateway within its own deadline
+STUCK_SECONDS = 5.0  # one send waits this long while others get through: its partition is stuck
+START_SECONDS = 3.0
+STOP_SECONDS = 2.0
+PROBE_SECONDS = 5.0
+AGAIN_SECONDS = 1.0
+REQUEST_MS = 5000
+
+Headers = Sequence[tuple[str, bytes]]
+
+log = logs.get("kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where the broker put it. `offset` is None where it had the message already and does not know the place."""
+
+    topic: str
+    partition: int
+    offset: int | None
+    timestamp: int
+
+
+class Sender:
+    """`prepare` runs each time Kafka is found, before the first send."""
+
+    def __init__(self, settings: Settings, client_id: str, prepare: Callable[[], Awaitable[None]] | None = None):
+        self._broker = settings.kafka_broker
+        self._client_id = client_id
+        self._prepare = prepare
+        self._producer: Any = None
+        self._looked = asyncio.Event()  # the first attempt to reach Kafka is over
+        self._broken = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._last_success = 0.0
+        self._discarding: set[asyncio.Task[None]] = set()
+        self.rebuilt = 0
+
+    @property
+    def up(self) -> bool:
+        return self._producer is not None
+
+    def open(self) -> None:
+        """Begins to look for Kafka, and goes on for as long as it takes."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+
+    async def looked(self, seconds: float) -> None:
+        """Waits until Kafka was found, or not found, but no longer than that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._looked.wait()
+
+    async def close(self) -> None:
+        if self._keeper:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+            self._keeper = None
+        producer, self._producer = self._producer, None
+        if producer:
+            self._discard_later(producer)
+        if self._discarding:
+            await asyncio.wait(self._discarding)
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Sent:
+        """Raises BackendUnavailable when Kafka did not confirm it in time: it may arrive all the same."""
+        began = asyncio.get_running_loop().time()
+        future: asyncio.Future[Any] | None = None
+        producer = None
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                producer = await self._ready()
+                future = await producer.send(topic, value, key, headers=list(headers))
+                answer = await asyncio.shield(future)
+        except TimeoutError as error:
+            self._late(producer, future, began)
+            raise BackendUnavailable("Kafka did not confirm the message in time") from error
+        except (KafkaError, OSError) as error:
+            self._give_up(producer, f"{type(error).__name__}: {error}")
+            raise BackendUnavailable(f"Kafka refused the message: {type(error).__name__} {error}"[:300]) from error
+        self._last_success = asyncio.get_running_loop().time()
+        offset = answer.offset if answer.offset >= 0 else None
+        return Sent(answer.topic, answer.partition, offset, answer.timestamp)
+
+    async def _ready(self) -> Any:
+        await self._looked.wait()
+        if self._producer is None:
+            raise BackendUnavailable("Kafka is away")
+        return self._producer
+
+    def _late(self, producer: Any, future: asyncio.Future[Any] | None, began: float) -> None:
+        if future is not None:
+            future.add_done_callback(_consume)
+        if self._last_success < began:
+            self._give_up(producer, "nothing was confirmed in time")
+        elif future is not None:
+            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._check_stuck, producer, future)
+
+    def _check_stuck(self, producer: Any, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            self._give_up(producer, "a partition is stuck")
+
+    def _give_up(self, producer: Any, why: str) -> None:
+        if producer is not None and producer is self._producer and not self._broken.is_set():
+            log.warning("kafka_producer_given_up", why=why)
+            self._looked.clear()
+            self._broken.set()
+            self._producer = None
+            self.rebuilt += 1
+            self._discard_later(producer)
+
+    def _discard_later(self, producer: Any) -> None:
+        task = asyncio.create_task(_discard(producer))
+        self._discarding.add(task)
+        task.add_done_callback(self._discarding.discard)
+
+    async def _keep(self) -> None:
+        away = False
+        while True:
+            producer = None
+            try:
+                if self._prepare:
+                    await self._prepare()
+                async with asyncio.timeout(START_SECONDS):
+                    producer = self._new_producer()
+                    await producer.start()
+            except (KafkaError, BackendUnavailable, OSError, TimeoutError) as error:
+                if not away:
+                    log.warning("kafka_away", why=f"{type(error).__name__}: {error}"[:300])
+                away = True
+                self._looked.set()
+                if producer is not None:
+                    self._discard_later(producer)
+                await asyncio.sleep(AGAIN_SECONDS * (0.5 + random.random()))
+                continue
+            if away:
+                log.event("kafka_back")
+            away = False
+            self._broken.clear()
+            self._producer = producer
+            self._looked.set()
+            await self._watch(producer)
+
+    async def _watch(self, producer: Any) -> None:
+        """Returns when this producer was given up. Looks after Kafka even when nobody sends."""
+        while not self._broken.is_set():
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._broken.wait()
+            except TimeoutError:
+                if not await _answers(producer):
+                    self._give_up(producer, "Kafka does not answer")
+
+    def _new_producer(self) -> Any:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._broker,
+            client_id=self._client_id,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=REQUEST_MS,
+            metadata_max_age_ms=10_000,
+            max_request_size=MAX_LETTER_BYTES,
+            max_batch_size=128 * 1024,
+            retry_backoff_ms=50,
+        )
+
+
+async def _answers(producer: Any) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return bool(await producer.client.force_metadata_update())
+    except (KafkaError, OSError, TimeoutError):
+        return False
+
+
+def _consume(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+async def _discard(producer: Any) -> None:
+    """stop() waits for what is still to be sent, without a limit."""
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+            return
+    task = producer._sender.sender_task
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task}, timeout=STOP_SECONDS)
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.client.close()

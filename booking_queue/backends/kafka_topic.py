@@ -1,0 +1,202 @@
+"""The Kafka lane: everything that knows offsets, retry topics and the dead topic. Its parts are in `kafka/`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from booking_queue.backends.base import Features, Published
+from booking_queue.backends.kafka import letters
+from booking_queue.backends.kafka.cluster import Cluster, PartitionView
+from booking_queue.backends.kafka.consumer import KafkaConsumer
+from booking_queue.backends.kafka.outbound import Outbound
+from booking_queue.backends.kafka.sender import Sender
+from booking_queue.backends.kafka.topics import RETRY_DELAYS_S, Topics
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.settings import Settings
+
+__all__ = ["KafkaConsumer", "KafkaPublisher"]
+
+OPEN_SECONDS = 3.0
+
+
+class KafkaPublisher:
+    backend = Backend.KAFKA
+    features = Features(
+        native_delay=False,
+        native_priority=False,
+        removable_dead_letters=False,
+        total_order=False,
+        retry_delays_s=RETRY_DELAYS_S,
+    )
+
+    def __init__(self, ledger: Ledger, settings: Settings):
+        self._ledger = ledger
+        self._settings = settings
+        self._redis = ledger.scripts.redis
+        self.topic_names = Topics(settings)
+        client_id = f"{settings.name_prefix}kafka-service"
+        self._cluster = Cluster(settings, self.topic_names, client_id)
+        self._sender = Sender(settings, client_id, prepare=self._found)
+        self._outbound = Outbound(ledger, self.topic_names, self._sender)
+        # aiokafka logs every attempt to reach a broker that is away; our own lines say when it went and came back.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+    async def open(self) -> None:
+        self._sender.open()
+        await self._sender.looked(OPEN_SECONDS)
+
+    async def close(self) -> None:
+        await self._sender.close()
+        await self._cluster.close()
+
+    async def _found(self) -> None:
+        """Kafka answers: its topics are there again, and what waited for it is sent now."""
+        await self._cluster.create_topics()
+        with suppress(LedgerUnavailable):
+            await self._ledger.outbox_wake(self.backend)
+
+    async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
+        answers = await asyncio.gather(*(self._outbound.send(leg) for leg in legs), return_exceptions=True)
+        return [
+            answer if isinstance(answer, Published | Exception) else RuntimeError(str(answer)) for answer in answers
+        ]
+
+    async def check(self) -> None:
+        """Raises BackendUnavailable unless Kafka answers."""
+        self._must_be_up()
+        await self._cluster.check()
+
+    def _must_be_up(self) -> None:
+        """Known to be away: say so without trying, which takes long where packets just vanish."""
+        if not self._sender.up:
+            raise BackendUnavailable("Kafka is away")
+
+    async def lookup(self, job_id: str) -> dict[str, Any] | None:
+        """Where the message is. `readable`: whether Kafka still keeps it; None while Kafka is away."""
+        record = await self._ledger.get(job_id)
+        leg = record.legs.get(self.backend) if record else None
+        if leg is None:
+            return None
+        receipt = leg.receipt or {
+            "messageId": job_id,
+            "topic": None,
+            "partition": None,
+            "offset": None,
+            "timestamp": None,
+        }
+        readable: bool | None = False
+        if receipt["topic"] is not None and receipt["offset"] is not None:
+            try:
+                self._must_be_up()
+                views = await self._cluster.partitions([receipt["topic"]])
+                at = next((view for view in views if view.partition == receipt["partition"]), None)
+                readable = at is not None and at.begin <= receipt["offset"] < at.end
+            except BackendUnavailable:
+                readable = None
+        return {"messageId": job_id, **receipt, "readable": readable}
+
+    async def stats(self) -> dict[str, Any]:
+        self._must_be_up()
+        topics = self.topic_names
+        views, groups, (unfinished, outbox) = await asyncio.gather(
+            self._cluster.partitions(topics.all), self._cluster.groups([topics.group]), self._ledger_counts()
+        )
+        levels = [view for view in views if topics.kind(view.topic) == "level"]
+        retries = [view for view in views if topics.kind(view.topic) == "retry"]
+        dead = [view for view in views if topics.kind(view.topic) == "dead"]
+        lag = sum(view.lag for view in levels)
+        retrying = sum(view.lag for view in retries)
+        return {
+            "topic": topics.main,
+            "group": topics.group,
+            "partitions": sum(view.topic == topics.main for view in views),
+            "dlqPartitions": len(dead),
+            "messagesInStore": sum(view.end - view.begin for view in levels),
+            "dlqMessages": sum(view.end - view.begin for view in dead),
+            "lag": lag,
+            "retrying": retrying,
+            "delayed": outbox,
+            "backlog": max(unfinished, lag + retrying),
+            "members": [asdict(member) for group in groups for member in group.members],
+            "offsets": [offsets(view) for view in [*levels, *retries]],
+        }
+
+    async def _ledger_counts(self) -> tuple[int, int]:
+        """Legs without an outcome, and those in the outbox: delayed, or not sent yet."""
+        prefix = self._settings.key_prefix
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.zcard(f"{prefix}:open:{self.backend}")
+            pipe.zcard(f"{prefix}:outbox:{self.backend}")
+            unfinished, outbox = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        return unfinished, outbox
+
+    async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
+        self._must_be_up()
+        views = await self._cluster.partitions([self.topic_names.dead])
+        return await letters.newest(
+            self._settings, self.topic_names, {view.partition: view.end for view in views}, count
+        )
+
+    async def redrive(self, job_id: str) -> Published | str:
+        leg = await self._ledger.redrive(job_id, self.backend)
+        if isinstance(leg, str):
+            return leg
+        answer = (await self.publish([leg]))[0]
+        return answer if isinstance(answer, Published) else Published(job_id, State.PENDING, None)
+
+    async def topics(self) -> list[dict[str, Any]]:
+        self._must_be_up()
+        counts = await self._cluster.counts(self.topic_names.all)
+        return [
+            {"topic": topic, "kind": self.topic_names.kind(topic), "partitions": count}
+            for topic, count in counts.items()
+        ]
+
+    async def partitions(self, topic: str) -> list[dict[str, Any]] | None:
+        """None: no topic of ours."""
+        if topic not in self.topic_names.all:
+            return None
+        self._must_be_up()
+        return [offsets(view) | {"leader": view.leader} for view in await self._cluster.partitions([topic])]
+
+    async def add_partitions(self, topic: str, count: int) -> int | None:
+        """How many there are then; None: no topic of ours. Raises ValueError unless that is more than before.
+
+        Messages of one key go to another partition from then on."""
+        if topic not in self.topic_names.all:
+            return None
+        self._must_be_up()
+        now = (await self._cluster.counts([topic])).get(topic, 0)
+        if count <= now:
+            raise ValueError(f"{topic} has {now} partitions: it can only grow")
+        await self._cluster.grow(topic, count)
+        return count
+
+    async def groups(self) -> list[dict[str, Any]]:
+        """Those that read our topics: the workers, and any group named after theirs."""
+        self._must_be_up()
+        ours = [name for name in await self._cluster.group_ids() if name.startswith(self.topic_names.group)]
+        return [asdict(group) for group in await self._cluster.groups(ours)]
+
+
+def offsets(view: PartitionView) -> dict[str, Any]:
+    return {
+        "topic": view.topic,
+        "partition": view.partition,
+        "beginOffset": view.begin,
+        "endOffset": view.end,
+        "committed": view.committed,
+        "lag": view.lag,
+    }
