@@ -45,6 +45,24 @@ class Metrics:
             registry=registry,
         )
 
+        # The gateway
+        self.outbox_legs = Gauge(
+            "outbox_legs", "Legs in the outbox, the delayed among them.", ["backend"], registry=registry
+        )
+        self.legs_republished = Counter(
+            "legs_republished", "Legs that their broker had lost, sent again.", ["backend"], registry=registry
+        )
+        self.circuit_open = Gauge(
+            "backend_circuit_open", "1 while a backend service is only probed.", ["backend"], registry=registry
+        )
+        self.bookings_compensated = Counter(
+            "bookings_compensated", "Unconfirmed bookings whose charge was voided.", registry=registry
+        )
+        self.compensations_failed = Counter(
+            "compensations_failed", "Attempts at it that failed and come again.", registry=registry
+        )
+        self.event_streams = Gauge("event_streams", "Clients that follow events.", registry=registry)
+
         # The names that each broker's own exporters use
         self.rq_jobs = Gauge("rq_jobs", "RQ jobs.", ["queue", "status"], registry=registry)
         self.rq_workers = Gauge("rq_workers", "RQ workers.", registry=registry)

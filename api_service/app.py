@@ -1,0 +1,180 @@
+"""Wires the gateway. `python -m api_service.app` serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from starlette.requests import Request
+
+from api_service import compensator, feed, janitor, pressure, reconciler
+from api_service.compensator import Compensator
+from api_service.fanout import Fanout
+from api_service.feed import Feed
+from api_service.gateway import Gateway
+from api_service.janitor import Janitor
+from api_service.link import Link
+from api_service.pressure import Pressure
+from api_service.reconciler import Reconciler
+from api_service.rounds import rounds, until_stopped
+from api_service.routes import bookings, events, hotels, submit
+from api_service.short import put_first
+from booking_queue import logs
+from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.domain.job import Backend
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger.compensation import Compensations
+from booking_queue.ledger.connection import ClusterRefused, check, connect
+from booking_queue.ledger.events import EventLog
+from booking_queue.ledger.index import Index
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.outbox import Outbox
+from booking_queue.ledger.rooms import Rooms
+from booking_queue.ledger.script import Scripts, source
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from booking_queue.web.client import ServiceClient
+from booking_queue.web.server import serve
+from booking_queue.web.service import create_app
+
+PORT = 3000
+CONNECTIONS = 16
+STOP_SECONDS = 3.0
+
+log = logs.get("gateway")
+LUA = source("booking_queue.ledger", "index.lua", "outbox.lua", "compensation.lua")
+
+
+class Parts:
+    """Everything that lives as long as the gateway runs."""
+
+    def __init__(self, settings: Settings, metrics: Metrics):
+        self.settings = settings
+        self.metrics = metrics
+        self.redis = connect(settings, connections=CONNECTIONS)
+        self.blocking = connect(settings, connections=1, answer_seconds=feed.BLOCK_MS / 1000 + 3)
+        scripts = Scripts(self.redis, settings, extra=LUA)
+        ledger, index, rooms = Ledger(scripts), Index(scripts, settings), Rooms(scripts)
+        self.links = {backend: Link(backend, _client(settings, url)) for backend, url in _urls(settings).items()}
+        outbox = Outbox(scripts)
+        self.reconcilers = [Reconciler(link, ledger, outbox, metrics) for link in self.links.values()]
+        self.payments, self.mails = PaymentProvider(settings), Mailer(settings)
+        self.compensator = Compensator(ledger, Compensations(scripts), self.payments, self.mails, metrics)
+        self.janitor = Janitor(rooms, index)
+        self.gateway = Gateway(
+            settings=settings,
+            ledger=ledger,
+            index=index,
+            rooms=rooms,
+            feed=Feed(EventLog(self.redis, self.blocking, settings)),
+            fanout=Fanout(ledger, self.links, settings.publish_deadline),
+            pressure=Pressure(self.redis),
+        )
+
+    def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
+        turns = [
+            rounds("pressure", self.gateway.pressure.turn, pressure.TURN_SECONDS, stop),
+            rounds("compensator", self.compensator.turn, compensator.TURN_SECONDS, stop),
+            rounds("holds", self.janitor.holds, janitor.HOLDS_SECONDS, stop),
+            rounds("index", self.janitor.index, janitor.INDEX_SECONDS, stop, busy_seconds=janitor.INDEX_BUSY_SECONDS),
+        ]
+        for each in self.reconcilers:
+            name = f"reconciler {each.link.backend}"
+            turns.append(rounds(name, each.turn, reconciler.TURN_SECONDS, stop, wake=each.link.recovered))
+        return [asyncio.create_task(turn) for turn in turns]
+
+    async def measure(self) -> None:
+        self.metrics.event_streams.set(self.gateway.feed.followers)
+        await asyncio.gather(*(each.measure() for each in self.reconcilers))
+
+    async def close(self) -> None:
+        for link in self.links.values():
+            await link.client.aclose()
+        await self.payments.close()
+        await self.mails.close()
+        await self.blocking.aclose()
+        await self.redis.aclose()
+
+
+def _urls(settings: Settings) -> dict[Backend, str]:
+    return {
+        Backend.RQ: settings.queue_service_url,
+        Backend.STREAMS: settings.stream_service_url,
+        Backend.KAFKA: settings.kafka_service_url,
+    }
+
+
+def _client(settings: Settings, url: str) -> ServiceClient:
+    return ServiceClient(url, api_key=settings.api_key, deadline=settings.publish_deadline)
+
+
+def build(settings: Settings) -> FastAPI:
+    metrics = Metrics()
+
+    async def redis_check(request: Request) -> None:
+        await check(request.state.parts.redis)
+
+    async def scrape(request: Request) -> None:
+        try:
+            await request.state.parts.measure()
+        except LedgerUnavailable as error:
+            log.warning("gauges_unavailable", why=str(error))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with _running(Parts(settings, metrics)) as parts:
+            yield {"gateway": parts.gateway, "parts": parts}
+
+    app = create_app(
+        "api",
+        settings,
+        default_port=PORT,
+        lifespan=lifespan,
+        routers=[bookings.router, events.router, hotels.router],
+        checks={"redis": redis_check},
+        metrics=metrics,
+        scrape=scrape,
+    )
+    options: dict[str, Any] = {"status_code": 202, "tags": ["bookings"]}
+    put_first(app, "/api/bookings/delayed", submit.create_delayed_booking, **options)
+    put_first(app, "/api/bookings", submit.create_booking, **options)
+    return app
+
+
+@asynccontextmanager
+async def _running(parts: Parts) -> AsyncIterator[Parts]:
+    await _refuse_cluster(parts.redis)
+    stop = asyncio.Event()
+    turns = parts.start(stop)
+    reader = asyncio.create_task(parts.gateway.feed.run())
+    try:
+        yield parts
+    finally:
+        stop.set()
+        reader.cancel()
+        await until_stopped([*turns, reader], STOP_SECONDS)
+        await parts.close()
+
+
+async def _refuse_cluster(redis: Redis) -> None:
+    try:
+        await check(redis)
+    except ClusterRefused as error:
+        raise SystemExit(f"api: {error}") from None
+    except (LedgerUnavailable, RedisError, OSError) as error:
+        log.warning("redis_not_ready", why=str(error))
+
+
+def main() -> None:
+    settings = Settings()
+    serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

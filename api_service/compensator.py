@@ -1,0 +1,84 @@
+"""Gives back what was taken for bookings that all their legs left unconfirmed: the money, then the rooms.
+
+Safe in several replicas and after a crash at any point: a row is leased to one replica, `void` is idempotent by
+key and refuses any later charge, the mail's Message-ID folds a second copy, and the ledger ends the row once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from booking_queue import logs
+from booking_queue.domain.booking import effect_key
+from booking_queue.domain.errors import PermanentError
+from booking_queue.effects.payment import Void
+from booking_queue.ledger.compensation import Compensations
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.record import Record
+from booking_queue.metrics import Metrics
+
+TURN_SECONDS = 0.5
+BATCH = 20
+LEASE_MS = 30_000  # longer than a void and a mail may take
+LONGEST_WAIT_MS = 60_000
+
+log = logs.get("compensator")
+
+
+class Voids(Protocol):
+    async def void(self, key: str) -> Void: ...
+
+
+class FailedMails(Protocol):
+    async def send_failed(self, booking_id: str, fields: dict[str, Any]) -> str: ...
+
+
+class Compensator:
+    def __init__(
+        self, ledger: Ledger, compensations: Compensations, payments: Voids, mails: FailedMails, metrics: Metrics
+    ):
+        self._ledger = ledger
+        self._compensations = compensations
+        self._payments = payments
+        self._mails = mails
+        self._metrics = metrics
+
+    async def turn(self) -> bool:
+        """True when there may be more to do now."""
+        ids = await self._compensations.take(BATCH, LEASE_MS)
+        await asyncio.gather(*(self._attempt(booking_id) for booking_id in ids))
+        return len(ids) == BATCH
+
+    async def _attempt(self, booking_id: str) -> None:
+        try:
+            await self._compensate(booking_id)
+        except Exception as error:
+            tries = await self._compensations.defer(booking_id, LONGEST_WAIT_MS)
+            self._metrics.compensations_failed.inc()
+            log.warning("compensation_failed", jobId=booking_id, tries=tries, why=str(error))
+
+    async def _compensate(self, booking_id: str) -> None:
+        record = await self._ledger.get(booking_id)
+        if record is None:
+            await self._compensations.defer(booking_id, LONGEST_WAIT_MS)  # takes the row away
+            return
+        payment = record.effects.get("payment")
+        void = await self._payments.void(payment_key(record)) if payment else Void(0)
+        paid = void.refunded > 0 or (payment is not None and payment.state == "done")
+        if paid:
+            await self._tell(record)
+        if await self._compensations.done(booking_id, {"refunded": void.refunded, "mailed": paid}):
+            self._metrics.bookings_compensated.inc()
+            log.event("booking_compensated", jobId=booking_id, refunded=void.refunded)
+
+    async def _tell(self, record: Record) -> None:
+        try:
+            await self._mails.send_failed(record.id, record.data)
+        except PermanentError as error:
+            log.warning("failed_mail_refused", jobId=record.id, why=str(error))
+
+
+def payment_key(record: Record) -> str:
+    """As the handler charges: every round of effects has a key of its own."""
+    return effect_key(record.id, "payment") + (f":{record.round}" if record.round > 1 else "")

@@ -1,0 +1,219 @@
+"""Live events: one reader a process, however many clients follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from booking_queue import logs
+from booking_queue.clock import iso
+from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.ledger.events import AUDIT_KEPT, Entry, EventLog, Position, position
+from booking_queue.web.sse import Event
+
+BLOCK_MS = 2000
+READ = 1000  # events at a time
+REST_SECONDS = 0.02  # between two reads while events come: clients are written to ten times a second at most
+RETRY_SECONDS = 0.5
+MOST_CLIENTS = 1000
+WAITING = 10_000  # events that a client may leave lying; one more and it is told to read the state again
+BUFFERED = 4000  # of those, already on their way to its connection
+STEP = 1500  # given at a time, so that a connection that keeps up never overflows
+STEP_SECONDS = 0.12
+
+RESET = Event(None, "reset", "{}")
+
+log = logs.get("feed")
+
+
+class Follower:
+    """What one client has still to be given."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[Position, Event]] = deque()
+        self.lost = False
+        self.wake = asyncio.Event()
+
+    def give(self, at: Position, event: Event) -> None:
+        if len(self.waiting) >= WAITING:
+            self.lose()
+        self.waiting.append((at, event))
+        self.wake.set()
+
+    def lose(self) -> None:
+        self.waiting.clear()
+        self.lost = True
+        self.wake.set()
+
+    async def live(self, after: Position | None) -> AsyncIterator[Event]:
+        """Everything given, except what is known up to `after`."""
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            if self.lost:
+                self.lost = False
+                yield RESET
+            while self.waiting:
+                at, event = self.waiting.popleft()
+                if after is None or at > after:
+                    yield event
+
+
+class Feed:
+    def __init__(self, events: EventLog):
+        self._events = events
+        self._by_job: dict[str | None, set[Follower]] = {}  # None: of all jobs
+        self._at: Position | None = None  # how far it was read; None while nobody follows
+        self._anyone = asyncio.Event()
+        self.followers = 0
+
+    @property
+    def full(self) -> bool:
+        return self.followers >= MOST_CLIENTS
+
+    async def resumable(self, last_event_id: str) -> bool:
+        """Whether nothing was cut off since. Raises LedgerUnavailable."""
+        at = position(last_event_id)
+        return at is not None and await self._events.kept_since(at)
+
+    async def knows(self, job_id: str) -> bool:
+        """Raises LedgerUnavailable."""
+        return bool(await self._events.audit(job_id))
+
+    def everything(self, last_event_id: str, *, reset: bool) -> AsyncIterator[Event]:
+        """All events from now on, after those missed since `last_event_id`; none of those with `reset`."""
+        return _in_steps(self._everything(None if reset else position(last_event_id), reset))
+
+    def of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
+        """The job's own events, from its first one or from `last_event_id` on."""
+        return _in_steps(self._of_job(job_id, last_event_id))
+
+    async def _everything(self, since: Position | None, reset: bool) -> AsyncIterator[Event]:
+        async with self._following(None) as follower:
+            if reset:
+                yield RESET
+            while since and not follower.lost:
+                missed = await self._events.after(since, READ)
+                for entry in missed:
+                    yield _event(entry, orjson.loads(entry.json))
+                since = missed[-1].at if missed else since
+                if len(missed) < READ or (follower.waiting and since >= follower.waiting[0][0]):
+                    break
+            async for event in follower.live(since):
+                yield event
+
+    async def _of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
+        async with self._following(job_id) as follower:
+            audit = await self._events.audit(job_id)
+            since = position(last_event_id)
+            if last_event_id and not _covers(audit, since):
+                since = None
+                yield RESET
+            for entry in audit:
+                if since is None or entry.at > since:
+                    yield _event(entry, orjson.loads(entry.json))
+            async for event in follower.live(audit[-1].at if audit else since):
+                yield event
+
+    @asynccontextmanager
+    async def _following(self, job_id: str | None) -> AsyncIterator[Follower]:
+        """From here on it is given all that comes, so that whoever then reads the past misses nothing."""
+        if self._at is None:
+            end = await self._events.end()
+            self._at = self._at or end
+        follower = Follower()
+        self._by_job.setdefault(job_id, set()).add(follower)
+        self.followers += 1
+        self._anyone.set()
+        try:
+            yield follower
+        finally:
+            self.followers -= 1
+            others = self._by_job[job_id]
+            others.discard(follower)
+            if not others:
+                del self._by_job[job_id]
+
+    async def run(self) -> None:
+        """Reads as long as anybody follows. Ends by being cancelled."""
+        doubt = False
+        while True:
+            if not self.followers:
+                self._at = None
+                self._anyone.clear()
+                await self._anyone.wait()
+            try:
+                doubt = await self._read(doubt)
+            except LedgerUnavailable:
+                doubt = True
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:
+                log.error("feed_failed", exc=error)
+                doubt = True
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _read(self, doubt: bool) -> bool:
+        """`doubt`: events may have been cut off unread, because we were away or are behind."""
+        at = self._at or await self._events.end()
+        if doubt and not await self._events.kept_since(at):
+            log.warning("feed_lost_events", followers=self.followers)
+            for follower in self._all():
+                follower.lose()
+            at = self._at = await self._events.end()
+        found = await self._events.wait(at, READ, BLOCK_MS)
+        if found:
+            self._at = found[-1].at
+            self._give(found)
+            await asyncio.sleep(REST_SECONDS)
+        return len(found) == READ
+
+    def _all(self) -> Iterator[Follower]:
+        return (follower for followers in self._by_job.values() for follower in followers)
+
+    def _give(self, entries: Sequence[Entry]) -> None:
+        everybody = self._by_job.get(None, ())
+        for entry in entries:
+            detail = orjson.loads(entry.json)
+            theirs = self._by_job.get(detail["jobId"], ())
+            if everybody or theirs:
+                event = _event(entry, detail)
+                for follower in (*everybody, *theirs):
+                    follower.give(entry.at, event)
+
+
+def _covers(audit: Sequence[Entry], since: Position | None) -> bool:
+    if since is None or not audit or since > audit[-1].at:
+        return False
+    return len(audit) < AUDIT_KEPT or since >= audit[0].at
+
+
+def _event(entry: Entry, detail: dict[str, Any]) -> Event:
+    """As a CloudEvent."""
+    envelope = {
+        "specversion": "1.0",
+        "id": entry.id,
+        "source": "/booking-queue",
+        "type": f"booking-queue.{detail['event']}",
+        "subject": detail["jobId"],
+        "time": iso(detail["at"]),
+        "datacontenttype": "application/json",
+        "data": detail,
+    }
+    return Event(entry.id, None, orjson.dumps(envelope).decode())
+
+
+async def _in_steps(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    given = 0
+    try:
+        async for event in events:
+            yield event
+            given += 1
+            if given % STEP == 0:
+                await asyncio.sleep(STEP_SECONDS)
+    finally:
+        await events.aclose()  # type: ignore[attr-defined]

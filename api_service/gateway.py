@@ -1,0 +1,36 @@
+"""What the gateway is made of. Wired in app.py, used by the routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from api_service.fanout import Fanout
+from api_service.feed import Feed
+from api_service.pressure import Pressure
+from booking_queue.ledger.index import Index
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.rooms import Rooms
+from booking_queue.settings import Settings
+
+
+@dataclass(frozen=True)
+class Gateway:
+    settings: Settings
+    ledger: Ledger
+    index: Index
+    rooms: Rooms
+    feed: Feed
+    fanout: Fanout
+    pressure: Pressure
+
+
+def of(request: Request) -> Gateway:
+    gateway: Gateway = request.state.gateway
+    return gateway
+
+
+Running = Annotated[Gateway, Depends(of)]

@@ -1,0 +1,92 @@
+"""The way to one backend's service: legs in, what became of them out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api_service.circuit import Circuit
+from booking_queue import logs
+from booking_queue.coalesce import Coalescer
+from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import LegRef
+from booking_queue.web.client import Rejected, ServiceClient
+
+MAX_BATCH = 100
+MAX_SENDING = 3  # batches under way: one that hangs holds up nobody, and they still grow under load
+MAX_WAITING = 2000
+
+log = logs.get("link")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a leg is now; `pending` means not on the broker."""
+
+    state: State
+    receipt: dict[str, Any] | None = None
+
+
+PENDING = Sent(State.PENDING)
+
+
+class Link:
+    """`recovered` is set when the service takes legs again after failing; whoever waits for it clears it."""
+
+    def __init__(self, backend: Backend, client: ServiceClient, circuit: Circuit | None = None):
+        self.backend = backend
+        self.client = client
+        self.circuit = circuit or Circuit()
+        self.recovered = asyncio.Event()
+        self._publish: Coalescer[LegRef, Sent] = Coalescer(
+            self.send, max_batch=MAX_BATCH, max_waiting=MAX_WAITING, max_sending=MAX_SENDING
+        )
+
+    def submit(self, leg: LegRef) -> asyncio.Future[Sent]:
+        """Together with whatever else is published at the moment. Raises BackendUnavailable at once while the
+        service is known to fail."""
+        if self.circuit.open:
+            raise BackendUnavailable(f"{self.backend} is failing")
+        return self._publish.submit(leg)
+
+    async def send(self, legs: Sequence[LegRef]) -> list[Sent]:
+        """Raises BackendUnavailable: they may or may not have been published."""
+        body = {"legs": [{"id": leg.job_id, "generation": leg.generation} for leg in legs]}
+        try:
+            sent = _read(await self.client.post("/publish", body), legs)
+        except (BackendUnavailable, Rejected) as error:
+            self._failed(str(error))
+            raise BackendUnavailable(str(error)) from error
+        if all(answer.state is State.PENDING for answer in sent):
+            self._failed("its broker does not take them")
+        else:
+            self._succeeded()
+        return sent
+
+    async def stats(self) -> dict[str, Any]:
+        answer = await self.client.get("/stats")
+        return answer if isinstance(answer, dict) else {}
+
+    def _failed(self, why: str) -> None:
+        was_open = self.circuit.open
+        self.circuit.failed()
+        if self.circuit.open and not was_open:
+            log.warning("circuit_opened", backend=self.backend, why=why)
+
+    def _succeeded(self) -> None:
+        if self.circuit.failing:
+            log.event("backend_recovered", backend=self.backend)
+            self.recovered.set()
+        self.circuit.succeeded()
+
+
+def _read(answer: Any, legs: Sequence[LegRef]) -> list[Sent]:
+    """An answer a leg, in their order. One that cannot be read counts as not published: it is sent again."""
+    try:
+        rows = {row["id"]: Sent(State(row["state"]), row.get("receipt")) for row in answer["legs"]}
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise BackendUnavailable(f"an answer that cannot be understood: {error!r}") from error
+    return [rows.get(leg.job_id, PENDING) for leg in legs]

@@ -1,0 +1,43 @@
+"""Live changes, as server-sent events. `curl -N` can read them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from starlette.requests import Request
+
+from api_service.feed import BUFFERED
+from api_service.gateway import Gateway, Running
+from api_service.routes.bookings import NOT_FOUND, canonical
+from booking_queue.web.problems import not_found, unavailable
+from booking_queue.web.sse import EventStream
+
+router = APIRouter(tags=["events"])
+
+LastEventId = Annotated[str, Header(max_length=100, description="Go on behind this event.")]
+
+
+@router.get("/api/bookings/{id}/events", response_class=EventStream)
+async def follow_booking(id: str, request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
+    """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
+    _check_room(gateway)
+    job_id = canonical(id)
+    if job_id is None or not await gateway.feed.knows(job_id):
+        raise not_found(NOT_FOUND)
+    return EventStream(gateway.feed.of_job(job_id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
+
+
+@router.get("/api/events", response_class=EventStream)
+async def follow_all(request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
+    """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
+    the state again."""
+    _check_room(gateway)
+    reset = bool(last_event_id) and not await gateway.feed.resumable(last_event_id)
+    source = gateway.feed.everything(last_event_id, reset=reset)
+    return EventStream(source, request.app.state.stopping, buffered=BUFFERED)
+
+
+def _check_room(gateway: Gateway) -> None:
+    if gateway.feed.full:
+        raise unavailable("As many clients as this gateway serves follow events already", retry_after=10)

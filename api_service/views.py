@@ -1,0 +1,109 @@
+"""How a booking looks from outside. Everything is derived from its record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api_service.link import Sent
+from booking_queue.clock import iso
+from booking_queue.domain.booking import STEP_NAMES, confirmation_number
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.record import BookingState, Leg, Record
+
+_ID_NAME = {Backend.RQ: "jobId", Backend.STREAMS: "messageId", Backend.KAFKA: "messageId"}
+_WHAT = ("userId", "hotelId", "checkIn", "checkOut", "guests", "roomType", "simulate")
+
+
+def links(booking_id: str) -> dict[str, str]:
+    path = f"/api/bookings/{booking_id}"
+    return {
+        "self": path,
+        "status": f"{path}/status",
+        "events": f"{path}/events",
+        "confirmation": f"{path}/confirmation.pdf",
+        "cancel": path,
+    }
+
+
+def queues(booking_id: str, sent: dict[Backend, Sent]) -> dict[str, Any]:
+    """Where a new booking is on each backend it was sent to. Plain strings as names: orjson takes no other."""
+    return {backend.value: _queue(backend, booking_id, answer) for backend, answer in sent.items()}
+
+
+def _queue(backend: Backend, booking_id: str, sent: Sent) -> dict[str, Any]:
+    status = sent.state if sent.state in (State.PENDING, State.DELAYED) else State.QUEUED
+    queue: dict[str, Any] = {_ID_NAME[backend]: booking_id, "status": status}
+    if sent.receipt:
+        queue["receipt"] = sent.receipt
+    return queue
+
+
+def status(record: Record) -> dict[str, Any]:
+    return {
+        "bookingId": record.id,
+        "state": record.booking_state,
+        "status": {backend.value: _leg(leg) for backend, leg in record.legs.items()},
+        "effects": _effects(record),
+    }
+
+
+def booking(record: Record) -> dict[str, Any]:
+    """The whole of it."""
+    told = status(record)
+    result = _result(record, told["state"])
+    return {
+        **told,
+        **{name: record.data[name] for name in _WHAT if name in record.data},
+        "createdAt": iso(record.created),
+        "priority": record.options.get("priority", "normal"),
+        "delaySeconds": record.options.get("delay", 0) / 1000,
+        "result": result,
+        "compensation": _compensation(record),
+        "links": links(record.id),
+    }
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    return {
+        "state": leg.state,
+        "progress": leg.progress,
+        "attempts": leg.attempts,
+        "step": leg.step or None,
+        "worker": leg.worker or None,
+        "timestamps": {"enqueued": iso(leg.enqueued), "started": iso(leg.started), "finished": iso(leg.finished)},
+        "due": iso(leg.due) if leg.due and leg.state in (State.DELAYED, State.RETRYING, State.PENDING) else None,
+        "error": leg.error,
+        "receipt": leg.receipt,
+        "result": leg.result,
+        "generation": leg.generation,
+    }
+
+
+def _effects(record: Record) -> dict[str, Any]:
+    """Which leg did each step, and when."""
+    done = ((step, record.effects.get(step)) for step in STEP_NAMES)
+    return {
+        step: {"by": effect.backend, "at": iso(effect.at)} for step, effect in done if effect and effect.state == "done"
+    }
+
+
+def _result(record: Record, state: BookingState) -> dict[str, Any] | None:
+    if state is not BookingState.CONFIRMED:
+        return None
+    sold = record.effects["inventory"]
+    return {
+        "bookingId": record.id,
+        "status": "confirmed",
+        "confirmedAt": iso((sold.result or {}).get("confirmedAt", sold.at)),
+        "confirmationNumber": confirmation_number(record.id),
+        "workerId": _worker_of(record, sold.backend),
+    }
+
+
+def _worker_of(record: Record, backend: str) -> str | None:
+    return next((leg.worker or None for leg in record.legs.values() if leg.backend == backend), None)
+
+
+def _compensation(record: Record) -> dict[str, Any] | None:
+    made = record.effects.get("compensation")
+    return {"at": iso(made.at), **(made.result or {})} if made else None
