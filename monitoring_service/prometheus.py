@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from booking_queue.domain.job import Backend
 from booking_queue.metrics import Metrics
 from monitoring_service.board import Board
+from monitoring_service.ledger_reader import LedgerNumbers
 from monitoring_service.snapshot import share
 from monitoring_service.totals import Histogram
 
@@ -31,7 +32,6 @@ class Gauges:
         self.workers = Gauge("workers_alive", "Workers with a heartbeat.", registry=registry)
         self.slots = Gauge("worker_slots", "Jobs that may run at a time.", ["backend"], registry=registry)
         self.slots_used = Gauge("worker_slots_used", "Jobs that run.", ["backend"], registry=registry)
-        self.outbox = Gauge("outbox_rows", "Legs not yet on their broker.", ["backend"], registry=registry)
         self.sla = Gauge("sla_in_time_share", "Share finished within SLA_SECONDS.", ["type"], registry=registry)
         self.redis_ops = Gauge("redis_ops_per_second", "Commands a second.", registry=registry)
         self.redis_memory = Gauge("redis_memory_used_bytes", "Memory in use.", registry=registry)
@@ -72,10 +72,21 @@ class Gauges:
         if ledger is None:
             return
         for backend in Backend:
-            self.outbox.labels(backend).set(ledger.outbox[backend])
+            self.metrics.outbox_legs.labels(backend).set(ledger.outbox[backend])
+            for state, legs in _states(board, ledger, backend).items():
+                self.metrics.jobs_in_state.labels(backend, state).set(legs)
         self.redis_ops.set(ledger.redis.ops_per_second)
         self.redis_memory.set(ledger.redis.memory_bytes)
         self.redis_latency.set(ledger.redis.latency_ms / 1000)
+
+
+def _states(board: Board, ledger: LedgerNumbers, backend: Backend) -> dict[str, int]:
+    """Those that ended are counted since the ledger began."""
+    pending, workers = ledger.outbox[backend], board.workers.fresh_value
+    active = workers.running(backend) if workers else 0
+    waiting = max(0, ledger.unfinished[backend] - pending - active)
+    ended = {name: ledger.counters[backend][name] for name in ("completed", "dead", "cancelled")}
+    return {"pending": pending, "waiting": waiting, "active": active, **ended}
 
 
 class Sums(Collector):
