@@ -9,8 +9,7 @@ import sys
 from local import env
 from local.control import SuiteTrouble, stop_all
 from local.redis_server import RedisMissing
-from local.suite import BROKERS
-from local.up import print_broker_env, start
+from local.up import start_brokers
 
 
 def main() -> None:
@@ -20,8 +19,7 @@ def main() -> None:
         if word == "down":
             stop_all()
             return
-        start(set(BROKERS))
-        print_broker_env()
+        start_brokers()
     except (SuiteTrouble, RedisMissing, env.BadSetting) as error:
         sys.exit(str(error))
 

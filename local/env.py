@@ -23,6 +23,17 @@ PORTS: dict[str, tuple[str, int]] = {
     "kafka-controller": ("KAFKA_CONTROLLER_PORT", 9093),
 }
 
+# The Python services, and the folder that each one's `app.py` stands in.
+FOLDERS = {
+    "providers": "providers",
+    "queue": "queue_service",
+    "stream": "stream_service",
+    "kafka-service": "kafka_service",
+    "api": "api_service",
+    "monitoring": "monitoring_service",
+    "worker": "worker_service",
+}
+
 
 class BadSetting(ValueError):
     """A setting's value cannot be used; the message names it."""

@@ -16,15 +16,6 @@ from local.redis_server import find_redis, write_redis_config
 
 # Found in the environment of every process of the suite, so that `make down` knows its own.
 MARKER = "BOOKING_QUEUE_SUITE"
-SERVICES = {
-    "providers": "providers.app",
-    "queue": "queue_service.app",
-    "stream": "stream_service.app",
-    "kafka-service": "kafka_service.app",
-    "api": "api_service.app",
-    "monitoring": "monitoring_service.app",
-    "worker": "worker_service.app",
-}
 BROKERS = ("redis", "kafka")
 # Parts start in this order and stop in the reverse one: what takes work in goes first, what holds it last.
 STAGES = (
@@ -87,7 +78,7 @@ def frontend_part(node: Node) -> Part:
 
 
 def _module(name: str) -> list[str]:
-    return [sys.executable, "-m", SERVICES[name]]
+    return [sys.executable, "-m", f"{env.FOLDERS[name]}.app"]
 
 
 def service_env() -> dict[str, str]:

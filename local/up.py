@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import urllib.request
 
 from local import control, env
 from local.control import SuiteTrouble
@@ -16,7 +15,6 @@ from local.probe import LOOPBACK, holder, redis_answers, wait_until
 from local.redis_server import find_redis
 from local.suite import (
     BROKERS,
-    SERVICES,
     STAGES,
     Part,
     frontend_part,
@@ -26,6 +24,7 @@ from local.suite import (
     redis_part,
     service_part,
 )
+from local.urls import SHOWN, print_urls, wait_until_serving
 
 
 def say(text: str) -> None:
@@ -48,7 +47,7 @@ def assemble() -> list[Part]:
             say(f"Kafka: Apache Kafka on {find_java()[1]}")
         except KafkaMissing as error:
             say(f"Kafka: cannot be had, so its lane is unavailable and its legs stay pending. {error}")
-    parts += [service_part(name) for name in SERVICES]
+    parts += [service_part(name) for name in env.FOLDERS]
     try:
         parts.append(frontend_part(find_node()))
     except PagesMissing as error:
@@ -65,20 +64,34 @@ def _pages_are_built() -> bool:
     return True
 
 
-def start(names: set[str] | None = None) -> None:
-    """Start the parts `names`, or all, each stage after the one that it needs."""
+def start(names: set[str] | None = None) -> list[str]:
+    """Start the parts `names`, or all, each stage after the one that it needs. The services that now serve."""
     parts = assemble()
-    control.launch(parts)
-    running = control.states()
     wanted = [part for part in parts if names is None or part.name in names]
     if any(part.name == "frontend" for part in wanted) and not _pages_are_built():
         wanted = [part for part in wanted if part.name != "frontend"]
+    running = control.states() if control.supervisor_pid() else {}
     check_ports([part for part in wanted if running.get(part.name) != "active"])
+    control.launch(parts)
     for stage in STAGES:
         control.start(part.name for part in wanted if part.name in stage)
         if "redis" in stage and not redis_given():
             _wait_for_redis()
-    _wait_until_serving(wanted)
+    expected = [part.name for part in wanted if part.name in SHOWN]
+    silent = wait_until_serving(60, expected)
+    if silent:
+        tails = "\n".join(f"--- {name}\n{log_tail(name)}" for name in silent)
+        raise SuiteTrouble(f"Not serving after a minute: {', '.join(silent)}\n{tails}")
+    return expected
+
+
+def start_suite() -> None:
+    print_urls(start())
+
+
+def start_brokers() -> None:
+    start(set(BROKERS))
+    print_broker_env()
 
 
 def check_ports(parts: list[Part]) -> None:
@@ -105,28 +118,6 @@ def _wait_for_redis() -> None:
     port = env.port("redis")
     if not wait_until(lambda: redis_answers(LOOPBACK, port, redis_password()), 60):
         raise SuiteTrouble(f"Redis does not answer on port {port}; see {LOGS / 'redis.log'}")
-
-
-def _wait_until_serving(parts: list[Part]) -> None:
-    """Each service answers /livez, the pages answer; Kafka may take its time."""
-    addresses = {
-        part.name: env.url(part.name) + ("/" if part.name == "frontend" else "/livez")
-        for part in parts
-        if part.name in env.PORTS and part.name not in BROKERS
-    }
-    wait_until(lambda: all(_serves(address) for address in addresses.values()), 60, every=0.1)
-    silent = [name for name, address in addresses.items() if not _serves(address)]
-    if silent:
-        tails = "\n".join(f"--- {name}\n{log_tail(name)}" for name in silent)
-        raise SuiteTrouble(f"Not serving after a minute: {', '.join(silent)}\n{tails}")
-
-
-def _serves(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - always http://127.0.0.1
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def log_tail(name: str) -> str:

@@ -1,0 +1,74 @@
+# Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
+.DEFAULT_GOAL := help
+.PHONY: help up up-infra down dev demo scale logs ps check test test-compose faults bench e2e openapi lock clean
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+endif
+SUITE_PYTHON = $(or $(PYTHON),$(error Python 3.11 or newer is needed: install it, or say where it is: make PYTHON=/path/to/python3 …))
+LOCAL = @$(SUITE_PYTHON) -m local
+# The virtual environment's Python, with what tests and checks need; made on first use.
+DEV = @python=$$($(SUITE_PYTHON) -m local.venv dev) && $$python
+CODE = $(wildcard booking_queue api_service queue_service stream_service kafka_service worker_service \
+	monitoring_service providers local deploy bench tests docs)
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  DOCKER=1 or DOCKER=0 chooses the way; ports and the rest: .env.example'
+
+up: ## Start the whole suite
+	$(LOCAL) up
+
+up-infra: ## Start Redis and Kafka alone
+	$(LOCAL) up-infra
+
+down: ## Stop everything that was started; the data stays
+	$(LOCAL) down
+
+dev: ## Start the suite, and start services again when their sources change
+	$(LOCAL) dev
+
+demo: ## Start the suite and send bookings through all three backends
+	$(LOCAL) demo
+
+scale: ## Have N workers: make scale N=4
+	$(LOCAL) scale $(N)
+
+logs: ## Follow the logs: make logs S=worker
+	$(LOCAL) logs $(S)
+
+ps: ## What runs, and where
+	$(LOCAL) ps
+
+check: ## Linter, formatter and type checker
+	$(DEV) -m ruff check .
+	$(DEV) -m ruff format --check .
+	$(DEV) -m mypy --strict $(CODE)
+
+test: ## All tests, on a real Redis and a real Kafka
+	@$(SUITE_PYTHON) -m local.mode >/dev/null
+	$(DEV) -m pytest -q $(T)
+
+test-compose: ## The system tests through docker compose up --scale worker=3
+	$(DEV) -m local.needs_docker
+	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/system
+
+faults: ## The fault lab in full length
+	@FAULTS=full $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/faults
+
+bench: ## Measure the three backends
+	$(DEV) -m bench
+
+e2e: ## The pages in a real browser
+	$(DEV) -m pytest -q tests/browser
+
+openapi: ## Write the OpenAPI documents and API.md from the code
+	$(DEV) -m docs.openapi
+
+lock: ## Lock the dependencies of pyproject.toml, with hashes
+	$(LOCAL).lock
+
+clean: ## Stop everything and remove what was made: data, logs, caches, environments
+	$(LOCAL).clean
