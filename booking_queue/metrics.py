@@ -12,10 +12,14 @@ class Metrics:
     """One per app, made where the app is wired, so that several apps in one process do not share numbers."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._of_jobs(self.registry)
+        self._of_gateway(self.registry)
+        self._of_brokers(self.registry)
 
-        # One family for all backends
+    def _of_jobs(self, registry: CollectorRegistry) -> None:
+        """One family for all backends."""
         self.jobs_enqueued = Counter("jobs_enqueued", "Legs that reached their broker.", ["backend"], registry=registry)
         self.jobs_finished = Counter(
             "jobs_finished", "Legs that ended, by outcome.", ["backend", "outcome"], registry=registry
@@ -45,7 +49,7 @@ class Metrics:
             registry=registry,
         )
 
-        # The gateway
+    def _of_gateway(self, registry: CollectorRegistry) -> None:
         self.outbox_legs = Gauge(
             "outbox_legs", "Legs in the outbox, the delayed among them.", ["backend"], registry=registry
         )
@@ -63,7 +67,8 @@ class Metrics:
         )
         self.event_streams = Gauge("event_streams", "Clients that follow events.", registry=registry)
 
-        # The names that each broker's own exporters use
+    def _of_brokers(self, registry: CollectorRegistry) -> None:
+        """The names that each broker's own exporters use."""
         self.rq_jobs = Gauge("rq_jobs", "RQ jobs.", ["queue", "status"], registry=registry)
         self.rq_workers = Gauge("rq_workers", "RQ workers.", registry=registry)
         self.stream_length = Gauge("redis_stream_length", "Entries.", ["stream"], registry=registry)
