@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from booking_queue import logs, trace
@@ -13,12 +15,17 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 
+_OUR_FAULT = "Something went wrong on our side; quote the traceId"
+
 log = logs.get("web")
 
 
 class Edge:
-    def __init__(self, app: ASGIApp):
+    """`explain` makes a problem of an error that is not this service's fault."""
+
+    def __init__(self, app: ASGIApp, explain: Callable[[Exception], Problem | None]):
         self.app = app
+        self.explain = explain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,10 +45,12 @@ class Edge:
         try:
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
-            log.error("request_failed", exc=error, method=scope["method"], path=scope["path"])
+            problem = self.explain(error)
+            if problem is None or started:
+                log.error("request_failed", exc=error, method=scope["method"], path=scope["path"])
             if started:
                 raise
-            problem = Problem(500, "Something went wrong on our side; quote the traceId", error="Internal Server Error")
+            problem = problem or Problem(500, _OUR_FAULT, error="Internal Server Error")
             await response(problem, scope)(scope, receive, send_with_headers)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import redis.exceptions
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -27,14 +26,8 @@ from booking_queue.web.replies import JsonResponse
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
-_UNAVAILABLE = (
-    LedgerUnavailable,
-    BackendUnavailable,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-)
+# By name, for redis-py is imported by those who use it: it would cost the others 15 MiB.
+_REDIS_UNAVAILABLE = {"ConnectionError", "TimeoutError", "OutOfMemoryError", "ReadOnlyError"}
 
 
 def create_app(  # noqa: PLR0913 - all but two by name
@@ -73,7 +66,7 @@ def create_app(  # noqa: PLR0913 - all but two by name
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
     if settings.auth == "required":
         app.add_middleware(auth.ApiKey, key=settings.api_key)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, explain=_unavailable)
     _document_problems(app)
     return app
 
@@ -104,8 +97,7 @@ def _handle_errors(app: FastAPI) -> None:
     async def problem(request: Request, error: Exception) -> Response:
         return problems.response(_problem_of(request, error), request.scope)
 
-    handled = (Problem, HTTPException, RequestValidationError, InvalidData, redis.exceptions.ResponseError)
-    for kind in (*handled, *_UNAVAILABLE):
+    for kind in (Problem, HTTPException, RequestValidationError, InvalidData):
         app.add_exception_handler(kind, problem)
 
 
@@ -119,6 +111,13 @@ def _problem_of(request: Request, error: Exception) -> Problem:
             return validation.from_invalid_data(error)
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=error.headers)
-    if isinstance(error, _UNAVAILABLE) or str(error).startswith("MISCONF"):
-        return problems.unavailable("A store this service needs does not take work at the moment")
     raise error
+
+
+def _unavailable(error: Exception) -> Problem | None:
+    """What a store that is away, full or read-only makes of a request."""
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "redis.exceptions"}
+    refused = names & _REDIS_UNAVAILABLE or (names and str(error).startswith("MISCONF"))
+    if refused or isinstance(error, LedgerUnavailable | BackendUnavailable):
+        return problems.unavailable("A store this service needs does not take work at the moment")
+    return None
