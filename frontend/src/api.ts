@@ -216,11 +216,10 @@ export async function readBooking(id: string, signal: AbortSignal): Promise<Book
   return toBooking(body, date);
 }
 
-/** The same key with the same body gives the same booking again, so a lost answer may be asked for once more. */
-export async function createBooking(booking: NewBooking, idempotencyKey: string): Promise<string> {
+export async function createBooking(booking: NewBooking): Promise<string> {
   const { body } = await answer("/api/bookings", {
     method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify(booking),
   });
   const id = text(body["bookingId"]);

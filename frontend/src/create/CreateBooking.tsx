@@ -1,24 +1,10 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, useState } from "react";
 import { ApiError, type NewBooking, createBooking } from "../api.ts";
 import { followPath, navigate } from "../route.ts";
 import { type Errors, serverErrors, toBooking } from "./booking.ts";
 import { Faults, Queueing, Stay } from "./Sections.tsx";
 import { useDraft } from "./useDraft.ts";
 import "./create.css";
-
-/** One key for one body: sending the same form again after a lost answer cannot book twice. */
-function useIdempotencyKey() {
-  const last = useRef({ body: "", key: "" });
-  return (booking: NewBooking): string => {
-    const body = JSON.stringify(booking);
-    if (last.current.body !== body) last.current = { body, key: randomKey() };
-    return last.current.key;
-  };
-}
-
-function randomKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 function focusFirst(form: HTMLFormElement, errors: Errors): void {
   for (const control of form.querySelectorAll<HTMLInputElement>("input, select")) {
@@ -31,7 +17,7 @@ function focusFirst(form: HTMLFormElement, errors: Errors): void {
 
 function explain(cause: unknown): string {
   if (!(cause instanceof ApiError)) return String(cause);
-  if (cause.status === 0) return `${cause.message}. Sending it again cannot book twice.`;
+  if (cause.status === 0) return `${cause.message}. Whether the booking was stored is not known.`;
   return cause.message;
 }
 
@@ -51,7 +37,6 @@ function Request({ booking }: { booking: NewBooking | null }) {
 
 export function CreateBooking() {
   const form = useDraft();
-  const keyOf = useIdempotencyKey();
   const [sending, setSending] = useState(false);
   const [failure, setFailure] = useState<string[]>([]);
   const valid = Object.keys(form.found).length === 0;
@@ -72,8 +57,7 @@ export function CreateBooking() {
     if (sending) return;
     setSending(true);
     try {
-      const booking = toBooking(form.draft);
-      navigate(followPath(await createBooking(booking, keyOf(booking))));
+      navigate(followPath(await createBooking(toBooking(form.draft))));
     } catch (cause) {
       refuse(target, cause);
       setSending(false);
