@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import Any
 
 from testcontainers.core.container import DockerContainer
 
 from local.broker_process import BrokerFailed
 from local.probe import LOOPBACK, free_port, kafka_answers, redis_answers, wait_until
+from tests import leftovers
 
 REDIS_IMAGE = os.environ.get("REDIS_IMAGE") or "redis:8.0.2"
 KAFKA_IMAGE = os.environ.get("KAFKA_IMAGE") or "apache/kafka:4.1.0"
+
+
+def at_hand(image: str) -> bool:
+    """Whether the engine has the image, or can pull it."""
+    docker = ["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]
+    return any(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in docker)
 
 
 class _Container:
@@ -32,7 +40,7 @@ class _Container:
     def start(self) -> None:
         """Start, and return when it answers."""
         if self._container is None:
-            self._container = self.describe()
+            self._container = self.describe().with_kwargs(labels=leftovers.labels())
             published: dict[str, Any] = self._container.ports
             published[f"{self._inner_port}/tcp"] = (LOOPBACK, self.port)
             self._container.start()

@@ -20,7 +20,8 @@ from local.broker_process import KafkaProcess, RedisProcess
 from local.kafka_server import KafkaMissing
 from local.mode import choose
 from local.redis_server import RedisMissing
-from tests.broker_containers import KafkaContainer, RedisContainer
+from tests import leftovers
+from tests.broker_containers import KAFKA_IMAGE, REDIS_IMAGE, KafkaContainer, RedisContainer, at_hand
 
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -55,8 +56,14 @@ def missing(what: str) -> None:
 
 @functools.cache
 def docker_answers() -> bool:
-    """Whether a Docker engine serves the brokers; `DOCKER=1|0` says, else one that answers does."""
-    return choose().docker
+    """Whether a Docker engine serves the brokers; `DOCKER=1|0` says, else one that answers and has the images."""
+    mode = choose()
+    if mode.docker:
+        leftovers.sweep_containers()
+    lacking = [image for image in (REDIS_IMAGE, KAFKA_IMAGE) if mode.docker and not at_hand(image)]
+    if lacking and os.environ.get("DOCKER") == "1":
+        pytest.fail(f"DOCKER=1, but there is no image {', '.join(lacking)}")
+    return mode.docker and not lacking
 
 
 class BrokerFactory:

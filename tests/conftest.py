@@ -12,7 +12,13 @@ import redis
 from aiokafka.admin import AIOKafkaAdminClient
 
 from booking_queue.settings import Settings
+from tests import leftovers
 from tests.brokers import IN_CI, BrokerFactory, Brokers
+
+
+def pytest_configure() -> None:
+    leftovers.mark_this_run()
+    leftovers.sweep()
 
 
 @pytest.fixture(scope="session")
