@@ -56,11 +56,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def providers_process(folder: Path, **env: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Providers]]:
-    port, smtp_port = free_port(), free_port()
-    ours = {"PORT": str(port), "SMTP_PORT": str(smtp_port), "PROVIDERS_DB": str(folder / "providers.sqlite3")}
+async def providers_process(
+    folder: Path, port: int = 0, smtp_port: int = 0
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Providers]]:
+    port, smtp_port = port or free_port(), smtp_port or free_port()
+    env = {"PORT": str(port), "SMTP_PORT": str(smtp_port), "PROVIDERS_DB": str(folder / "providers.sqlite3")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "providers.app", env={**os.environ, **ours, **env}, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "providers.app", env={**os.environ, **env}, stdout=asyncio.subprocess.DEVNULL
     )
     url = f"http://127.0.0.1:{port}"
     try:
