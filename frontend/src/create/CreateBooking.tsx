@@ -17,6 +17,7 @@ function focusFirst(form: HTMLFormElement, errors: Errors): void {
 
 function explain(cause: unknown): string {
   if (!(cause instanceof ApiError)) return String(cause);
+  if (cause.fields.length > 0) return "Not accepted: the gateway finds something to mend.";
   if (cause.status === 0) return `${cause.message}. Whether the booking was stored is not known.`;
   return cause.message;
 }

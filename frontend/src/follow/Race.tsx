@@ -23,12 +23,14 @@ function Track({ backend, leg }: { backend: Backend; leg: Leg | undefined }) {
 function took(leg: Leg): string {
   if (leg.started === null || leg.finished === null) return "";
   const waited = leg.enqueued === null ? "" : `waited ${duration(leg.started - leg.enqueued)}, `;
-  return `${waited}ran ${duration(leg.finished - leg.started)}`;
+  return `${waited}took ${duration(leg.finished - leg.started)}`;
 }
+
+const SAID_ELSEWHERE = new Set(["queue", "stream", "topic", "timestamp"]);
 
 /** The broker's own place for it, but for what the page says already. */
 function place(leg: Leg, id: string): string {
-  const own = leg.receipt.filter(([key, value]) => value !== id && key !== "topic");
+  const own = leg.receipt.filter(([key, value]) => value !== id && !SAID_ELSEWHERE.has(key));
   return own.map(([key, value]) => `${words(key)} ${value}`).join(", ");
 }
 

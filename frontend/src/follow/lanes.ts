@@ -34,7 +34,7 @@ function running(leg: Leg): string {
 export function doing(leg: Leg): string {
   switch (leg.state) {
     case "pending":
-      return "Accepted; on its way to the backend";
+      return "Stored; sent as soon as the backend can be reached";
     case "queued":
       return "Waits for a worker";
     case "delayed":
