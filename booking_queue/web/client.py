@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
-import httpx
 import orjson
 
 from booking_queue import trace
 from booking_queue.domain.errors import BackendUnavailable, BookingQueueError
+from booking_queue.web.http import Answer, ConnectionLost, Http
 from booking_queue.web.replies import dumps
 
 DEADLINE_SECONDS = 2.0
@@ -43,18 +44,11 @@ class ServiceClient:
         api_key: str = "",
         deadline: float = DEADLINE_SECONDS,
         max_connections: int = 32,
-        transport: httpx.AsyncBaseTransport | None = None,
     ):
         self.base_url = base_url.rstrip("/")
         self.deadline = deadline
-        self._http = httpx.AsyncClient(
-            base_url=self.base_url,
-            headers={"accept": "application/json", **({"x-api-key": api_key} if api_key else {})},
-            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            timeout=None,  # noqa: S113 - the deadline below covers the whole call
-            trust_env=False,
-            transport=transport,
-        )
+        headers = {"accept": "application/json"} | ({"x-api-key": api_key} if api_key else {})
+        self._http = Http(self.base_url, headers, max_connections)
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None) -> Any:
         return await self.request("GET", path, params=params, deadline=deadline)
@@ -84,34 +78,36 @@ class ServiceClient:
             sent["traceparent"] = traceparent
         if body is not None:
             sent["content-type"] = "application/json"
-        content = None if body is None else dumps(body)
+        content = b"" if body is None else dumps(body)
+        target = f"{path}?{urlencode(params)}" if params else path
         seconds = self.deadline if deadline is None else deadline
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._http.request(method, path, params=params, content=content, headers=sent)
+                answer = await self._http.request(method, target, sent, content)
         except TimeoutError:
             raise Unavailable(f"{self.base_url} did not answer within {seconds:g} s") from None
-        except httpx.HTTPError as error:
+        except (OSError, ConnectionLost) as error:
             raise Unavailable(f"{self.base_url} cannot be reached: {type(error).__name__}") from error
         return self._read(answer)
 
-    def _read(self, answer: httpx.Response) -> Any:
+    def _read(self, answer: Answer) -> Any:
+        status, success = answer.status, 200 <= answer.status < 300
         try:
-            body = orjson.loads(answer.content) if answer.content else None
+            body = orjson.loads(answer.body) if answer.body else None
         except orjson.JSONDecodeError:
             body = None
-            if answer.is_success:
-                raise Unavailable(f"{self.base_url} answered no JSON", answer.status_code) from None
-        if answer.is_success:
+            if success:
+                raise Unavailable(f"{self.base_url} answered no JSON", status) from None
+        if success:
             return body
         said = body.get("error") if isinstance(body, dict) else None
-        message = f"{self.base_url} answered {answer.status_code}: {said or answer.reason_phrase}"
-        if answer.is_client_error:
-            raise Rejected(message, answer.status_code, body)
-        raise Unavailable(message, answer.status_code, body)
+        message = f"{self.base_url} answered {status}" + (f": {said}" if said else "")
+        if 400 <= status < 500:
+            raise Rejected(message, status, body)
+        raise Unavailable(message, status, body)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        self._http.close()
 
     async def __aenter__(self) -> Self:
         return self
