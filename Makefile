@@ -49,11 +49,11 @@ check: ## Linter, formatter and type checker
 
 test: ## All tests, on a real Redis and a real Kafka
 	@$(SUITE_PYTHON) -m local.mode >/dev/null
-	$(DEV) -m pytest -q $(T)
+	$(DEV) -m pytest -q --ignore=tests/compose $(T)
 
 test-compose: ## The system tests through docker compose up --scale worker=3
 	$(DEV) -m local.needs_docker
-	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/system
+	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system
 
 faults: ## The fault lab in full length
 	@FAULTS=full $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/faults

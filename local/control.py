@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import psutil
-from circus.client import CircusClient
-from circus.exc import CallError
+from circus.client import CircusClient  # type: ignore[import-untyped]
+from circus.exc import CallError  # type: ignore[import-untyped]
 
 from local.paths import LOCAL, LOGS, ROOT, RUN, private_folder
 from local.probe import wait_until

@@ -124,7 +124,7 @@ def format_storage(config: Path) -> None:
     java, _ = find_java()
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [str(java), "-XX:TieredStopAtLevel=1", "-cp", class_path(), "kafka.tools.StorageTool"]
-    command += ["format", "-t", cluster, "-c", str(config)]
+    command += ["format", f"--cluster-id={cluster}", "-c", str(config)]  # an id may begin with a dash
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         told = (done.stderr or done.stdout).strip()

@@ -64,6 +64,8 @@ def write_redis_config(folder: Path, port: int, password: str, appendfsync: str)
         f'requirepass "{password}"',
         f'dir "{folder}"',
         "daemonize no",
+        # A title of its own would be written over the environment that `make down` knows its processes by.
+        "set-proc-title no",
         "appendonly yes",
         f"appendfsync {appendfsync}",
         'save ""',

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from circus import get_arbiter
-from circus.exc import ConflictError
+from circus import get_arbiter  # type: ignore[import-untyped]
+from circus.exc import ConflictError  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from local.paths import LOGS, RUN, private_folder
