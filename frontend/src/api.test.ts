@@ -49,10 +49,10 @@ describe("toCounters", () => {
     });
     expect(counters).toEqual({
       rq: { figures: { waiting: 0 }, stale: "" },
-      redisStreams: { figures: { totalMessages: 7 }, stale: "from 14 s ago: no answer within 2 s" },
-      kafka: { figures: null, stale: "no answer yet" },
+      redisStreams: { figures: { totalMessages: 7 }, stale: "Stale, from 14 s ago: no answer within 2 s" },
+      kafka: { figures: null, stale: "No answer yet" },
     });
-    expect(toCounters({}).kafka).toEqual({ figures: null, stale: "no figures" });
+    expect(toCounters({}).kafka).toEqual({ figures: null, stale: "No figures" });
   });
 });
 

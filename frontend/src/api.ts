@@ -149,7 +149,7 @@ export async function readHealth(signal: AbortSignal): Promise<Health> {
 function staleness(value: unknown): string {
   const { stale, ageSeconds, error } = record(value);
   if (stale !== true) return "";
-  const age = typeof ageSeconds === "number" ? `from ${Math.round(ageSeconds)} s ago` : "no answer yet";
+  const age = typeof ageSeconds === "number" ? `Stale, from ${Math.round(ageSeconds)} s ago` : "No answer yet";
   return error ? `${age}: ${reason(error)}` : age;
 }
 
@@ -161,7 +161,7 @@ export function toCounters(body: unknown): Counters {
       (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
     );
     const figures = entries.length > 0 ? Object.fromEntries(entries) : null;
-    return { figures, stale: staleness(ages[backend]) || (figures ? "" : "no figures") };
+    return { figures, stale: staleness(ages[backend]) || (figures ? "" : "No figures") };
   };
   return { rq: lane("rq"), redisStreams: lane("redisStreams"), kafka: lane("kafka") };
 }

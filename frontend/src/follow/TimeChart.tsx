@@ -102,6 +102,7 @@ export function TimeChart({ booking, events, open }: { booking: Booking; events:
         <li className="wait">waits</li>
         <li className="run">runs</li>
         <li className="retry">pauses before a retry</li>
+        <li className="lost">worker lost</li>
         <li className="own">did a step</li>
         <li className="reused">found it done</li>
       </ul>

@@ -85,9 +85,11 @@ describe("segments", () => {
     });
   });
 
-  it("starts a new run when another worker takes over from one that died", () => {
-    expect(segments([event("started", 1), event("started", 20), event("dead", 21)], "rq")).toEqual([
-      { phase: "run", from: 1, to: 20 },
+  it("counts a dead worker's run up to its last word, and as lost what follows until another takes over", () => {
+    const story = [event("started", 1), event("step", 4), event("step", 9, "kafka"), event("started", 20), event("dead", 21)];
+    expect(segments(story, "rq")).toEqual([
+      { phase: "run", from: 1, to: 4 },
+      { phase: "lost", from: 4, to: 20 },
       { phase: "run", from: 20, to: 21 },
     ]);
   });

@@ -71,7 +71,8 @@ export function merge(known: FeedEvent[], came: FeedEvent[]): FeedEvent[] {
   return [...known, ...fresh].toSorted(order).slice(-KEPT);
 }
 
-export type Phase = "wait" | "run" | "retry";
+/** `lost`: from a dead worker's last word until another takes over. */
+export type Phase = "wait" | "run" | "retry" | "lost";
 export type Segment = { phase: Phase; from: number; to: number | null };
 
 const PHASE_AFTER: Record<string, Phase | "end"> = {
@@ -91,13 +92,19 @@ const PHASE_AFTER: Record<string, Phase | "end"> = {
 /** What a lane did when, from its events: waits, runs, pauses before a retry. The last one is open while it goes on. */
 export function segments(events: FeedEvent[], lane: Backend): Segment[] {
   const found: Segment[] = [];
-  for (const each of events) {
-    if (each.backend !== lane && each.kind !== "accepted") continue;
-    const next = PHASE_AFTER[each.kind];
-    const last = found.at(-1);
-    if (!next || (last?.to === null && last.phase === next && next !== "run")) continue;
-    if (last?.to === null) last.to = each.at;
-    if (next !== "end") found.push({ phase: next, from: each.at, to: null });
+  let heard = 0;
+  const begin = (phase: Phase, from: number, to: number | null = null) => found.push({ phase, from, to });
+  for (const { kind, backend: of, at } of events) {
+    if (of !== lane && kind !== "accepted") continue;
+    const next = PHASE_AFTER[kind];
+    const open = found.at(-1)?.to === null ? found.at(-1) : undefined;
+    const takenOver = next === "run" && open?.phase === "run";
+    if (next && (open?.phase !== next || takenOver)) {
+      if (open) open.to = takenOver ? heard : at;
+      if (takenOver) begin("lost", heard, at);
+      if (next !== "end") begin(next, at);
+    }
+    heard = at;
   }
   return found;
 }

@@ -42,7 +42,7 @@ function Lane({ backend, counters }: { backend: Backend; counters: LaneCounters 
           </div>
         ))}
       </dl>
-      <p className="silent">{stale && `Stale: ${stale}`}</p>
+      <p className="silent">{stale}</p>
     </section>
   );
 }
