@@ -6,20 +6,17 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
-
-from redis.exceptions import RedisError
 
 from booking_queue.backends.base import Features, Published
 from booking_queue.backends.kafka import letters
-from booking_queue.backends.kafka.cluster import Cluster, PartitionView
+from booking_queue.backends.kafka.cluster import Cluster, Member, PartitionView
 from booking_queue.backends.kafka.consumer import KafkaConsumer
 from booking_queue.backends.kafka.outbound import Outbound
 from booking_queue.backends.kafka.sender import Sender
 from booking_queue.backends.kafka.topics import RETRY_DELAYS_S, Topics
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
-from booking_queue.domain.job import Backend, State
+from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.settings import Settings
 
@@ -41,7 +38,6 @@ class KafkaPublisher:
     def __init__(self, ledger: Ledger, settings: Settings):
         self._ledger = ledger
         self._settings = settings
-        self._redis = ledger.scripts.redis
         self.topic_names = Topics(settings)
         client_id = f"{settings.name_prefix}kafka-service"
         self._cluster = Cluster(settings, self.topic_names, client_id)
@@ -80,67 +76,56 @@ class KafkaPublisher:
         if not self._sender.up:
             raise BackendUnavailable("Kafka is away")
 
+    def topic_of(self, options: Options) -> str:
+        """Where a message with these options goes."""
+        return self.topic_names.levels[options.priority]
+
     async def lookup(self, job_id: str) -> dict[str, Any] | None:
-        """Where the message is. `readable`: whether Kafka still keeps it; None while Kafka is away."""
+        """The message's place; nulls while it has none. `readable` is of `readable()`."""
         record = await self._ledger.get(job_id)
         leg = record.legs.get(self.backend) if record else None
         if leg is None:
             return None
-        receipt = leg.receipt or {
-            "messageId": job_id,
-            "topic": None,
-            "partition": None,
-            "offset": None,
-            "timestamp": None,
-        }
-        readable: bool | None = False
-        if receipt["topic"] is not None and receipt["offset"] is not None:
-            try:
-                self._must_be_up()
-                views = await self._cluster.partitions([receipt["topic"]])
-                at = next((view for view in views if view.partition == receipt["partition"]), None)
-                readable = at is not None and at.begin <= receipt["offset"] < at.end
-            except BackendUnavailable:
-                readable = None
-        return {"messageId": job_id, **receipt, "readable": readable}
+        place = dict.fromkeys(("topic", "partition", "offset", "timestamp")) | (leg.receipt or {})
+        return {"messageId": job_id, **place, "readable": await self.readable(leg.receipt)}
+
+    async def readable(self, receipt: dict[str, Any] | None) -> bool | None:
+        """Whether Kafka still keeps the message; None when it cannot be told."""
+        if receipt is None:
+            return False
+        if receipt["offset"] is None or not self._sender.up:
+            return None
+        try:
+            views = await self._cluster.partitions([receipt["topic"]])
+        except BackendUnavailable:
+            return None
+        at = next((view for view in views if view.partition == receipt["partition"]), None)
+        return at is not None and at.begin <= receipt["offset"] < at.end
 
     async def stats(self) -> dict[str, Any]:
+        """`backlog`: what Kafka still has to deliver or holds uncommitted. Legs that are open while it is 0 were lost."""
         self._must_be_up()
         topics = self.topic_names
-        views, groups, (unfinished, outbox) = await asyncio.gather(
-            self._cluster.partitions(topics.all), self._cluster.groups([topics.group]), self._ledger_counts()
-        )
-        levels = [view for view in views if topics.kind(view.topic) == "level"]
-        retries = [view for view in views if topics.kind(view.topic) == "retry"]
-        dead = [view for view in views if topics.kind(view.topic) == "dead"]
-        lag = sum(view.lag for view in levels)
-        retrying = sum(view.lag for view in retries)
+        views, groups = await asyncio.gather(self._cluster.partitions(topics.all), self._cluster.groups([topics.group]))
+        of: dict[str, list[PartitionView]] = {"level": [], "retry": [], "dead": []}
+        for view in views:
+            of[topics.kind(view.topic)].append(view)
+        lag, retrying = (sum(view.lag for view in of[kind]) for kind in ("level", "retry"))
         return {
             "topic": topics.main,
             "group": topics.group,
-            "partitions": sum(view.topic == topics.main for view in views),
-            "dlqPartitions": len(dead),
-            "messagesInStore": sum(view.end - view.begin for view in levels),
-            "dlqMessages": sum(view.end - view.begin for view in dead),
+            "stats": {
+                "partitions": sum(view.topic == topics.main for view in views),
+                "dlqPartitions": len(of["dead"]),
+                "messagesInStore": sum(view.end - view.begin for view in of["level"]),
+                "dlqMessages": sum(view.end - view.begin for view in of["dead"]),
+            },
+            "backlog": lag + retrying,
             "lag": lag,
             "retrying": retrying,
-            "delayed": outbox,
-            "backlog": max(unfinished, lag + retrying),
-            "members": [asdict(member) for group in groups for member in group.members],
-            "offsets": [offsets(view) for view in [*levels, *retries]],
+            "members": [_member(member) for group in groups for member in group.members],
+            "offsets": [offsets(view) for view in [*of["level"], *of["retry"]]],
         }
-
-    async def _ledger_counts(self) -> tuple[int, int]:
-        """Legs without an outcome, and those in the outbox: delayed, or not sent yet."""
-        prefix = self._settings.key_prefix
-        try:
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.zcard(f"{prefix}:open:{self.backend}")
-            pipe.zcard(f"{prefix}:outbox:{self.backend}")
-            unfinished, outbox = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-        return unfinished, outbox
 
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         self._must_be_up()
@@ -188,7 +173,14 @@ class KafkaPublisher:
         """Those that read our topics: the workers, and any group named after theirs."""
         self._must_be_up()
         ours = [name for name in await self._cluster.group_ids() if name.startswith(self.topic_names.group)]
-        return [asdict(group) for group in await self._cluster.groups(ours)]
+        return [
+            {"group": group.id, "state": group.state, "members": [_member(member) for member in group.members]}
+            for group in await self._cluster.groups(ours)
+        ]
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {"worker": member.client_id, "host": member.host, "partitions": member.partitions}
 
 
 def offsets(view: PartitionView) -> dict[str, Any]:

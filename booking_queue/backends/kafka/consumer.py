@@ -133,7 +133,7 @@ class KafkaConsumer:
             for lane in self._lanes.owned:
                 lane.halt()
             await member.leave()
-            self._lanes.gain((), 0)
+            self._lanes.gain(())
 
     async def _serve(self, member: Member, handle: Handle, slots: Slots) -> None:
         """Returns when this member is of no more use."""
@@ -157,7 +157,7 @@ class KafkaConsumer:
             found = self._lanes.pick(now_ms)
             if found:
                 lane, record = found
-                lane.start(record, asyncio.get_running_loop().time())
+                lane.start(record)
                 slots.start(self._run(member, lane, record, handle))
                 continue
             member.wake.clear()
@@ -171,7 +171,7 @@ class KafkaConsumer:
         done = await self._handle(lane, record, handle)
         if not done and lane.owned and not self._stopping:
             await asyncio.sleep(RETURN_SECONDS)
-        lane.finish(record, done, asyncio.get_running_loop().time())
+        lane.finish(record, done)
         member.finished(lane)
 
     async def _handle(self, lane: Lane, record: Any, handle: Handle) -> bool:

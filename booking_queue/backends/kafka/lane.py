@@ -32,7 +32,6 @@ class Lane:
         self.owned = False
         self.committed = -1
         self.unread = True  # the broker may hold records that we have not read yet
-        self.progress_at = 0.0
         self.running: dict[int, Any] = {}
         self._queue: deque[Any] = deque()
         self._behind_key: dict[bytes, deque[Any]] = {}  # by each key that runs: what waits for it
@@ -69,9 +68,8 @@ class Lane:
             return None
         return min(self._next, self._offsets[0]) if self._offsets else self._next
 
-    def gain(self, now: float) -> None:
+    def gain(self) -> None:
         self.owned, self.unread = True, True
-        self.progress_at = now
         self._drop()
 
     def halt(self) -> None:
@@ -93,10 +91,9 @@ class Lane:
         self._open = set(self.running)
         self._offsets = sorted(self._open)
 
-    def take(self, record: Any, now: float, now_ms: int) -> None:
+    def take(self, record: Any, now_ms: int) -> None:
         """In the order of the log. One that runs here already is not started again. No retry waits for longer than
         its topic's delay from now, whatever it says."""
-        self.progress_at = now
         if self._next is None:
             self.committed = record.offset
         elif record.offset < self._next:
@@ -132,18 +129,16 @@ class Lane:
         """When the head of a retry lane is due; None if nothing waits for its time."""
         return self._due.get(self._queue[0].offset) if self._queue else None
 
-    def start(self, record: Any, now: float) -> None:
+    def start(self, record: Any) -> None:
         """The head."""
         self._queue.popleft()
         self._due.pop(record.offset, None)
-        self.progress_at = now
         self.running[record.offset] = record
         if record.key:
             self._behind_key[record.key] = deque()
 
-    def finish(self, record: Any, done: bool, now: float) -> None:
+    def finish(self, record: Any, done: bool) -> None:
         """Not done: it is ours to start again, before what waited for it."""
-        self.progress_at = now
         self.running.pop(record.offset, None)
         waiting = self._behind_key.pop(record.key, deque()) if record.key else deque()
         self._behind -= len(waiting)

@@ -34,11 +34,11 @@ class Lanes:
     def owned(self) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.owned]
 
-    def gain(self, tps: Collection[TopicPartition], now: float) -> None:
+    def gain(self, tps: Collection[TopicPartition]) -> None:
         """These are ours now, and no others."""
         for tp in tps:
             lane = self._lanes.get(tp) or Lane(tp, self._levels.get(tp.topic), self._delays.get(tp.topic, 0))
-            lane.gain(now)
+            lane.gain()
             self._lanes[tp] = lane
         for tp, lane in list(self._lanes.items()):
             if tp not in tps:

@@ -36,7 +36,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self._loop = asyncio.get_running_loop()
         self._paused: set[TopicPartition] = set()
         self._gained_at = 0.0
-        self._committing = asyncio.Lock()
+        self._committing: asyncio.Task[bool] | None = None
         self._dirty = asyncio.Event()
         self._finished = asyncio.Event()
         self.wake = asyncio.Event()
@@ -69,16 +69,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         """What runs goes on under its lease in the ledger; whoever gets the partition waits for it there."""
         halted = self._lanes.halt(revoked)
         if halted:
-            await self.commit(halted)
+            await self._commit_now(halted)
             await self._finishing(halted)
-            await self.commit(halted)
+            await self._commit_now(halted)
         for lane in halted:
             lane.lose()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._paused.clear()
         self._gained_at = self._loop.time()
-        self._lanes.gain(set(assigned), self._gained_at)
+        self._lanes.gain(set(assigned))
         log.event("kafka_partitions", count=len(self._lanes.owned))
         self.wake.set()
 
@@ -102,7 +102,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                     self.consumer.seek(tp, records[0].offset)
                     continue
                 for record in records:
-                    lane.take(record, now, now_ms)
+                    lane.take(record, now_ms)
             for lane in self._lanes.owned:
                 await self._look_ahead(lane, now)
                 self.regulate(lane)
@@ -144,30 +144,40 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            if not await self.commit(self._lanes.owned):
+            # Without a limit: while Kafka is away this waits, and there is nothing newer to commit.
+            self._committing = asyncio.create_task(self._commit(self._lanes.owned))
+            await asyncio.wait({self._committing})
+            if self._committing.cancelled() or not self._committing.result():
                 self._dirty.set()
             await asyncio.sleep(COMMIT_SECONDS)
 
-    async def commit(self, lanes: list[Lane]) -> bool:
+    async def _commit_now(self, lanes: list[Lane]) -> None:
+        """Before the partitions go. A commit under way must not come after the next owner's: it is given up."""
+        if self._committing:
+            self._committing.cancel()
+            await asyncio.wait({self._committing})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COMMIT_LIMIT):
+                await self._commit(lanes)
+
+    async def _commit(self, lanes: list[Lane]) -> bool:
         """False: not this time. A commit lost costs a second delivery, which the ledger folds."""
-        async with self._committing:
-            marks = [(lane, mark) for lane in lanes if (mark := lane.watermark) is not None and mark > lane.committed]
-            if not marks:
-                return True
-            try:
-                async with asyncio.timeout(COMMIT_LIMIT):
-                    await self.consumer.commit({lane.tp: mark for lane, mark in marks})
-            except (KafkaError, OSError, TimeoutError):
-                return False
-            for lane, mark in marks:
-                lane.committed = mark
+        marks = [(lane, mark) for lane in lanes if (mark := lane.watermark) is not None and mark > lane.committed]
+        if not marks:
             return True
+        try:
+            await self.consumer.commit({lane.tp: mark for lane, mark in marks})
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        for lane, mark in marks:
+            lane.committed = mark
+        return True
 
     # The end
 
     async def leave(self) -> None:
         """Within a few seconds, whatever Kafka does."""
-        await self.commit(self._lanes.owned)
+        await self._commit_now(self._lanes.owned)
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self.consumer.stop()

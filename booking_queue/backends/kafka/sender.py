@@ -126,7 +126,7 @@ class Sender:
 
     def _give_up(self, producer: Any, why: str) -> None:
         if producer is not None and producer is self._producer and not self._broken.is_set():
-            log.warning("kafka_producer_given_up", why=why)
+            log.warning("kafka_producer_given_up", clientId=self._client_id, why=why)
             self._looked.clear()
             self._broken.set()
             self._producer = None
@@ -150,7 +150,7 @@ class Sender:
                     await producer.start()
             except (KafkaError, BackendUnavailable, OSError, TimeoutError) as error:
                 if not away:
-                    log.warning("kafka_away", why=f"{type(error).__name__}: {error}"[:300])
+                    log.warning("kafka_away", clientId=self._client_id, why=f"{type(error).__name__}: {error}"[:300])
                 away = True
                 self._looked.set()
                 if producer is not None:
@@ -158,7 +158,7 @@ class Sender:
                 await asyncio.sleep(AGAIN_SECONDS * (0.5 + random.random()))
                 continue
             if away:
-                log.event("kafka_back")
+                log.event("kafka_back", clientId=self._client_id)
             away = False
             self._broken.clear()
             self._producer = producer
@@ -203,15 +203,16 @@ def _consume(future: asyncio.Future[Any]) -> None:
 
 
 async def _discard(producer: Any) -> None:
-    """stop() waits for what is still to be sent, without a limit."""
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_SECONDS):
-            await producer.stop()
-            return
-    task = producer._sender.sender_task
+    """Its own stop() first waits, without a limit, for all that it still has to send. Nobody waits for that here."""
+    producer._closed = True
+    client, task = producer.client, producer._sender.sender_task
     if task is not None:
         task.cancel()
-        await asyncio.wait({task}, timeout=STOP_SECONDS)
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
-            await producer.client.close()
+            await client.close()
+    while task is not None and not task.done():
+        waiter = client._md_update_fut  # nobody is left to bring what its last requests wait for
+        if waiter is not None and not waiter.done():
+            waiter.set_result(False)
+        await asyncio.wait({task}, timeout=0.05)

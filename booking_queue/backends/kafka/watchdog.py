@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from aiokafka import TopicPartition
+
 from booking_queue import logs
 from booking_queue.backends.kafka.cluster import Cluster
 from booking_queue.backends.kafka.lane import Lane
@@ -13,7 +15,7 @@ from booking_queue.backends.kafka.topics import Topics
 from booking_queue.domain.errors import BackendUnavailable
 
 STILL_SECONDS = 30.0
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0
 
 log = logs.get("kafka")
 
@@ -26,53 +28,49 @@ class Watchdog:
         self._topics = topics
         self._lanes = lanes
         self._client_id = client_id
-        self._still = still
+        self.still = still
         self.rebuilds = 0
 
     async def run(self, member: Member) -> None:
         """Returns when this member is to be replaced."""
-        loop = asyncio.get_running_loop()
-        last_member = loop.time()
+        since: dict[object, float] = {}
         while True:
-            await asyncio.sleep(min(LOOK_SECONDS, self._still / 2))
-            if self._lanes.owned:
-                last_member = loop.time()
-            why = None
+            await asyncio.sleep(min(LOOK_SECONDS, self.still / 2))
             try:
-                if quiet := self._quiet(member, loop.time()):
-                    why = await self._stuck(quiet)
-                elif loop.time() - last_member > self._still and not await self._is_member():
-                    why = "not in the group"
+                symptoms = await self._symptoms(member)
             except BackendUnavailable:
-                continue  # Kafka is away: that is no fault of the consumer's
-            if why:
-                self.rebuilds += 1
-                log.error("kafka_consumer_stands_still", why=why)
-                return
+                symptoms = {}  # Kafka is away: that is no fault of the consumer's
+            now = asyncio.get_running_loop().time()
+            since = {symptom: since.get(symptom, now) for symptom in symptoms}
+            for symptom, why in symptoms.items():
+                if now - since[symptom] >= self.still:
+                    self.rebuilds += 1
+                    log.error("kafka_consumer_stands_still", why=why)
+                    return
 
-    def _quiet(self, member: Member, now: float) -> list[Lane]:
-        """Nothing running, nothing read ahead, not paused, and nothing of it has moved for long."""
-        return [
-            lane
-            for lane in self._lanes.owned
-            if not lane.running
-            and not lane.backlog
-            and not member.paused(lane)
-            and now - lane.progress_at > self._still
-        ]
-
-    async def _stuck(self, quiet: list[Lane]) -> str | None:
-        views = await self._cluster.partitions(sorted({lane.tp.topic for lane in quiet}))
-        found = {(view.topic, view.partition): view for view in views}
-        for lane in quiet:
-            view = found.get((lane.tp.topic, lane.tp.partition))
-            if view is None:
+    async def _symptoms(self, member: Member) -> dict[object, str]:
+        """What would be a fault if it lasted."""
+        if not self._lanes.owned:
+            return {} if await self._in_group() else {"outside": "not in the group"}
+        quiet = {lane.tp: lane for lane in self._lanes.owned if not self._moves(member, lane)}
+        if not quiet:
+            return {}
+        views = await self._cluster.partitions(sorted({tp.topic for tp in quiet}))
+        found: dict[object, str] = {}
+        for view in views:
+            lane = quiet.get(TopicPartition(view.topic, view.partition))
+            if lane is None or self._moves(member, lane):
                 continue
-            at = lane.read_to if lane.read_to is not None else (view.committed or 0)
-            if view.end > max(at, view.begin):
-                return f"{lane.tp.topic}/{lane.tp.partition} ends at {view.end} and was read to {at}"
-        return None
+            at = max(view.begin, lane.read_to if lane.read_to is not None else (view.committed or 0))
+            if view.end > at:
+                found[lane.tp, at] = f"{view.topic}/{view.partition} ends at {view.end} and was read to {at}"
+        return found
 
-    async def _is_member(self) -> bool:
+    @staticmethod
+    def _moves(member: Member, lane: Lane) -> bool:
+        """Something of it runs, was read ahead, or waits for its time."""
+        return bool(lane.running or lane.backlog or member.paused(lane))
+
+    async def _in_group(self) -> bool:
         groups = await self._cluster.groups([self._topics.group])
         return any(member.client_id == self._client_id for group in groups for member in group.members)
