@@ -31,8 +31,10 @@ def read(model: type[Model], raw: bytes, *, simulation: bool) -> Model:
 
 def _refusal(raw: bytes, error: ValidationError, simulation: bool) -> RequestValidationError:
     body = orjson.loads(raw or b"{}")
+    at = ("body", "checkOut") if isinstance(body, dict) else ("body",)  # of what is wrong with the whole of it
     errors: list[Error] = [
-        {**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False, include_context=False)
+        {**each, "loc": ("body", *each["loc"]) if each["loc"] else at}
+        for each in error.errors(include_url=False, include_context=False)
     ]
     if isinstance(body, dict):
         errors += _stay_errors(body, errors)

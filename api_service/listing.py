@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,7 +61,7 @@ def place_of(cursor: str) -> Place:
     """Raises ValueError of what is no cursor of ours."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise ValueError("is not a cursor of this list") from None
     accepted, _, job_id = text.partition(".")
     if not (accepted.isascii() and accepted.isdigit() and len(accepted) <= 15 and job_id):

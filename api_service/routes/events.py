@@ -18,7 +18,7 @@ router = APIRouter(tags=["events"])
 LastEventId = Annotated[str, Header(max_length=100, description="Go on behind this event.")]
 
 
-@router.get("/api/bookings/{id}/events", response_class=EventStream)
+@router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200)
 async def follow_booking(id: str, request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
     _check_room(gateway)
@@ -28,7 +28,7 @@ async def follow_booking(id: str, request: Request, gateway: Running, last_event
     return EventStream(gateway.feed.of_job(job_id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
 
 
-@router.get("/api/events", response_class=EventStream)
+@router.get("/api/events", response_class=EventStream, status_code=200)
 async def follow_all(request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""

@@ -28,9 +28,9 @@ class Live:
 
 @asynccontextmanager
 async def live(
-    app: FastAPI, drain: float = 0, protocol: type[BoundedProtocol] = BoundedProtocol
+    app: FastAPI, drain: float = 0, protocol: type[BoundedProtocol] = BoundedProtocol, port: int = 0
 ) -> AsyncIterator[Live]:
-    listener = server.listen("test", "127.0.0.1", 0)
+    listener = server.listen("test", "127.0.0.1", port)
     port = listener.getsockname()[1]
     stop = asyncio.Event()
     running = server.Server(app, protocol)

@@ -34,7 +34,7 @@ async def test_calls_of_one_moment_travel_in_one_batch_even_if_more_may_be_under
     await settle()
     assert wire.batches == [[1, 2, 3]]
     wire.gates[0].set()
-    assert await asyncio.gather(*futures) == [10, 20, 30]
+    assert list(await asyncio.gather(*futures)) == [10, 20, 30]
 
 
 async def test_a_slow_batch_does_not_hold_up_the_next_and_the_bound_holds() -> None:
@@ -53,7 +53,7 @@ async def test_a_slow_batch_does_not_hold_up_the_next_and_the_bound_holds() -> N
     assert wire.batches[2] == [3] and not slow.done()
     for gate in wire.gates:
         gate.set()
-    assert await asyncio.gather(slow, third) == [10, 30]
+    assert list(await asyncio.gather(slow, third)) == [10, 30]
 
 
 async def test_by_default_one_batch_is_under_way_and_order_holds() -> None:
@@ -91,7 +91,7 @@ async def test_what_was_given_up_before_it_left_is_not_sent() -> None:
     wire.gates[0].set()
     await settle()
     wire.gates[1].set()
-    assert await asyncio.gather(first, third) == [10, 30]
+    assert list(await asyncio.gather(first, third)) == [10, 30]
     assert wire.batches == [[1], [3]]
 
 
