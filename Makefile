@@ -42,10 +42,11 @@ logs: ## Follow the logs: make logs S=worker
 ps: ## What runs, and where
 	$(LOCAL) ps
 
-check: ## Linter, formatter and type checker
+check: ## Linter, formatter, type checker, and whether the API documents are up to date
 	$(DEV) -m ruff check .
 	$(DEV) -m ruff format --check .
 	$(DEV) -m mypy --strict $(CODE)
+	$(DEV) -m local.openapi --check
 
 test: ## All tests, on a real Redis and a real Kafka
 	@$(SUITE_PYTHON) -m local.mode >/dev/null
@@ -65,7 +66,7 @@ e2e: ## The pages in a real browser
 	$(DEV) -m pytest -q tests/browser
 
 openapi: ## Write the OpenAPI documents and API.md from the code
-	$(DEV) -m docs.openapi
+	$(DEV) -m local.openapi
 
 lock: ## Lock the dependencies of pyproject.toml, with hashes
 	$(LOCAL).lock
