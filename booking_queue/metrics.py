@@ -81,6 +81,9 @@ class Metrics:
             ["stream", "group"],
             registry=registry,
         )
+        self.stream_alarms = Gauge(
+            "redis_stream_alarms", "What should never happen to a stream, counted.", ["alarm"], registry=registry
+        )
         self.kafka_lag = Gauge(
             "kafka_consumergroup_lag",
             "End offset less committed offset.",

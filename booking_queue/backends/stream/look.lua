@@ -57,11 +57,12 @@ function ops.stream_lookup(a)
   return { leg.receipt, due, leg.letter, there and 1 or 0, row[2] or false, row[3] or false, row[4] or false }
 end
 
--- stream_resolve: a message's id, or any stream id it ever had -> the message's id
+-- stream_resolve: a message's id, or any stream id it ever had -> the message's id, while its job can be seen
 function ops.stream_resolve(a)
-  if redis.call('EXISTS', ledger.key(a[1])) == 1 then return { a[1] } end
-  local job = stream.job_of(a[1])
-  return { job and redis.call('EXISTS', ledger.key(job)) == 1 and job or false }
+  local job = a[1]
+  if redis.call('EXISTS', ledger.key(job)) == 0 then job = stream.job_of(job) end
+  local known = job and redis.call('EXISTS', ledger.key(job)) == 1
+  return { known and stream.visible(job) and job or false }
 end
 
 -- stream_messages: count -> stream, {id, fields}, … of each level, newest first

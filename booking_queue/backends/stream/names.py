@@ -6,7 +6,7 @@ from booking_queue.domain.job import Priority
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
 
-_FILES = ("streams.lua", "publish.lua", "consume.lua", "settle.lua", "tend.lua", "look.lua")
+_FILES = ("streams.lua", "publish.lua", "consume.lua", "keep.lua", "settle.lua", "tend.lua", "look.lua")
 LUA = "do\n" + source("booking_queue.backends.stream", *_FILES) + "\nend\n"
 
 

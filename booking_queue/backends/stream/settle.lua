@@ -13,7 +13,11 @@ end
 -- stream_ack: stream, stream id, [job, token, result]
 function ops.stream_ack(a)
   if a[4] and not ledger.complete(a[3], stream.backend, a[4], a[5]) then return { 0 } end
-  redis.call('XACK', a[1], stream.group, a[2])
+  if a[4] and stream.ended(a[3], 'completed') then
+    stream.remove(a[1], a[2])
+  else
+    redis.call('XACK', a[1], stream.group, a[2])
+  end
   return { 1 }
 end
 
@@ -40,7 +44,10 @@ function ops.stream_bury(a)
   if not stream.remove(name, id) and not token then return { 0 } end
   local letter = redis.call('XADD', stream.dead, '*', 'originalMessageId', job, 'originalStream', name,
                             'originalStreamId', id, 'type', a[4], 'error', a[6], 'failedAt', NOW, 'data', a[5])
-  if token then ledger.set_leg(job, stream.backend, { letter = letter }) end
+  if token then
+    ledger.set_leg(job, stream.backend, { letter = letter })
+    stream.ended(job, 'dead')
+  end
   return { 1 }
 end
 

@@ -6,8 +6,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import RedisError
-
 from booking_queue.backends.stream.names import Names
 from booking_queue.ledger.connection import connect
 from booking_queue.settings import Settings
@@ -40,7 +38,7 @@ class Waker:
                 found = await self._redis.execute_command(  # type: ignore[no-untyped-call]
                     "XREAD", "COUNT", 1, "BLOCK", int(BLOCK_SECONDS * 1000), "STREAMS", *self._keys, *ids
                 )
-            except (RedisError, OSError):
+            except Exception:
                 self._armed.clear()
                 self._woken(True)
                 await asyncio.sleep(PAUSE_SECONDS * (0.5 + random.random()))
