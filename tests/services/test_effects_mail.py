@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import email
 from collections.abc import AsyncIterator
+from email import policy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,8 @@ import pytest
 
 from booking_queue.domain.errors import PermanentError, RetryableError
 from booking_queue.effects import mail
-from booking_queue.effects.mail import Mailer, address_of
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.mail_message import address_of, confirmation
 from booking_queue.settings import Settings
 from providers.smtp import Connection
 from tests.services.live_providers import Providers, free_port, live_providers, providers_process
@@ -183,3 +186,18 @@ def test_every_user_has_a_mailbox_and_different_ones_differ(user: str, fits: boo
     assert address.endswith("@guests.booking-queue.example") and address.isascii()
     assert address.startswith(user + "@" if fits else "user-")
     assert address != address_of(user + "x")
+
+
+def test_the_mail_is_what_any_parser_reads() -> None:
+    fields = FIELDS | {"hotelId": "日本", "confirmationNumber": "CONF-ü\r\nBcc: x"}
+    raw = confirmation("b1", fields, b"%PDF" * 1000).encode("us@booking.example")
+    parsed = email.message_from_bytes(raw, policy=policy.default)
+    assert (
+        parsed.defects == []
+        and all(len(line) <= 998 for line in raw.split(b"\r\n"))
+        and b"\n" not in raw.replace(b"\r\n", b"")
+    )
+    assert parsed["Subject"] == "Your booking is confirmed: CONF-???Bcc: x" and parsed["Bcc"] is None
+    text, pdf = parsed.iter_parts()
+    assert "日本" in text.get_content() and pdf.get_content() == b"%PDF" * 1000
+    assert pdf.get_filename() == "confirmation.pdf"
