@@ -213,5 +213,6 @@ async def test_a_publisher_that_opens_slowly_does_not_hold_the_service_up(
         return Late(Ledger(scripts), MemoryBroker(), Backend.RQ)
 
     async with live(app_of(redis_settings, MemoryBroker(), make)) as service:
-        assert (await service.http.get("/livez")).status_code == 200
+        async with asyncio.timeout(10):
+            assert (await service.http.get("/livez")).status_code == 200
     assert closed.is_set()
