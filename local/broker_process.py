@@ -6,6 +6,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from local.kafka_archive import ensure_archive
 from local.kafka_server import format_storage, kafka_command, write_kafka_config
 from local.paths import private_folder
 from local.probe import LOOPBACK, free_port, kafka_answers, redis_answers, wait_until
@@ -95,6 +96,7 @@ class KafkaProcess(BrokerProcess):
         return f"{self.host}:{self.port}"
 
     def command(self) -> list[str]:
+        ensure_archive()
         config = write_kafka_config(self.folder, self.port, self.controller_port)
         format_storage(config)
         return kafka_command(config)

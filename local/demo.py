@@ -20,8 +20,9 @@ from typing import Any
 
 from local import env
 from local.paths import SECRETS
+from local.probe import wait_until
 from local.table import BACKENDS, Leg, Screen, lines
-from local.urls import print_urls
+from local.urls import print_urls, ready
 
 HOTELS = ("hotel-lisbon", "hotel-porto", "hotel-faro")
 ROOMS = ("standard", "deluxe", "suite")
@@ -132,9 +133,13 @@ def conclude(bookings: list[Booking]) -> bool:
     return well
 
 
-def run(each: int | None = None) -> int:
+def run(kafka: bool = True) -> int:
+    """`kafka`: whether this machine has one, so that waiting for it makes sense."""
     gateway = Gateway(env.url("api"))
-    count = each or env.whole_number("DEMO_BOOKINGS", 20)
+    count = env.whole_number("DEMO_BOOKINGS", 20)
+    if kafka and not ready("kafka-service"):
+        print("\nWaiting for Kafka", flush=True)
+        wait_until(lambda: ready("kafka-service"), PATIENCE, every=0.2)
     try:
         # The first booking of each backend also waits for connections and for Kafka's group: it is not counted.
         print("\nWarming up: one booking on each backend", flush=True)

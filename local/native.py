@@ -12,6 +12,7 @@ from local.follow import follow
 from local.kafka_server import KafkaMissing
 from local.node import PagesMissing, build_pages
 from local.redis_server import RedisMissing
+from local.suite import kafka_given
 
 
 def ps() -> None:
@@ -55,7 +56,7 @@ def dev() -> None:
 def run(word: str, rest: list[str]) -> int:
     if word == "demo":
         up.start()
-        return demo.run()
+        return demo.run(kafka=kafka_given() or "kafka" in control.states())
     words: dict[str, Callable[[], None]] = {
         "up": up.start_suite,
         "up-infra": up.start_brokers,

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 
 from local import env
+from local.kafka_archive import ensure_archive
 from local.kafka_server import format_storage, kafka_command, write_kafka_config
 from local.node import Node, preview_command
 from local.passwords import redis_password, secret_file
@@ -55,6 +56,7 @@ def redis_part() -> Part:
 
 
 def kafka_part() -> Part:
+    ensure_archive()
     config = write_kafka_config(DATA / "kafka", env.port("kafka"), env.port("kafka-controller"))
     format_storage(config)
     return Part("kafka", kafka_command(config), ports=("kafka", "kafka-controller"), patience=30)

@@ -21,7 +21,15 @@ SHOWN = {
 
 
 def serves(name: str) -> bool:
-    address = env.url(name) + ("/" if name == "frontend" else "/livez")
+    return _is_well(env.url(name) + ("/" if name == "frontend" else "/livez"))
+
+
+def ready(name: str) -> bool:
+    """Whether what the service depends on answers too."""
+    return _is_well(env.url(name) + "/readyz")
+
+
+def _is_well(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - always http://127.0.0.1
             return bool(answer.status == 200)
