@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from booking_queue import logs
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.tasks import end
 
 log = logs.get("rounds")
 
@@ -59,7 +59,4 @@ async def until_stopped(tasks: list[asyncio.Task[None]], seconds: float) -> None
     if not tasks:
         return
     await asyncio.wait(tasks, timeout=seconds)
-    for task in tasks:
-        task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await end(*tasks)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from booking_queue.ledger.connection import check, connect
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
 from monitoring_service import routes
@@ -39,10 +40,10 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
         try:
             yield {"board": board, "views": Views(board, health, redis), "redis": redis}
         finally:
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            await end(polling)
             metrics.registry.unregister(sums)
-            await asyncio.gather(board.close(), health.close(), redis.aclose())
+            health.close()
+            await asyncio.gather(board.close(), redis.aclose())
 
     async def redis_check(request: Request) -> None:
         await check(request.state.redis)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from booking_queue import logs
 from booking_queue.backends.base import Consumer
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from worker_service.processor import Processor
 
 RESTART_SECONDS = 1.0
@@ -35,9 +36,7 @@ class Supervisor:
                     processor.abandon()
                 await asyncio.wait(late, timeout=5)
         finally:
-            for lane in lanes:
-                lane.cancel()
-            await asyncio.gather(*lanes, return_exceptions=True)
+            await end(*lanes)
 
     async def _keep_running(self, consumer: Consumer, processor: Processor, stop: asyncio.Event) -> None:
         while not stop.is_set():

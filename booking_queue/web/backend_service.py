@@ -27,6 +27,7 @@ from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from booking_queue.web.backend_routes import Service, batch_answer, of, router
 from booking_queue.web.direct import BackendService, OpenablePublisher, Refusal, Submitted
 from booking_queue.web.health import Probe
@@ -105,8 +106,7 @@ def _lifespan(settings: Settings, make_publisher: MakePublisher, lua: str, metri
                 opening.result()
             yield {"service": BackendService(publisher, scripts, settings, metrics)}
         finally:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+            await end(opening)
             await publisher.close()
             await redis.aclose()
 

@@ -18,6 +18,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from booking_queue import logs
+from booking_queue.tasks import end
 
 KEEP_ALIVE_SECONDS = 15.0
 FLUSHES_A_SECOND = 10
@@ -70,7 +71,7 @@ class EventStream(StreamingResponse):
         try:
             await asyncio.wait([writer, tasks[2]], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancel([writer, *tasks])
+            await end(writer, *tasks)
             if close := getattr(self.source, "aclose", None):
                 await close()
         if not writer.cancelled() and (error := writer.exception()):
@@ -126,9 +127,3 @@ async def _body(send: Send, body: bytes, *, more: bool = True) -> None:
 async def _until_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from worker_service.heartbeat import Heartbeat
 from worker_service.processor import Processor, Tools
 
@@ -97,10 +98,8 @@ class Worker:
     async def vanish(self) -> None:
         """As kill -9 does: nothing is acknowledged, handed back or renewed."""
         self.heartbeat.cancel()
-        self.task.cancel()
         self.processor.slots.cancel_all()
-        with suppress(asyncio.CancelledError, Exception):
-            await self.task
+        await end(self.task)
         vanish = getattr(self.consumer, "vanish", None)
         if vanish:
             await vanish()

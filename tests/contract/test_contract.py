@@ -21,8 +21,20 @@ KINDS = ("memory", "rq", "redisStreams", "kafka")
 
 
 @pytest.fixture(params=KINDS)
-async def lane(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Lane]:
-    async with lane_of(request.param, settings) as lane:
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def lane_settings(request: pytest.FixtureRequest, kind: str) -> Settings:
+    """Only the lane that needs a Kafka waits for one."""
+    found: Settings = request.getfixturevalue("settings" if kind == "kafka" else "redis_settings")
+    return found
+
+
+@pytest.fixture
+async def lane(kind: str, lane_settings: Settings) -> AsyncIterator[Lane]:
+    async with lane_of(kind, lane_settings) as lane:
         yield lane
 
 

@@ -28,6 +28,7 @@ from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 
 JOIN_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
@@ -102,9 +103,7 @@ class KafkaConsumer:
         try:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not task.done():
-                task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
         if not task.cancelled() and (error := task.exception()):
             raise error
 
@@ -146,9 +145,7 @@ class KafkaConsumer:
                     log.warning("kafka_consumer_failed", why=f"{type(error).__name__}: {error}"[:300])
                     await asyncio.sleep(AGAIN_SECONDS)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
 
     async def _start(self, member: Member, handle: Handle, slots: Slots) -> None:
         while True:

@@ -21,6 +21,7 @@ from booking_queue import logs
 from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 
 SEND_SECONDS = 0.8  # a publisher's answer has to reach the gateway within its own deadline
 STUCK_SECONDS = 5.0  # one send waits this long while others get through: its partition is stuck
@@ -77,8 +78,7 @@ class Sender:
 
     async def close(self) -> None:
         if self._keeper:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await end(self._keeper)
             self._keeper = None
         producer, self._producer = self._producer, None
         if producer:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from typing import Any
-from uuid import UUID
 
 from booking_queue import logs
 from booking_queue.backends.base import Handle
 from booking_queue.backends.rq.delivery import RqDelivery, Taken, do, reasons
-from booking_queue.backends.rq.payload import stranger_options
-from booking_queue.backends.rq.peeks import Peeks, first
+from booking_queue.backends.rq.peeks import Peeks, end, first
+from booking_queue.backends.rq.strangers import adopt, options_of
 from booking_queue.backends.rq.tender import Tender
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable, UnreadableMessage
@@ -20,6 +19,7 @@ from booking_queue.handlers import registry
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 
 QUEUE = "booking-queue"
 MOST_AT_ONCE = 64  # jobs a take: bounds how long its script holds Redis
@@ -55,19 +55,14 @@ class RqConsumer:
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         peeks = Peeks(self._settings, [f"rq:queue:{queue}" for queue in self._levels])
         stopped = asyncio.create_task(stop.wait())
-        beside = [
-            asyncio.create_task(peeks.run()),
-            asyncio.create_task(self._tender.run(lambda: slots.tasks > 0)),
-        ]
+        beside = [*peeks.start(), *self._tender.start(lambda: slots.tasks > 0)]
         try:
             while not stop.is_set():
                 await self._turn(handle, slots, peeks, stopped)
             await slots.drained()
             await self._tender.leave()
         finally:
-            for task in (stopped, *beside):
-                task.cancel()
-            await asyncio.gather(stopped, *beside, return_exceptions=True)
+            await end(stopped, *beside)
 
     async def _turn(self, handle: Handle, slots: Slots, peeks: Peeks, stopped: asyncio.Task[Any]) -> None:
         if not slots.free:
@@ -109,7 +104,8 @@ class RqConsumer:
             try:
                 delivery = RqDelivery.of(self._scripts, taken, registry(), self._tender.tally)
                 if delivery.foreign and not taken.known:
-                    await self._adopt(taken, delivery)
+                    options = options_of(taken.retries_left, taken.timeout, self._levels[entry.queue])
+                    await adopt(self._ledger, delivery.envelope, options)
             except UnreadableMessage as error:
                 log.warning("job_unreadable", jobId=entry.job_id, queueName=entry.queue, why=str(error))
                 await do(self._scripts, "rq_condemn", entry, None, *reasons(str(error)))
@@ -119,22 +115,6 @@ class RqConsumer:
             log.warning("ledger_unavailable", jobId=entry.job_id, why=str(error))
         except Exception as error:
             log.error("delivery_failed", jobId=entry.job_id, exc=error)
-
-    async def _adopt(self, taken: Taken, delivery: RqDelivery) -> None:
-        """A job that somebody enqueued with RQ itself gets its record, and from then on is like any other."""
-        envelope = delivery.envelope
-        if envelope.type not in registry():
-            known = ", ".join(sorted(registry()))
-            raise UnreadableMessage(f"{envelope.type!r} is not a job type; known are {known}")
-        try:
-            UUID(envelope.id)
-        except ValueError:
-            raise UnreadableMessage(
-                "the job's id is not a UUID: leave job_id out when enqueueing, RQ then makes one"
-            ) from None
-        options = stranger_options(taken.retries_left, taken.timeout, self._levels[taken.entry.queue])
-        if await self._ledger.adopt(envelope.id, self.backend, envelope.type, envelope.data, options):
-            log.event("job_adopted", jobId=envelope.id, jobType=envelope.type, queueName=taken.entry.queue)
 
     async def _hand_back(self, taken: Taken) -> None:
         try:

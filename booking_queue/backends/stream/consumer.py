@@ -20,6 +20,7 @@ from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable, Un
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.script import Answer, Scripts
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 
 FAIR_EVERY = 20  # starts: every so many a lower level goes first, so that none starves
 PAUSE_SECONDS = 0.5
@@ -69,7 +70,7 @@ class StreamConsumer:
                 await asyncio.wait(set(self._running.values()))
             await self._leave()
         finally:
-            await _end(*rooms, stopped)
+            await end(*rooms, stopped)
 
     async def _turn(self, handle: Handle, slots: Slots, stopped: asyncio.Task[Any]) -> None:
         free = slots.free or await _unless(stopped, slots.available())
@@ -155,16 +156,6 @@ class StreamConsumer:
         with suppress(TimeoutError, BookingQueueError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._scripts.call("stream_leave", self._name)
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels until they have ended: before Python 3.12 a cancellation that meets the end of a `wait_for`, which
-    redis-py sends each command in, is forgotten."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.1)
 
 
 async def _unless(stopped: asyncio.Task[Any], waiting: Coroutine[Any, Any, T]) -> T | None:
