@@ -29,10 +29,10 @@ class WorkerStats:
         self._started = now_ms()
 
     def running(self) -> dict[str, int]:
-        return {lane.backend: lane.slots.tasks - lane.slots.parked_now for lane in self._processors}
+        return {lane.backend.value: lane.slots.tasks - lane.slots.parked_now for lane in self._processors}
 
     def capacity(self) -> dict[str, int]:
-        return {lane.backend: lane.slots.capacity for lane in self._processors}
+        return {lane.backend.value: lane.slots.capacity for lane in self._processors}
 
     def presence(self) -> dict[str, Any]:
         return {"startedAt": iso(self._started), "concurrency": self.capacity(), "running": self.running()}
@@ -45,7 +45,7 @@ class WorkerStats:
             **self.presence(),
             "uptimeSeconds": (now_ms() - self._started) / 1000,
             "capacity": self.capacity(),
-            "parked": {lane.backend: lane.slots.parked_now for lane in self._processors},
+            "parked": {lane.backend.value: lane.slots.parked_now for lane in self._processors},
             "processed": {backend: counts["completed"] for backend, counts in outcomes.items()},
             "failed": {backend: counts["dead"] for backend, counts in outcomes.items()},
             "outcomes": outcomes,
