@@ -5,10 +5,10 @@ The Lua beside `rq/` runs in the same scripts as the ledger's: what is changed t
 
 from __future__ import annotations
 
-from booking_queue.backends.rq.consumer import RqConsumer
+from booking_queue.backends.rq.consumer import QUEUE, RqConsumer
 from booking_queue.backends.rq.publisher import STATES, RqPublisher
 from booking_queue.ledger.script import source
 
 LUA = source("booking_queue.backends.rq", "record.lua", "publish.lua", "take.lua", "verbs.lua", "tend.lua", "views.lua")
 
-__all__ = ["LUA", "STATES", "RqConsumer", "RqPublisher"]
+__all__ = ["LUA", "QUEUE", "STATES", "RqConsumer", "RqPublisher"]

@@ -9,7 +9,7 @@ from typing import Any
 from booking_queue import logs
 from booking_queue.backends.base import Handle
 from booking_queue.backends.rq.delivery import RqDelivery, Taken, do, reasons
-from booking_queue.backends.rq.peeks import Peeks, end, first
+from booking_queue.backends.rq.peeks import Peeks, first
 from booking_queue.backends.rq.strangers import adopt, options_of
 from booking_queue.backends.rq.tender import Tender
 from booking_queue.backends.slots import Slots
@@ -63,6 +63,7 @@ class RqConsumer:
             await self._tender.leave()
         finally:
             await end(stopped, *beside)
+            await peeks.close()
 
     async def _turn(self, handle: Handle, slots: Slots, peeks: Peeks, stopped: asyncio.Task[Any]) -> None:
         if not slots.free:

@@ -11,6 +11,7 @@ from typing import Any
 
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.rq.payload import asked, loaded
+from booking_queue.backends.rq.strangers import is_stranger
 from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.ledger.ledger import Claim, dumps
 from booking_queue.ledger.script import Arg, Scripts
@@ -36,14 +37,19 @@ class Taken:
     meta: bytes
     attempts: int
     due: int
-    retries_left: bytes
-    timeout: bytes
+    retries_left: int | None
+    timeout: int | None
 
     @classmethod
     def of(cls, answer: list[Any], worker: str) -> Taken:
         job_id, queue, execution, known, data, meta, attempts, due, retries_left, timeout = answer
         entry = Entry(job_id.decode(), queue.decode(), execution.decode(), worker)
-        return cls(entry, bool(known), data, meta, int(attempts), int(due), retries_left, timeout)
+        return cls(entry, bool(known), data, meta, int(attempts), int(due), number(retries_left), number(timeout))
+
+
+def number(raw: bytes) -> int | None:
+    """RQ's numbers, as far as they are whole and not negative."""
+    return int(raw) if raw.isdigit() and len(raw) < 12 else None
 
 
 def encoded(text: bytes) -> bytes:
@@ -62,8 +68,7 @@ class RqDelivery:
 
     @property
     def foreign(self) -> bool:
-        """Whether somebody put it on the queue without us."""
-        return "generation" not in self._meta
+        return is_stranger(self._meta)
 
     @classmethod
     def of(

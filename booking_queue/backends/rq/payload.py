@@ -10,7 +10,6 @@ import orjson
 
 from booking_queue.backends.envelope import MAX_BYTES
 from booking_queue.domain.errors import UnreadableMessage
-from booking_queue.domain.job import Options, Priority
 
 FUNCTION = "worker_service.rq_job.perform"
 TYPE_LENGTH = 50
@@ -93,13 +92,3 @@ def loaded(raw: bytes) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise UnreadableMessage("the job's meta is not an object")
     return meta
-
-
-def stranger_options(retries_left: bytes, timeout: bytes, level: Priority) -> Options:
-    """What RQ was asked for, as far as ours go: Retry(max=…), job_timeout, and the queue's level."""
-    chosen: dict[str, Any] = {"priority": level}
-    if retries_left.isdigit():
-        chosen["attempts"] = min(5, int(retries_left) + 1)
-    if timeout.isdigit():
-        chosen["timeout"] = min(3_600_000, max(1, int(timeout)) * 1000)
-    return Options(**chosen)

@@ -25,13 +25,11 @@ class Peeks:
         self._wanted = asyncio.Event()
         self._word = asyncio.Event()
 
-    async def run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for key in self._keys:
-                    group.create_task(self._peek(key))
-        finally:
-            await self._redis.aclose()
+    def start(self) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self._peek(key)) for key in self._keys]
+
+    async def close(self) -> None:
+        await self._redis.aclose()
 
     async def _peek(self, key: str) -> None:
         while True:

@@ -56,7 +56,7 @@ class RqPublisher:
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         types = frozenset(registry())
         found = await self._scripts.call("rq_dead", count)
-        return [views.letter(text(job_id), views.fields_of(flat), types) for job_id, flat in found]
+        return [views.letter(text(job_id), views.fields_of(flat), text(error), types) for job_id, flat, error in found]
 
     async def redrive(self, job_id: str) -> Published | str:
         answer = await self._scripts.call("rq_redrive", job_id)

@@ -43,31 +43,34 @@ function rq.now()
   return stamp_now
 end
 
+-- How long (ms) a finished job can still be seen, by its own removeOnComplete or removeOnFail; 0: not at all.
+local function visible(keep)
+  if keep == true or type(keep) == 'table' and keep.count == 0 then return 0 end
+  return type(keep) == 'table' and keep.age and math.min(keep.age * 1000, RETENTION) or RETENTION
+end
+
 -- The whole record, made from the ledger's. Whatever stood there (an older generation's, a tampered one) is gone.
 function rq.write(id, queue, gen, status)
   local rec = redis.call('HMGET', ledger.key(id), 'type', 'data', 'trace', 'created', 'options')
-  local limit = cjson.decode(rec[5]).timeout
+  local options = cjson.decode(rec[5])
   redis.call('DEL', rq.key(id))
   redis.call('HSET', rq.key(id),
     'data', '["' .. rq.FUNCTION .. '",null,[' .. cjson.encode(rec[1]) .. ',' .. rec[2] .. '],{}]',
     'meta', '{"generation":' .. gen .. ',"traceparent":' .. cjson.encode(rec[3]) .. '}',
     'status', status, 'origin', queue, 'description', rec[1],
     'created_at', rq.stamp(tonumber(rec[4])), 'enqueued_at', rq.now(),
-    'timeout', limit and math.ceil(limit / 1000) + 60 or rq.UNLIMITED_S,
-    'result_ttl', math.floor(RETENTION / 1000), 'failure_ttl', math.floor(RETENTION / 1000),
+    'timeout', options.timeout and math.ceil(options.timeout / 1000) + 60 or rq.UNLIMITED_S,
+    'result_ttl', math.floor(visible(options.removeOnComplete) / 1000),
+    'failure_ttl', math.floor(visible(options.removeOnFail) / 1000),
     'retries_left', rq.RETRIES, 'retry_intervals', '[' .. math.ceil(LEASE / 1000) .. ']')
 end
 
--- How long (ms) a finished job can still be seen, by its own removeOnComplete or removeOnFail; 0: not at all.
 function rq.kept(id, queue, option)
   local options = redis.call('HGET', ledger.key(id), 'options')
   if not options or not string.find(options, option, 1, true) then return RETENTION end
   local keep = cjson.decode(options)[option]
-  if keep == true then return 0 end
-  if type(keep) ~= 'table' then return RETENTION end
-  if keep.count then rq.keep_newest(id, queue, option, keep.count) end
-  if keep.count == 0 then return 0 end
-  return keep.age and math.min(keep.age * 1000, RETENTION) or RETENTION
+  if type(keep) == 'table' and keep.count and keep.count > 0 then rq.keep_newest(id, queue, option, keep.count) end
+  return visible(keep)
 end
 
 -- A count hides only jobs that were sent with one.

@@ -32,10 +32,8 @@ class Tender:
         self._worker_id = worker_id
         self.tally: Counter[str] = Counter()
 
-    async def run(self, busy: Callable[[], bool]) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tend())
-            group.create_task(self._be_seen(busy))
+    def start(self, busy: Callable[[], bool]) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self._tend()), asyncio.create_task(self._be_seen(busy))]
 
     async def _tend(self) -> None:
         while True:

@@ -55,7 +55,7 @@ function ops.rq_jobs(a)
   return out
 end
 
--- rq_dead: count -> dead letters, newest first: when it expires (s), id, RQ's record
+-- rq_dead: count -> dead letters, newest first: id, RQ's record, the ledger's reason
 function ops.rq_dead(a)
   local letters = {}
   for _, queue in ipairs(rq.QUEUES) do
@@ -65,8 +65,9 @@ function ops.rq_dead(a)
   table.sort(letters, function(x, y) return tonumber(x[1]) > tonumber(y[1]) end)
   local out = {}
   for i = 1, math.min(#letters, tonumber(a[1])) do
-    local job = redis.pcall('HGETALL', rq.key(letters[i][2]))
-    out[i] = { letters[i][2], job.err and {} or job }
+    local id = letters[i][2]
+    local job = redis.pcall('HGETALL', rq.key(id))
+    out[i] = { id, job.err and {} or job, ledger.leg(id, 'rq', 'error').error or '' }
   end
   return out
 end

@@ -73,6 +73,7 @@ def record(job_id: str, fields: Fields, types: frozenset[str]) -> dict[str, Any]
         "worker": text(fields, "worker_name"),
         "error": error_of(fields),
         "meta": meta,
+        "timestamp": moment(text(fields, "created_at")),
         **{ours: iso(moment(text(fields, theirs))) for ours, theirs in times.items()},
     }
 
@@ -88,14 +89,14 @@ def error_of(fields: Fields) -> str | None:
         return None
 
 
-def letter(job_id: str, fields: Fields, types: frozenset[str]) -> dict[str, Any]:
+def letter(job_id: str, fields: Fields, error: str, types: frozenset[str]) -> dict[str, Any]:
     name, data = call_of(fields, types)
     return {
         "jobId": job_id,
         "queue": text(fields, "origin"),
         "type": name,
         "data": data,
-        "error": error_of(fields),
+        "error": error or error_of(fields),
         "failedAt": iso(moment(text(fields, "ended_at"))),
         "worker": text(fields, "worker_name"),
     }
