@@ -150,13 +150,21 @@ end
 
 -- published: id, backend, generation, state (queued or delayed), receipt ('' keeps the one there is: a dead letter is not a new place)
 function ops.published(a)
-  local leg = ledger.leg(a[1], a[2], 'gen')
-  if leg.gen ~= a[3] then return { 'superseded' } end
-  if not redis.call('ZSCORE', ledger.outbox(a[2]), a[1]) then
-    if a[5] ~= '' then ledger.set_leg(a[1], a[2], { receipt = a[5] }) end
+  local id, backend, receipt = a[1], a[2], a[5]
+  local leg = ledger.leg(id, backend, 'gen', 'state', 'receipt', 'enqueued', 'started')
+  if leg.gen ~= a[3] then
+    if leg.gen and receipt ~= '' and not leg.receipt then ledger.set_leg(id, backend, { receipt = receipt }) end
+    return { 'superseded' }
+  end
+  -- A worker was faster than this word. It may even have buried the job: the row is then the dead letter's.
+  local overtaken = leg.state == 'dead' and receipt ~= ''
+  if overtaken or not redis.call('ZSCORE', ledger.outbox(backend), id) then
+    local fields = { enqueued = leg.enqueued or leg.started or NOW }
+    if receipt ~= '' then fields.receipt = receipt end
+    ledger.set_leg(id, backend, fields)
     return { 'sent' }
   end
-  ledger.published(a[1], a[2], a[4], a[5])
+  ledger.published(id, backend, a[4], receipt)
   return { 'published' }
 end
 

@@ -165,7 +165,11 @@ class KafkaConsumer:
 
     async def _run(self, member: Member, lane: Lane, record: Any, handle: Handle) -> None:
         """Cancelled, it is left as it is: the process ends, and whoever gets the partition reads the record again."""
-        done = await self._handle(lane, record, handle)
+        done = False
+        try:
+            done = await self._handle(lane, record, handle)
+        except Exception as error:
+            log.error("record_failed", topic=record.topic, partition=record.partition, offset=record.offset, exc=error)
         if not done and lane.owned and not self._stopping:
             await asyncio.sleep(RETURN_SECONDS)
         lane.finish(record, done)
@@ -181,8 +185,5 @@ class KafkaConsumer:
         except UnreadableMessage as error:
             return await bury_raw(self._outbound, origin, f"unreadable: {error}", ours)
         delivery = KafkaDelivery(envelope, origin, self._ledger, self._outbound, ours)
-        try:
-            await handle(delivery)
-        except Exception as error:
-            log.error("handle_failed", jobId=envelope.id, exc=error)
+        await handle(delivery)
         return delivery.done

@@ -40,15 +40,12 @@ class Origin:
 
     @classmethod
     def of(cls, record: Any, topics: Topics) -> Origin:
-        known = dict(record.headers)
+        known = {name: value or b"" for name, value in record.headers}
         place = (record.topic, record.partition, record.offset)
-        if topics.kind(record.topic) == "retry" and "original-topic" in known:
-            with suppress(ValueError):
-                place = (
-                    known["original-topic"].decode(errors="replace"),
-                    int(known["original-partition"]),
-                    int(known["original-offset"]),
-                )
+        if topics.kind(record.topic) == "retry":
+            with suppress(KeyError, ValueError):
+                numbers = int(known["original-partition"]), int(known["original-offset"])
+                place = (known["original-topic"].decode(errors="replace"), *numbers)
         return cls(*place, record.key, record.value, record.headers)
 
     def place(self) -> Headers:
@@ -110,7 +107,7 @@ async def _read(reader: Any, starts: dict[TopicPartition, tuple[int, int]]) -> l
 
 
 def _view(record: Any) -> dict[str, Any]:
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     view: dict[str, Any] = {
         "messageId": headers.get("messageId"),
         "type": headers.get("type"),
