@@ -108,6 +108,7 @@ class KafkaContainer(_Container):
                 "KAFKA_BROKER_SESSION_TIMEOUT_MS": "4000",
                 "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "1000",
                 "KAFKA_HEAP_OPTS": "-Xmx512m -Xms128m",
+                "KAFKA_OPTS": "-XX:TieredStopAtLevel=1",
             },
         )
 
