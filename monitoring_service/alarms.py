@@ -22,11 +22,8 @@ def _alarms(board: Board) -> Iterator[tuple[str, str, str]]:
             yield "source_stale", source.name, source.error or "it has not answered yet"
     yield from _worker_alarms(board)
     yield from _redis_alarms(board)
-    for backend in Backend:
-        lane = board.lane(backend).fresh_value
-        if lane and lane.outbox_oldest_age_seconds > OUTBOX_SECONDS:
-            detail = f"a job has waited {lane.outbox_oldest_age_seconds:.0f} s to reach its broker"
-            yield "outbox_late", backend, detail
+    if board.history.grew("redisStreams.alarms"):
+        yield "stream_meddled_with", Backend.STREAMS, "entries in hand were deleted, or a group was made anew"
 
 
 def _worker_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
@@ -48,6 +45,9 @@ def _redis_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
     ledger = board.ledger.fresh_value
     if ledger is None:
         return
+    for backend, left in ledger.backlog.items():
+        if left.outbox_oldest_age > OUTBOX_SECONDS:
+            yield "outbox_late", backend, f"a job has waited {left.outbox_oldest_age:.0f} s to reach its broker"
     redis = ledger.redis
     if redis.max_memory_bytes and redis.memory_bytes > MEMORY_SHARE * redis.max_memory_bytes:
         yield "redis_memory", "ledger", f"{redis.memory_bytes / redis.max_memory_bytes:.0%} of maxmemory is used"

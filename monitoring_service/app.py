@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +12,6 @@ from starlette.requests import Request
 from booking_queue.ledger.connection import check, connect
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.tasks import end
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
 from monitoring_service import routes
@@ -34,16 +32,17 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         redis = connect(settings)
         board, health = Board(settings, redis, every), ServicesHealth(settings)
-        sums = Sums(board)
+        views, sums = Views(board, health, redis), Sums(board)
         metrics.registry.register(sums)
-        polling = asyncio.create_task(board.run())
+        board.start()
         try:
-            yield {"board": board, "views": Views(board, health, redis), "redis": redis}
+            yield {"board": board, "views": views, "redis": redis}
         finally:
-            await end(polling)
             metrics.registry.unregister(sums)
+            await views.close()
+            await board.close()
             health.close()
-            await asyncio.gather(board.close(), redis.aclose())
+            await redis.aclose()
 
     async def redis_check(request: Request) -> None:
         await check(request.state.redis)

@@ -13,10 +13,12 @@ from redis.asyncio import Redis
 from booking_queue.clock import now_ms
 from booking_queue.domain.job import Backend
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from booking_queue.web.client import ServiceClient
+from monitoring_service import poller
 from monitoring_service.history import History, Moment, Point
 from monitoring_service.ledger_reader import LedgerNumbers, LedgerReader
-from monitoring_service.poller import Source, poll
+from monitoring_service.poller import Source
 from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamStats
 from monitoring_service.totals import Totals
 from monitoring_service.workers import Workers, WorkersReader
@@ -54,6 +56,7 @@ class Board:
         self.history = History(every)
         self.process = psutil.Process()
         self._counted: Workers | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         psutil.cpu_percent()
         self.process.cpu_percent()
 
@@ -66,8 +69,21 @@ class Board:
     def lane(self, backend: Backend) -> Source[Any]:
         return self._lanes[backend]
 
-    async def run(self) -> None:
-        await poll(self.sources, self.tick, self.history.every)
+    def backlog(self, backend: Backend) -> int | None:
+        """The broker's own count; while its service is away the ledger's, which has the undelivered legs too."""
+        lane: LaneStats | None = self.lane(backend).fresh_value
+        if lane:
+            return lane.backlog
+        return self.ledger.value.backlog[backend].unfinished if self.ledger.value else None
+
+    def oldest_age(self, backend: Backend) -> float | None:
+        lane: LaneStats | None = self.lane(backend).fresh_value
+        if lane:
+            return lane.oldest_age_seconds
+        return self.ledger.value.backlog[backend].oldest_age if self.ledger.value else None
+
+    def start(self) -> None:
+        self._tasks = poller.start(self.sources, self.tick, self.history.every)
 
     def tick(self) -> None:
         """Takes down how things stand."""
@@ -83,18 +99,19 @@ class Board:
         point: Point = {"workers": len(workers.alive) if workers else None}
         work = self.history.work()
         for backend in Backend:
-            lane: LaneStats | None = self.lane(backend).fresh_value
             run, wait = (work.run.get(backend), work.wait.get(backend)) if work else (None, None)
             values: Point = {
                 **self.history.rates(backend),
-                "backlog": lane.backlog if lane else None,
-                "oldestAgeSeconds": lane.oldest_age_seconds if lane else None,
-                "outbox": ledger.outbox[backend] if ledger else None,
+                "backlog": self.backlog(backend),
+                "oldestAgeSeconds": self.oldest_age(backend),
+                "outbox": ledger.backlog[backend].outbox if ledger else None,
                 "running": workers.running(backend) if workers else None,
                 "waitP95Ms": milliseconds(wait.quantile(0.95)) if wait else None,
                 "runP95Ms": milliseconds(run.quantile(0.95)) if run else None,
             }
             point |= {f"{backend.value}.{name}": value for name, value in values.items()}
+        streams: StreamStats | None = self.streams.fresh_value
+        point["redisStreams.alarms"] = sum(streams.alarms.values()) if streams else None
         redis = ledger.redis if ledger else None
         point["redis.opsPerSecond"] = redis.ops_per_second if redis else None
         point["redis.memoryBytes"] = redis.memory_bytes if redis else None
@@ -102,6 +119,8 @@ class Board:
         return point
 
     async def close(self) -> None:
+        await end(*self._tasks)
+        await asyncio.gather(*(source.close() for source in self.sources))
         await asyncio.gather(*(client.aclose() for client in self.clients.values()), self._workers_reader.close())
 
 

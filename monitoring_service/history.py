@@ -83,6 +83,12 @@ class History:
             for backend in later
         )
 
+    def grew(self, name: str) -> bool:
+        """Whether a value of the points rose in the last minutes."""
+        since = self._points[-1][0] - WINDOW_SECONDS * 1000 if self._points else 0
+        values = [value for at, point in self._points if at >= since and (value := point.get(name)) is not None]
+        return any(later > earlier for earlier, later in pairwise(values))
+
     def columns(self, seconds: float, most: int) -> dict[str, Any]:
         """The last `seconds` in columns, thinned to about `most` points."""
         if not self._points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from booking_queue.clock import now_ms
 from booking_queue.domain.job import Backend
+from booking_queue.ledger.backlog import Backlog, read_backlog
 from booking_queue.settings import Settings
 from monitoring_service.sources import Presence
 
@@ -35,8 +37,7 @@ class LedgerNumbers:
 
     counters: dict[Backend, dict[str, int]]
     confirmed: int
-    outbox: dict[Backend, int]
-    unfinished: dict[Backend, int]
+    backlog: dict[Backend, Backlog]
     redis: RedisNumbers
 
 
@@ -51,16 +52,15 @@ class Roll:
 class LedgerReader:
     def __init__(self, redis: Redis, settings: Settings):
         self._redis = redis
+        self._settings = settings
         self._prefix = settings.key_prefix
 
     async def numbers(self) -> LedgerNumbers:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hgetall(f"{self._prefix}:counters")
-        for backend in Backend:
-            pipe.zcard(f"{self._prefix}:outbox:{backend}")
-            pipe.zcard(f"{self._prefix}:open:{backend}")
         pipe.info()
-        counters, *sizes, info = await pipe.execute()
+        counters, info = await pipe.execute()
+        left = await asyncio.gather(*(read_backlog(self._redis, self._settings, backend) for backend in Backend))
         asked = time.perf_counter()
         await self._redis.ping()
         latency = time.perf_counter() - asked
@@ -68,8 +68,7 @@ class LedgerReader:
         return LedgerNumbers(
             counters={backend: _of(backend, counts) for backend in Backend},
             confirmed=counts.get("bookings.confirmed", 0),
-            outbox=dict(zip(Backend, sizes[::2], strict=True)),
-            unfinished=dict(zip(Backend, sizes[1::2], strict=True)),
+            backlog=dict(zip(Backend, left, strict=True)),
             redis=_redis_numbers(info, latency),
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from booking_queue import logs
+from booking_queue.tasks import end
 
 DEADLINE_SECONDS = 2.0
 MISSED_ROUNDS = 3  # without an answer, after which a source is stale even if nobody noticed a failure
@@ -70,6 +71,10 @@ class Source(Generic[Value]):
         if self._answered is None or self.stale or self._clock() - self._answered > self.every:
             await self.refresh()
 
+    async def close(self) -> None:
+        if self._asking is not None:
+            await end(self._asking)
+
     async def _ask(self) -> None:
         before = self.error
         try:
@@ -92,12 +97,10 @@ class Source(Generic[Value]):
         return str(error)[:300] or type(error).__name__
 
 
-async def poll(sources: Iterable[Source[Any]], tick: Callable[[], None], every: float) -> None:
-    """For ever. `tick` is called every `every` seconds, whatever the sources do."""
-    async with asyncio.TaskGroup() as tasks:
-        for source in sources:
-            tasks.create_task(_keep_asking(source))
-        tasks.create_task(_keep_ticking(tick, every))
+def start(sources: Iterable[Source[Any]], tick: Callable[[], None], every: float) -> list[asyncio.Task[None]]:
+    """Tasks that go on until they are ended. `tick` is called every `every` seconds, whatever the sources do."""
+    asking = [asyncio.create_task(_keep_asking(source)) for source in sources]
+    return [*asking, asyncio.create_task(_keep_ticking(tick, every))]
 
 
 async def _keep_asking(source: Source[Any]) -> None:
@@ -113,7 +116,3 @@ async def _keep_ticking(tick: Callable[[], None], every: float) -> None:
             tick()
         except Exception as error:
             log.error("tick_failed", exc=error)
-
-
-async def refresh_all(sources: Sequence[Source[Any]]) -> None:
-    await asyncio.gather(*(source.refresh() for source in sources))

@@ -8,11 +8,12 @@ from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from booking_queue.domain.job import Backend
+from booking_queue.domain.job import Backend, Priority
 from booking_queue.metrics import Metrics
 from monitoring_service.board import Board
 from monitoring_service.ledger_reader import LedgerNumbers
 from monitoring_service.snapshot import share
+from monitoring_service.sources import RqLevel
 from monitoring_service.totals import Histogram
 
 OUTCOMES = {"completed": "completed", "dead": "dead", "retried": "retried", "cancelled": "cancelled"}
@@ -51,12 +52,24 @@ class Gauges:
     def _lanes(self, board: Board) -> None:
         metrics = self.metrics
         for backend in Backend:
-            if lane := board.lane(backend).fresh_value:
-                metrics.queue_oldest_age.labels(backend).set(lane.oldest_age_seconds)
-                metrics.outbox_oldest_age.labels(backend).set(lane.outbox_oldest_age_seconds)
+            if (age := board.oldest_age(backend)) is not None:
+                metrics.queue_oldest_age.labels(backend).set(age)
         if rq := board.rq.fresh_value:
-            for status in ("waiting", "active", "completed", "failed", "delayed"):
-                metrics.rq_jobs.labels(rq.queue, status).set(getattr(rq.stats, status))
+            metrics.rq_workers.set(rq.workers)
+            for level, counts in rq.levels.items():
+                for status in RqLevel.model_fields:
+                    queue = rq.queue + Priority.parse(level).suffix
+                    metrics.rq_jobs.labels(queue, status).set(getattr(counts, status))
+        if streams := board.streams.fresh_value:
+            for at in streams.levels.values():
+                metrics.stream_length.labels(at.stream).set(at.total_messages)
+                metrics.stream_lag.labels(at.stream, streams.group).set(at.lag)
+                metrics.stream_pending.labels(at.stream, streams.group).set(at.pending_messages)
+            for alarm, count in streams.alarms.items():
+                metrics.stream_alarms.labels(alarm).set(count)
+        if kafka := board.kafka.fresh_value:
+            for place in kafka.offsets:
+                metrics.kafka_lag.labels(kafka.group, place.topic, str(place.partition)).set(place.lag)
 
     def _workers(self, board: Board) -> None:
         if workers := board.workers.fresh_value:
@@ -72,7 +85,8 @@ class Gauges:
         if ledger is None:
             return
         for backend in Backend:
-            self.metrics.outbox_legs.labels(backend).set(ledger.outbox[backend])
+            self.metrics.outbox_legs.labels(backend).set(ledger.backlog[backend].outbox)
+            self.metrics.outbox_oldest_age.labels(backend).set(ledger.backlog[backend].outbox_oldest_age)
             for state, legs in _states(board, ledger, backend).items():
                 self.metrics.jobs_in_state.labels(backend, state).set(legs)
         self.redis_ops.set(ledger.redis.ops_per_second)
@@ -82,11 +96,11 @@ class Gauges:
 
 def _states(board: Board, ledger: LedgerNumbers, backend: Backend) -> dict[str, int]:
     """Those that ended are counted since the ledger began."""
-    pending, workers = ledger.outbox[backend], board.workers.fresh_value
+    left, workers = ledger.backlog[backend], board.workers.fresh_value
     active = workers.running(backend) if workers else 0
-    waiting = max(0, ledger.unfinished[backend] - pending - active)
+    waiting = max(0, left.unfinished - left.outbox - active)
     ended = {name: ledger.counters[backend][name] for name in ("completed", "dead", "cancelled")}
-    return {"pending": pending, "waiting": waiting, "active": active, **ended}
+    return {"pending": left.outbox, "waiting": waiting, "active": active, **ended}
 
 
 class Sums(Collector):

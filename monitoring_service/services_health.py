@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import orjson
 
 from booking_queue.clock import iso, now_ms
 from booking_queue.settings import Settings
+from booking_queue.web.http import ConnectionLost, Http
 from monitoring_service.workers import Workers
 
 LIMIT_SECONDS = 2.0
+CONNECTIONS = 2
 
 
 class ServicesHealth:
     def __init__(self, settings: Settings):
         self._settings = settings
-        self._http = httpx.AsyncClient(trust_env=False, timeout=None, follow_redirects=False)  # noqa: S113 - limited below
-        self._headers = {"x-api-key": settings.api_key} if settings.api_key else {}
+        self._key = {"x-api-key": settings.api_key} if settings.api_key else {}
+        self._servers: dict[str, Http] = {}
+        self._workers: set[str] = set()
 
     async def read(self, workers: Workers | None) -> dict[str, Any]:
         settings = self._settings
@@ -38,7 +40,9 @@ class ServicesHealth:
             _service(f"worker {name}", "", error=f"no heartbeat for {age:.0f} s")
             for name, age in (workers.lost if workers else {}).items()
         ]
-        return {"timestamp": iso(now_ms()), "services": [*await asyncio.gather(*checks), own, *lost]}
+        answers = await asyncio.gather(*checks)
+        self._forget({one.presence.address for one in alive})
+        return {"timestamp": iso(now_ms()), "services": [*answers, own, *lost]}
 
     async def _frontend(self) -> dict[str, Any]:
         settings = self._settings
@@ -48,24 +52,32 @@ class ServicesHealth:
     async def _ask(self, name: str, url: str, path: str = "/health", *, with_key: bool = True) -> dict[str, Any]:
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                answer = await self._http.get(url.rstrip("/") + path, headers=self._headers if with_key else {})
+                server = self._servers.get(url) or self._servers.setdefault(url, Http(url, {}, CONNECTIONS))
+                status, content = await server.request("GET", path, self._key if with_key else {}, b"")
         except TimeoutError:
             return _service(name, url, error=f"no answer within {LIMIT_SECONDS:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (OSError, ConnectionLost, ValueError) as error:
             return _service(name, url, error=f"cannot be reached: {type(error).__name__}")
-        body = _json(answer)
-        if answer.is_success:
+        body = _json(content)
+        if 200 <= status < 300:
             return _service(name, url, data=body if body is not None else {"status": "ok"})
         said = (body.get("message") or body.get("error")) if isinstance(body, dict) else None
-        return _service(name, url, error=f"answered {answer.status_code}" + (f": {said}" if said else ""))
+        return _service(name, url, error=f"answered {status}" + (f": {said}" if said else ""))
 
-    async def close(self) -> None:
-        await self._http.aclose()
+    def _forget(self, alive: set[str]) -> None:
+        """Workers that have gone, each of which had an address of its own."""
+        for url in self._workers - alive:
+            self._servers.pop(url).close()
+        self._workers = alive & self._servers.keys()
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(content: bytes) -> Any:
     try:
-        return orjson.loads(answer.content)
+        return orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
 

@@ -11,7 +11,7 @@ from booking_queue.domain.job import Backend
 from monitoring_service.alarms import alarms
 from monitoring_service.board import Board, milliseconds
 from monitoring_service.history import LATENCY_SECONDS, RATE_SECONDS, WINDOW_SECONDS
-from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamStats
+from monitoring_service.sources import KafkaStats, RqStats, StreamStats
 from monitoring_service.totals import Histogram
 from monitoring_service.workers import Worker
 
@@ -24,8 +24,8 @@ def dashboard(board: Board) -> dict[str, Any]:
         "queues": queues(board),
         "rates": rates(board),
         "latency": latency(board),
-        "backlog": _per_lane(board, lambda lane: lane.backlog),
-        "oldestAgeSeconds": _per_lane(board, lambda lane: lane.oldest_age_seconds),
+        "backlog": {backend.value: board.backlog(backend) for backend in Backend},
+        "oldestAgeSeconds": {backend.value: board.oldest_age(backend) for backend in Backend},
         "outbox": outbox(board),
         "workers": workers(board),
         "metrics": metrics(board),
@@ -59,18 +59,13 @@ def queues(board: Board) -> dict[str, Any]:
     }
 
 
-def _per_lane(board: Board, what: Any) -> dict[str, Any]:
-    lanes: dict[str, LaneStats | None] = {backend.value: board.lane(backend).value for backend in Backend}
-    return {backend: what(lane) if lane else None for backend, lane in lanes.items()}
-
-
 def outbox(board: Board) -> dict[str, Any]:
-    """From Redis itself, so that it is known while the backend's service is away: then it matters most."""
+    """From Redis itself: known also while a backend's service is away, when it matters most."""
     ledger = board.ledger.value
     return {
         backend.value: {
-            "rows": ledger.outbox[backend] if ledger else None,
-            "oldestAgeSeconds": lane.outbox_oldest_age_seconds if (lane := board.lane(backend).value) else None,
+            "rows": ledger.backlog[backend].outbox if ledger else None,
+            "oldestAgeSeconds": ledger.backlog[backend].outbox_oldest_age if ledger else None,
         }
         for backend in Backend
     }
@@ -145,7 +140,7 @@ def metrics(board: Board) -> dict[str, Any]:
         "jobs": {**{backend.value: _jobs(board, [backend]) for backend in Backend}, "all": _jobs(board, list(Backend))},
         "bookingsConfirmed": ledger.confirmed if ledger else None,
         "averageProcessingMs": milliseconds(seconds / runs) if runs else None,
-        "queueDepth": sum(ledger.unfinished.values()) if ledger else None,
+        "queueDepth": sum(left.unfinished for left in ledger.backlog.values()) if ledger else None,
         "sla": {
             "slaSeconds": board.settings.sla_seconds,
             "types": {

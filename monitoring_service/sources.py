@@ -23,18 +23,23 @@ class LaneStats(_Said):
     outbox_oldest_age_seconds: float = 0
 
 
-class RqCounts(_Said):
+class RqLevel(_Said):
     waiting: int
     active: int
     completed: int
     failed: int
     delayed: int
+
+
+class RqCounts(RqLevel):
     total: int
 
 
 class RqStats(LaneStats):
     queue: str
     stats: RqCounts
+    levels: dict[str, RqLevel] = Field(default_factory=dict)
+    workers: int = 0
 
 
 class StreamCounts(_Said):
@@ -43,9 +48,21 @@ class StreamCounts(_Said):
     dlq_messages: int
 
 
+class StreamLevel(_Said):
+    stream: str
+    total_messages: int
+    pending_messages: int
+    lag: int
+
+
 class StreamStats(LaneStats):
+    """`alarms`: what should never happen to a stream, counted."""
+
     stream: str
     stats: StreamCounts
+    group: str = ""
+    levels: dict[str, StreamLevel] = Field(default_factory=dict)
+    alarms: dict[str, int] = Field(default_factory=dict)
 
 
 class KafkaCounts(_Said):
@@ -54,9 +71,22 @@ class KafkaCounts(_Said):
     messages_in_store: int
 
 
+class KafkaPartition(_Said):
+    topic: str
+    partition: int
+    begin_offset: int
+    end_offset: int
+    committed: int | None
+    lag: int
+
+
 class KafkaStats(LaneStats):
     topic: str
     stats: KafkaCounts
+    group: str = ""
+    lag: int = 0
+    offsets: list[KafkaPartition] = Field(default_factory=list)
+    members: list[Any] = Field(default_factory=list)
 
 
 class Buckets(_Said):
@@ -123,3 +153,9 @@ class StreamMessages(_Said):
     stream: str
     count: int
     messages: list[dict[str, Any]]
+
+
+class StreamPending(_Said):
+    """GET /pending?count=10: [stream id, consumer, idle ms, deliveries] each."""
+
+    pending_messages: list[tuple[str, str, int, int]]

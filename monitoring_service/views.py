@@ -14,7 +14,7 @@ from booking_queue.ledger.script import Scripts
 from monitoring_service.board import Board
 from monitoring_service.poller import Source
 from monitoring_service.services_health import ServicesHealth
-from monitoring_service.sources import KafkaStats, RqJob, RqJobs, StreamMessages, StreamStats
+from monitoring_service.sources import KafkaStats, RqJob, RqJobs, StreamMessages, StreamPending, StreamStats
 
 FIRST = 10
 ENOUGH_SECONDS = 1.0  # an answer this young serves others too
@@ -32,6 +32,9 @@ class Views:
         self.streams: Source[Json] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
         self.kafka: Source[Json] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
         self.services: Source[Json] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(view.close() for view in (self.rq, self.streams, self.kafka, self.services)))
 
     async def _services(self) -> Json:
         await self._board.workers.recent()
@@ -73,18 +76,33 @@ class Views:
             "stream": stats.stream,
             "totalMessages": stats.stats.total_messages,
             "recentMessages": recent.messages[:FIRST],
-            "pendingMessages": pending["pendingMessages"],
+            "pendingMessages": StreamPending.model_validate(pending).pending_messages[:FIRST],
         }
 
     async def _kafka(self) -> Json:
-        said = await self._board.clients[Backend.KAFKA].get("/stats")
-        stats = KafkaStats.model_validate(said)
-        return {"topic": stats.topic, **said}
+        stats = KafkaStats.model_validate(await self._board.clients[Backend.KAFKA].get("/stats"))
+        return {
+            "topic": stats.topic,
+            "group": stats.group,
+            "lag": stats.lag,
+            "messagesInStore": stats.stats.messages_in_store,
+            "dlqPartitions": stats.stats.dlq_partitions,
+            "partitions": [at.model_dump(mode="json", by_alias=True) for at in stats.offsets],
+            "members": stats.members,
+        }
 
 
 EMPTY_RQ: Json = {state: [] for state in STATES}
 EMPTY_STREAMS: Json = {"stream": None, "totalMessages": None, "recentMessages": [], "pendingMessages": []}
-EMPTY_KAFKA: Json = {"topic": None, "partitions": []}
+EMPTY_KAFKA: Json = {
+    "topic": None,
+    "group": None,
+    "lag": None,
+    "messagesInStore": None,
+    "dlqPartitions": None,
+    "partitions": [],
+    "members": [],
+}
 
 
 async def shown(source: Source[Json], empty: Json) -> Json:

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import orjson
 from pydantic import ValidationError
-from redis.exceptions import RedisError
 
 from booking_queue import logs, trace
 from booking_queue.backends.base import Published, Publisher
 from booking_queue.clock import iso, now_ms
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import NewJob, Options, State
+from booking_queue.ledger.backlog import read_backlog
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
@@ -25,7 +25,6 @@ from booking_queue.web.body import LIMIT
 from booking_queue.web.schemas import BatchItem, DirectJob, fields_of
 
 PUBLISH_SHARE = 0.8  # of the gateway's deadline: our "pending" should reach it before it gives up
-SAMPLE = 100  # legs looked at for the oldest one: the cost stays the same however many there are
 
 log = logs.get("backend_service")
 
@@ -144,44 +143,17 @@ class BackendService:
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
 
     async def stats(self) -> dict[str, Any]:
-        """The broker's own counts over ours; `backlog` is ours unless the publisher knows better."""
-        ours, theirs = await asyncio.gather(self._ledger_stats(), self.publisher.stats())
-        return {**ours, **theirs}
-
-    async def _ledger_stats(self) -> dict[str, Any]:
-        outbox, open_ = (f"{self.settings.key_prefix}:{name}:{self.backend}" for name in ("outbox", "open"))
-        try:
-            async with self.redis.pipeline(transaction=False) as pipe:
-                pipe.zcard(outbox)
-                pipe.zcard(open_)
-                pipe.zrange(outbox, 0, SAMPLE - 1)
-                pipe.zrange(open_, 0, SAMPLE - 1)
-                rows, unfinished, unsent, oldest = await pipe.execute()
-            ages = await self._ages(open_, [*unsent, *oldest])
-        except (RedisError, OSError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        """The broker's own counts over the ledger's: `backlog` is the ledger's unless the publisher knows better."""
+        ours, theirs = await asyncio.gather(
+            read_backlog(self.redis, self.settings, self.backend), self.publisher.stats()
+        )
         return {
-            "backlog": unfinished,
-            "oldestAgeSeconds": max(ages[len(unsent) :], default=0) / 1000,
-            "outbox": rows,
-            "outboxOldestAgeSeconds": max(ages[: len(unsent)], default=0) / 1000,
+            "backlog": ours.unfinished,
+            "oldestAgeSeconds": ours.oldest_age,
+            "outbox": ours.outbox,
+            "outboxOldestAgeSeconds": ours.outbox_oldest_age,
+            **theirs,
         }
-
-    async def _ages(self, open_: str, job_ids: list[bytes]) -> list[float]:
-        """ms since each leg might start; 0 for one that is not due. A row's score in the outbox would not tell:
-        it moves on at every try."""
-        if not job_ids:
-            return []
-        names = [f"{self.backend}.{name}" for name in ("due", "finished")]
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.zscore(open_, job_id)
-                pipe.hmget(f"{self.settings.key_prefix}:job:{job_id.decode()}", names)
-            found = await pipe.execute()
-        now = now_ms()
-        pairs = zip(found[::2], found[1::2], strict=True)
-        since = [max(float(accepted or finished or now), float(due or 0)) for accepted, (due, finished) in pairs]
-        return [max(0, now - moment) for moment in since]
 
 
 def _submitted(job: NewJob, published: Published) -> Submitted:
