@@ -42,16 +42,6 @@ class Documents:
         """Raises FileNotFoundError."""
         return self._path(key).open("rb")
 
-    async def read(self, key: str) -> bytes | None:
-        def read() -> bytes | None:
-            try:
-                with self.open(key) as file:
-                    return file.read()
-            except FileNotFoundError:
-                return None
-
-        return await asyncio.to_thread(read)
-
     def sweep(self, older_than_seconds: float) -> int:
         """Removes what no record refers to any more, and temporary files that a crash left. Blocking."""
         limit = time.time() - older_than_seconds

@@ -22,7 +22,7 @@ from booking_queue.settings import Settings
 from booking_queue.web.protocol import BoundedProtocol
 
 GRACE_SECONDS = 5
-DRAIN_SECONDS = 0.3  # between "not ready" and the listener's end, for a balancer to notice
+DRAIN_SECONDS = 0.5  # between "not ready" and the listener's end, for a balancer to notice
 MAX_CONNECTIONS = 4000
 
 

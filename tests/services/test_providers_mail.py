@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
 
+import httpx
 import pytest
 
 from providers import smtp
-from tests.services.live_providers import Providers, live_providers
+from tests.services.live_providers import Providers, live_providers, providers_process
 
 
 @pytest.fixture
@@ -100,6 +101,17 @@ async def test_faults_refuse_delay_and_lose(providers: Providers) -> None:
     assert [mail["deliveries"] for mail in (await providers.get("/mails"))["items"]] == [2]
     outcomes = [(call["outcome"], call["lost"]) for call in (await providers.get("/calls"))["items"]]
     assert outcomes == [("delivered", False), ("delivered", True), ("failed", False)]
+
+
+async def test_answers_are_lost_on_the_loop_that_users_run_too(tmp_path: Path) -> None:
+    async with providers_process(tmp_path) as (_, providers):
+        await providers.faults(mail={"loseNext": 1}, payment={"loseNext": 1})
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            await send(providers, message())
+        with pytest.raises(httpx.RemoteProtocolError):
+            await providers.http.post("/payments", json={"key": "k", "amount": 1, "currency": "EUR"})
+        stats = await providers.get("/stats")
+        assert (stats["mails"], stats["charges"]) == (1, 1)
 
 
 async def test_size_recipients_and_connections_are_limited(
