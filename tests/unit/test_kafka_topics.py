@@ -50,7 +50,11 @@ class Record:
     value: bytes | None = b"v"
 
 
-PLACE: list[tuple[str, bytes | None]] = [("original-topic", b"first"), ("original-partition", b"2"), ("original-offset", b"7")]
+PLACE: list[tuple[str, bytes | None]] = [
+    ("original-topic", b"first"),
+    ("original-partition", b"2"),
+    ("original-offset", b"7"),
+]
 
 
 def test_a_retry_came_from_where_it_was_first() -> None:

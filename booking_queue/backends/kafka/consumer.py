@@ -22,6 +22,7 @@ from booking_queue.backends.kafka.member import Member
 from booking_queue.backends.kafka.outbound import Outbound
 from booking_queue.backends.kafka.sender import Sender
 from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.kafka.unreadable import Unreadable
 from booking_queue.backends.kafka.watchdog import Watchdog
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import UnreadableMessage
@@ -180,6 +181,8 @@ class KafkaConsumer:
             return lane.owned and not self._stopping
 
         origin = Origin.of(record, self._topics)
+        if isinstance(record, Unreadable):
+            return await bury_raw(self._outbound, origin, f"unreadable: {record.reason}", ours)
         try:
             envelope = Envelope.load(record.value or b"")
         except UnreadableMessage as error:

@@ -16,6 +16,7 @@ from booking_queue.backends.kafka.lane import Lane
 from booking_queue.backends.kafka.lanes import Lanes
 from booking_queue.backends.kafka.ledger_time import LedgerTime
 from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.kafka.unreadable import step_over
 from booking_queue.settings import Settings
 
 POLL_MS = 100  # aiokafka asks a broker one thing at a time: a partition that is resumed waits this long
@@ -55,7 +56,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=256 * 1024,
             fetch_max_bytes=2 * 1024 * 1024,
-            metadata_max_age_ms=10_000,
+            metadata_max_age_ms=5000,
         )
 
     async def join(self) -> None:
@@ -94,7 +95,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     async def poll(self) -> None:
         """Until cancelled. Takes all that was fetched at once, so that levels are compared over everything at hand."""
         while True:
-            batches = await self.consumer.getmany(timeout_ms=POLL_MS)
+            batches = await self._fetched()
             now, now_ms = self._loop.time(), self._time.now_ms()
             for tp, records in batches.items():
                 lane = self._lanes.get(tp)
@@ -108,6 +109,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                 self.regulate(lane)
             self.wake.set()
             await asyncio.sleep(0)
+
+    async def _fetched(self) -> dict[TopicPartition, list[Any]]:
+        try:
+            found: dict[TopicPartition, list[Any]] = await self.consumer.getmany(timeout_ms=POLL_MS)
+        except KafkaError:
+            raise
+        except Exception:
+            await step_over(self.consumer, self._lanes, self._time.now_ms())
+            return {}
+        return found
 
     async def _look_ahead(self, lane: Lane, now: float) -> None:
         with suppress(IllegalStateError):

@@ -182,7 +182,7 @@ class Sender:
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,
-            metadata_max_age_ms=10_000,
+            metadata_max_age_ms=5000,
             max_request_size=MAX_LETTER_BYTES,
             max_batch_size=128 * 1024,
             retry_backoff_ms=50,

@@ -23,19 +23,18 @@ log = logs.get("kafka")
 class Watchdog:
     """Asks over connections of its own: those of a consumer that stands still prove nothing."""
 
-    def __init__(self, cluster: Cluster, topics: Topics, lanes: Lanes, client_id: str, still: float = STILL_SECONDS):
+    def __init__(self, cluster: Cluster, topics: Topics, lanes: Lanes, client_id: str):
         self._cluster = cluster
         self._topics = topics
         self._lanes = lanes
         self._client_id = client_id
-        self.still = still
         self.rebuilds = 0
 
     async def run(self, member: Member) -> None:
         """Returns when this member is to be replaced."""
         since: dict[object, float] = {}
         while True:
-            await asyncio.sleep(min(LOOK_SECONDS, self.still / 2))
+            await asyncio.sleep(min(LOOK_SECONDS, STILL_SECONDS / 2))
             try:
                 symptoms = await self._symptoms(member)
             except BackendUnavailable:
@@ -43,7 +42,7 @@ class Watchdog:
             now = asyncio.get_running_loop().time()
             since = {symptom: since.get(symptom, now) for symptom in symptoms}
             for symptom, why in symptoms.items():
-                if now - since[symptom] >= self.still:
+                if now - since[symptom] >= STILL_SECONDS:
                     self.rebuilds += 1
                     log.error("kafka_consumer_stands_still", why=why)
                     return

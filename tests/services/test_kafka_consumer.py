@@ -1,0 +1,212 @@
+"""The Kafka consumer on a real Kafka: what it must survive beyond the contract of all backends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+from booking_queue.backends.kafka import watchdog
+from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.kafka_topic import KafkaConsumer, KafkaPublisher
+from booking_queue.settings import Settings
+from tests.contract.lanes import Lane, eventually, lane_of
+
+
+@pytest.fixture
+async def lane(settings: Settings) -> AsyncIterator[Lane]:
+    async with lane_of("kafka", settings) as lane:
+        yield lane
+
+
+@asynccontextmanager
+async def stranger(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that knows nothing of us."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_broker)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def letters(lane: Lane, count: int) -> list[dict[str, Any]]:
+    async def there() -> list[dict[str, Any]] | None:
+        found = await lane.publisher.dead_letters()
+        return found if len(found) >= count else None
+
+    found: list[dict[str, Any]] = await eventually(there, f"{count} dead letters")
+    assert len(found) == count
+    return found
+
+
+async def test_bytes_that_are_no_envelope_become_dead_letters_and_the_rest_goes_on(lane: Lane) -> None:
+    main = Topics(lane.settings).main
+    bad = [b"\xff\xfe no json", b"[]", b'{"v":1,"id":7}', b'{"v":99,"id":"x","type":"noop"}', None, b"x" * 1_000_000]
+    async with stranger(lane.settings) as producer:
+        sent = [
+            await producer.send_and_wait(main, value, b"a key", partition=0, headers=[("theirs", b"kept")])
+            for value in bad
+        ]
+    jobs = [await lane.send() for _ in range(9)]
+    await lane.worker()
+    for job in jobs:
+        await lane.reach(job, "completed")
+    found = {letter["originalOffset"]: letter for letter in await letters(lane, len(bad))}
+    assert sorted(found) == [answer.offset for answer in sent]
+    for letter in found.values():
+        assert letter["error"].startswith("unreadable: ")
+        assert (letter["originalTopic"], letter["originalPartition"], letter["key"]) == (main, 0, "a key")
+        assert letter["failedAt"]
+    assert found[sent[0].offset]["value"] == b"\xff\xfe no json".decode(errors="replace")
+    assert found[sent[5].offset]["bytes"] == 1_000_000, "the value is kept whole"
+    await lane.idle()
+    assert sorted(lane.journal.started) == sorted(jobs)
+
+
+def batch_with_a_bad_header_name() -> bytes:
+    """No client library lets this through, so it is made of a good batch."""
+    builder = DefaultRecordBatchBuilder(
+        2, 0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=9999
+    )
+    for offset in range(3):
+        builder.append(offset, 1, b"k%d" % offset, b"v", [("KKKK" if offset == 1 else "fine", b"x")])
+    raw = bytearray(bytes(builder.build()).replace(b"KKKK", b"\xff\xfe\xff\xfe"))
+    raw[17:21] = calc_crc32c(memoryview(raw)[21:]).to_bytes(4, "big")
+    return bytes(raw)
+
+
+async def test_a_record_that_the_client_itself_cannot_read_is_stepped_over(lane: Lane) -> None:
+    main = Topics(lane.settings).main
+    before = [await lane.send() for _ in range(6)]
+    async with stranger(lane.settings) as producer:
+        await producer.partitions_for(main)
+        node = producer.client.cluster.leader_for_partition(TopicPartition(main, 1))
+        request = ProduceRequest(None, -1, 5000, [(main, [(1, batch_with_a_bad_header_name())])])
+        await producer.client.send(node, request)
+    after = [await lane.send() for _ in range(6)]
+    await lane.worker()
+    for job in before + after:
+        await lane.reach(job, "completed")
+    found = await letters(lane, 3)
+    unreadable = sorted(letter["originalOffset"] for letter in found if "UnicodeDecodeError" in letter["error"])
+    first = min(letter["originalOffset"] for letter in found)
+    assert unreadable == [first + 1, first + 2], "from the bad one to the end of its batch"
+    assert {letter["originalPartition"] for letter in found} == {1}
+    await lane.idle()
+    assert sorted(lane.journal.started) == sorted(before + after)
+
+
+async def test_a_crash_repeats_nothing_below_the_watermark_and_reruns_only_what_was_open(lane: Lane) -> None:
+    gated = await lane.send("gated")
+    partition = (await lane.publisher.lookup(gated) or {})["partition"]
+    first = await lane.worker(slots=8)
+    await lane.reach(gated, "active")
+    jobs = [await lane.send() for _ in range(30)]
+    for job in jobs:
+        await lane.reach(job, "completed")
+
+    async def committed() -> bool:
+        offsets = (await lane.publisher.stats())["offsets"]
+        lags = {at["partition"]: at["lag"] for at in offsets if at["topic"] == Topics(lane.settings).main}
+        assert lags[partition] > 0, "nothing above the gated job may be committed"
+        return all(lag == 0 for other, lag in lags.items() if other != partition)
+
+    await eventually(committed, "the other partitions to be committed")
+    await first.vanish()
+    lane.journal.gate.set()
+    await lane.worker()
+    await lane.reach(gated, "completed")
+    await lane.idle()
+    assert sorted(lane.journal.started) == sorted([gated, gated, *jobs])
+
+
+async def test_members_that_come_and_go_run_each_job_once(lane: Lane) -> None:
+    jobs: list[str] = []
+
+    async def send() -> None:
+        for _ in range(60):
+            jobs.append(await lane.send())
+            await asyncio.sleep(0.03)
+
+    await lane.worker(slots=3)
+    sending = asyncio.create_task(send())
+    for _ in range(3):
+        other = await lane.worker(slots=3)
+        await asyncio.sleep(0.4)
+        await other.leave()
+    await sending
+    for job in jobs:
+        await lane.reach(job, "completed")
+    assert sorted(lane.journal.started) == sorted(jobs)
+    await lane.idle()
+
+
+async def test_a_running_job_is_started_by_nobody_else_while_its_partition_wanders(lane: Lane) -> None:
+    await lane.worker()
+    job = await lane.send("gated")
+    await lane.reach(job, "active")
+    for _ in range(2):
+        other = await lane.worker()
+        await asyncio.sleep(lane.settings.lease_seconds)
+        await other.leave()
+    assert lane.journal.started == [job]
+    lane.journal.gate.set()
+    await lane.reach(job, "completed")
+    assert lane.journal.started == [job]
+    await lane.idle()
+
+
+async def test_a_consumer_waits_for_the_topics_to_be_made(settings: Settings) -> None:
+    async with lane_of("memory", settings) as lane:  # for its ledger and handlers: no publisher has made topics yet
+        lane.kind, lane.backend = "kafka", KafkaPublisher.backend
+        await lane.worker()
+        await asyncio.sleep(1)
+        lane.publisher = KafkaPublisher(lane.ledger, settings)
+        await lane.publisher.open()
+        job = await lane.send()
+        await lane.reach(job, "completed")
+
+
+async def test_a_consumer_that_stands_still_is_replaced(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "STILL_SECONDS", 1)
+    worker = await lane.worker()
+    consumer = worker.consumer
+    assert isinstance(consumer, KafkaConsumer)
+    await lane.reach(await lane.send(), "completed")
+    await lane.idle()
+    stuck = consumer._member
+    assert stuck
+
+    async def hangs(**_: Any) -> None:
+        await asyncio.sleep(3600)
+
+    stuck.consumer.getmany = hangs
+    await asyncio.sleep(0.5)  # the call under way ends
+    job = await lane.send()
+    await lane.reach(job, "completed")
+    assert consumer.watchdog.rebuilds == 1
+    assert consumer._member is not stuck
+    await asyncio.sleep(3)
+    assert consumer.watchdog.rebuilds == 1, "a lane without work is no fault"
+
+
+async def test_a_letter_says_where_the_job_stood_first_also_after_retries(lane: Lane) -> None:
+    await lane.worker()
+    job = await lane.send(fails=9, attempts=2, priority="high")
+    receipt = (await lane.leg(job)).receipt
+    assert receipt
+    leg = await lane.reach(job, "dead")
+    assert leg.receipt == receipt, "a retry is a copy; the job's place stays"
+    (letter,) = await letters(lane, 1)
+    place = (letter["originalTopic"], letter["originalPartition"], letter["originalOffset"])
+    assert place == (receipt["topic"], receipt["partition"], receipt["offset"])
+    assert (letter["messageId"], letter["key"], letter["data"], letter["attempt"]) == (job, job, {"n": 1}, 2)
+    await lane.idle()
