@@ -131,6 +131,7 @@ async def test_a_route_keeps_its_older_words(server: Live) -> None:
 async def test_query_and_routing_errors(server: Live) -> None:
     assert (await problem(server, "GET", "/list?limit=0", 400))["errors"][0]["field"] == "limit"
     assert (await problem(server, "GET", "/nowhere", 404))["code"] == "not_found"
+    assert (await problem(server, "GET", "/list/", 404))["code"] == "not_found"
     answer = await server.http.delete("/list")
     assert answer.status_code == 405 and answer.headers["allow"] == "GET"
     assert (await problem(server, "DELETE", "/list", 405))["code"] == "method_not_allowed"
