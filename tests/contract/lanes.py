@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from pydantic import BaseModel, ConfigDict
 
 from booking_queue.backends import kafka_topic, redis_stream, rq_queue
@@ -16,7 +17,7 @@ from booking_queue.backends.base import Consumer, Handle, Published, Publisher
 from booking_queue.backends.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import RetryableError
-from booking_queue.domain.job import Backend, NewJob, Options
+from booking_queue.domain.job import Backend, NewJob, Options, Priority
 from booking_queue.domain.retry import Backoff
 from booking_queue.handlers.base import Handler, Outside, Run
 from booking_queue.ledger.connection import connect
@@ -206,6 +207,26 @@ class Lane:
         job_id = await self.accept(kind, fails, **options)
         await self.publish(job_id)
         return job_id
+
+    async def put_raw(self, raw: bytes) -> None:
+        """Bytes of a stranger, put where the broker's messages stand, by the broker's own means."""
+        queue, stream = (f"{self.settings.name_prefix}booking-{name}" for name in ("queue", "stream"))
+        match self.kind:
+            case "memory":
+                self.broker.put(raw, Priority.NORMAL)
+            case "rq":
+                stranger = str(uuid.uuid4())
+                await self.redis.hset(f"rq:job:{stranger}", mapping={"data": raw, "origin": queue, "status": "queued"})
+                await self.redis.rpush(f"rq:queue:{queue}", stranger)
+            case "redisStreams":
+                await self.redis.xadd(stream, {"data": raw, "colour": b"\xff\xfe"})
+            case "kafka":
+                producer = AIOKafkaProducer(bootstrap_servers=self.settings.kafka_broker)
+                await producer.start()
+                try:
+                    await producer.send_and_wait(f"{self.settings.name_prefix}booking-events", raw, key=b"\xff")
+                finally:
+                    await producer.stop()
 
     async def leg(self, job_id: str) -> Leg:
         record = await self.ledger.get(job_id)

@@ -12,9 +12,11 @@ import pytest
 
 from booking_queue.backends.base import Delivery
 from booking_queue.clock import now_ms
+from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import State
-from booking_queue.ledger.ledger import Claim
+from booking_queue.ledger.ledger import Claim, LegRef
 from booking_queue.settings import Settings
+from tests.brokers import BrokerFactory, RestartableKafka, RestartableRedis
 from tests.contract.lanes import Lane, eventually, lane_of
 
 KINDS = ("memory", "rq", "redisStreams", "kafka")
@@ -343,11 +345,65 @@ async def test_a_job_whose_record_is_gone_is_buried_not_run(lane: Lane) -> None:
     assert lane.journal.started == []
 
 
+POISON = (b"", b"\x80\x04K\x01.", b"{}", b'{"v":1,"id":1}', b"[" * 5000, b"\xff" * 100_000)
+
+
+async def test_bytes_that_are_no_job_are_dead_lettered_and_harm_nobody(lane: Lane) -> None:
+    good = [await lane.send() for _ in range(3)]
+    for raw in POISON:
+        await lane.put_raw(raw)
+    good += [await lane.send() for _ in range(3)]
+    await lane.worker()
+    for job in good:
+        await lane.reach(job, "completed")
+
+    async def letters() -> bool:
+        return len(await lane.publisher.dead_letters()) == len(POISON)
+
+    await eventually(letters, "a dead letter for each")
+    assert sorted(lane.journal.started) == sorted(good)
+    await lane.idle()
+
+
+async def test_a_broker_killed_in_mid_run_loses_nothing(
+    kind: str, redis_settings: Settings, broker_factory: BrokerFactory
+) -> None:
+    """Its own broker is killed under load and started again; everything is done, by itself."""
+    redis = broker_factory.redis()
+    place = {"redis_host": redis.host, "redis_port": redis.port, "redis_password": redis.password}
+    broker: RestartableRedis | RestartableKafka = redis
+    if kind == "kafka":
+        kafka = broker_factory.kafka()
+        broker, place["kafka_broker"] = kafka, kafka.broker
+    async with lane_of(kind, redis_settings.model_copy(update=place)) as lane:
+        jobs = [await lane.send() for _ in range(30)]
+        await lane.worker(slots=2)
+        await lane.reach(jobs[0], "completed")
+        broker.kill()
+        if kind == "memory":
+            lane.broker.up = False
+        if kind == "kafka":
+            late = await lane.accept()
+            assert (await lane.publisher.publish([LegRef(late, 1)]))[0] is not None
+            jobs.append(late)
+        await asyncio.to_thread(broker.start)
+        lane.broker.up = True
+
+        async def all_done() -> bool:
+            try:
+                await lane.deliver_outbox()
+                return all([(await lane.leg(job)).state == "completed" for job in jobs])
+            except LedgerUnavailable:  # a connection of before the kill
+                return False
+
+        await eventually(all_done, "every job to be completed", patience=90)
+
+
 async def running(lane: Lane, count: int) -> bool:
     return lane.journal.running >= count
 
 
-async def renewed(lane: Lane, job: str, lease: bytes) -> bool:
+async def renewed(lane: Lane, job: str, lease: Any) -> bool:
     now = await lane.redis.hget(f"{lane.settings.key_prefix}:job:{job}", f"{lane.backend}.lease")
     return bool(now != lease)
 
@@ -370,5 +426,5 @@ async def stopping(worker: Any) -> bool:
 
 async def events(lane: Lane, job: str) -> list[dict[str, Any]]:
 
-    lines = await lane.redis.lrange(f"{lane.settings.key_prefix}:audit:{job}", 0, -1)
+    lines: list[Any] = await lane.redis.lrange(f"{lane.settings.key_prefix}:audit:{job}", 0, -1)
     return [json.loads(line.partition(b" ")[2]) for line in lines]
