@@ -82,25 +82,36 @@ local function fair(found)
   if best then fresh(best, 1, found) end
 end
 
+local function by_level(found)
+  for _, name in ipairs(stream.levels) do
+    if found.left > 0 and found.recover then own(name, found) end
+    if found.left > 0 and found.look then abandoned(name, found) end
+    if found.left > 0 then fresh(name, found.left, found) end
+  end
+end
+
 -- stream_take: consumer, free slots, of these for lower levels, also look for own, for abandoned, what runs here…
 -- -> entries {stream, id, fields}, ids to wait from (none when more may be waiting), vanished, recreated groups,
 --    1 when there may be more abandoned ones
 function ops.stream_take(a)
-  local found = { consumer = a[1], left = tonumber(a[2]), entries = {}, vanished = {}, running = {} }
+  local reserve = tonumber(a[3])
+  local found = { consumer = a[1], left = a[2] - reserve, recover = a[4] == '1', look = a[5] == '1',
+                  entries = {}, vanished = {}, running = {}, running_count = #a - 5 }
   for i = 6, #a do found.running[a[i]] = true end
-  found.running_count = #a - 5
   stream.recreated = 0
-  for _ = 1, tonumber(a[3]) do
-    if found.left > 0 then fair(found) end
-  end
-  for _, name in ipairs(stream.levels) do
-    if found.left > 0 and a[4] == '1' then own(name, found) end
-    if found.left > 0 and a[5] == '1' then abandoned(name, found) end
-    if found.left > 0 then fresh(name, found.left, found) end
+  by_level(found)
+  if reserve > 0 then
+    local full = found.left == 0 -- otherwise nothing waits, and there is nobody to be fair to
+    found.left = found.left + reserve
+    for _ = 1, full and reserve or 0 do fair(found) end
+    if full and found.left > 0 then by_level(found) end
   end
   local tops = {}
   if found.left > 0 then
-    for i, name in ipairs(stream.levels) do tops[i] = stream.top(name) end
+    for i, name in ipairs(stream.levels) do
+      local group = stream.own_group(name)
+      tops[i] = group and group['last-delivered-id'] or '0-0'
+    end
     tops[#tops + 1] = stream.top(stream.wake)
   end
   return { found.entries, tops, found.vanished, stream.recreated, found.more and 1 or 0 }

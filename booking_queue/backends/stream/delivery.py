@@ -49,7 +49,7 @@ class Entry:
                     "data": orjson.loads(fields[b"data"]),
                     "generation": _number(fields, b"generation", 1),
                     "attempt": _number(fields, b"attempt", 1),
-                    "notBefore": _number(fields, b"notBefore", 0),
+                    "notBefore": _number(fields, b"notBefore", 0, default=b"0"),
                     "trace": fields.get(b"traceparent", b"").decode(),
                 }
             )
@@ -74,8 +74,8 @@ def _shown(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _number(fields: dict[bytes, bytes], name: bytes, least: int) -> int:
-    number = int(fields[name])
+def _number(fields: dict[bytes, bytes], name: bytes, least: int, default: bytes | None = None) -> int:
+    number = int(fields[name] if default is None else fields.get(name, default))
     if not least <= number < 2**53:
         raise ValueError(f"{name.decode()} is {number}")
     return number

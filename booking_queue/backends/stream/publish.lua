@@ -1,7 +1,7 @@
 -- Publishing, starting over, and the mover.
 
 local ENDED = { completed = true, dead = true, cancelling = true, cancelled = true }
-local WAITS = { pending = true, delayed = true, queued = true, retrying = true }
+stream.waits = { pending = true, delayed = true, queued = true, retrying = true }
 
 local function send(id, leg)
   local state, receipt = stream.place(id, leg)
@@ -26,6 +26,7 @@ function ops.stream_redrive(a)
   local letter = ledger.leg(a[1], stream.backend, 'letter').letter
   local gen, why = ledger.redrive(a[1], stream.backend)
   if not gen then return { why } end
+  redis.call('ZREM', stream.due, a[1])
   if letter then
     redis.call('XDEL', stream.dead, letter)
     redis.call('HDEL', ledger.key(a[1]), stream.backend .. '.letter')
@@ -35,7 +36,7 @@ end
 
 local function promote(id)
   local leg = ledger.leg(id, stream.backend, 'state', 'gen', 'due', 'attempt')
-  if WAITS[leg.state] then send(id, leg) else redis.call('ZREM', stream.due, id) end
+  if stream.waits[leg.state] then send(id, leg) else redis.call('ZREM', stream.due, id) end
 end
 
 -- stream_promote: limit -> ms until the next one is due, false when there is none

@@ -110,7 +110,7 @@ function stream.place(id, leg)
   end
   local at = stream.add(name, 'messageId', id, 'type', rec[1], 'data', rec[2], 'generation', leg.gen,
                         'attempt', leg.attempt + 1, 'notBefore', due, 'traceparent', rec[4] or '')
-  redis.call('ZREM', stream.due, id)
+  if due > 0 then redis.call('ZREM', stream.due, id) end
   stream.remember(at, id)
   return 'queued', cjson.encode({ messageId = id, streamId = at, stream = name })
 end

@@ -22,17 +22,14 @@ end
 function stream.before(one, other) return padded(one) < padded(other) end
 
 -- Whole nodes first; the rest one by one, so that exactly the newest `kept` stay.
-local function trim(name, kept)
-  local limit = needed_from(name)
-  if not limit or limit == '0-0' then return 0 end
+local function trim(name, limit, kept)
   local excess, removed = redis.call('XLEN', name) - kept, 0
   if excess > 100 then removed = redis.call('XTRIM', name, 'MINID', '~', limit, 'LIMIT', excess) end
   excess = excess - removed
   if excess > 0 then
     local oldest = redis.call('XRANGE', name, '-', '+', 'COUNT', math.min(excess, 100) + 1)
     local cut = oldest[#oldest][1]
-    if stream.before(limit, cut) then cut = limit end
-    removed = removed + redis.call('XTRIM', name, 'MINID', cut)
+    removed = removed + redis.call('XTRIM', name, 'MINID', stream.before(limit, cut) and limit or cut)
   end
   return removed
 end
@@ -42,9 +39,11 @@ end
 function ops.stream_trim(a)
   local removed, old = 0, string.format('%.0f-0', math.max(0, NOW - RETENTION))
   for _, name in ipairs(stream.levels) do
-    removed = removed + trim(name, tonumber(a[1]))
     local limit = needed_from(name)
-    if limit then redis.call('XTRIM', name, 'MINID', stream.before(limit, old) and limit or old) end
+    if limit and limit ~= '0-0' then
+      removed = removed + trim(name, limit, tonumber(a[1]))
+      removed = removed + redis.call('XTRIM', name, 'MINID', stream.before(limit, old) and limit or old)
+    end
   end
   redis.call('XTRIM', stream.dead, 'MINID', old)
   return { removed }
@@ -76,6 +75,16 @@ local function still_known(key)
     end
   end
   return left > 0
+end
+
+-- stream_prune: cursor, limit -> next cursor. Delayed jobs that were cancelled need not wait for their time.
+function ops.stream_prune(a)
+  local answer = redis.call('ZSCAN', stream.due, a[1], 'COUNT', tonumber(a[2]))
+  for i = 1, #answer[2], 2 do
+    local state = ledger.leg(answer[2][i], stream.backend, 'state').state
+    if not stream.waits[state] then redis.call('ZREM', stream.due, answer[2][i]) end
+  end
+  return { answer[1] }
 end
 
 -- stream_forget: limit. Stream ids go with their jobs' records -> shards looked through

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from booking_queue import logs
-from booking_queue.ledger.script import Scripts
+from booking_queue.ledger.script import Answer, Scripts
 from booking_queue.settings import Settings
 
 PROMOTED_AT_ONCE = 200
 SHARDS_AT_ONCE = 50
+PRUNED_AT_ONCE = 200
 ROUND_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 FORGOTTEN_LEASES = 20  # a consumer that was not heard of for so many, and holds nothing, is gone
@@ -30,6 +33,7 @@ class Tender:
         self._poked = asyncio.Event()
         self._trim_at = 0.0
         self._sweep_at = 0.0
+        self._pruned_to: bytes = b"0"
 
     def poke(self) -> None:
         """Something may be due sooner than it was."""
@@ -50,7 +54,7 @@ class Tender:
 
     async def _round(self) -> float:
         now = asyncio.get_running_loop().time()
-        calls = [self._scripts.call("stream_promote", PROMOTED_AT_ONCE)]
+        calls: list[Coroutine[Any, Any, Answer]] = [self._scripts.call("stream_promote", PROMOTED_AT_ONCE)]
         if now >= self._trim_at:
             self._trim_at = now + ROUND_SECONDS * (0.75 + random.random() / 2)
             calls.append(self._scripts.call("stream_trim", self._keep))
@@ -58,5 +62,11 @@ class Tender:
             self._sweep_at = now + SWEEP_SECONDS * (0.75 + random.random() / 2)
             calls.append(self._scripts.call("stream_sweep", self._silence_ms))
             calls.append(self._scripts.call("stream_forget", SHARDS_AT_ONCE))
+            calls.append(self._prune())
         next_due = (await asyncio.gather(*calls))[0][0]
         return ROUND_SECONDS if next_due is None else min(ROUND_SECONDS, next_due / 1000)
+
+    async def _prune(self) -> Answer:
+        answer = await self._scripts.call("stream_prune", self._pruned_to, PRUNED_AT_ONCE)
+        self._pruned_to = answer[0]
+        return answer
