@@ -112,9 +112,29 @@ function rq.fail(id, queue, reason, result)
 end
 
 -- RQ scores cancelled jobs by when they were.
-function rq.cancel(id, queue)
-  if not rq.exists(id) then return end
+local function cancel(id, queue)
   redis.call('HSET', rq.key(id), 'status', 'canceled', 'ended_at', rq.now())
   redis.call('PEXPIRE', rq.key(id), RETENTION)
   redis.call('ZADD', rq.canceled(queue), rq.score(NOW), id)
+end
+
+-- What RQ calls the states of a leg that still goes on.
+local STATUS = { active = 'started', retrying = 'scheduled', delayed = 'scheduled', queued = 'queued',
+                 pending = 'queued' }
+
+-- RQ's record of a job shows what the ledger knows of it: a copy too many has been in somebody's hands.
+function rq.settle(id, queue, leg)
+  if not rq.exists(id) then return end
+  local ended = leg.state == 'completed' and rq.finished(queue) or leg.state == 'dead' and rq.failed(queue)
+  if ended and redis.call('ZSCORE', ended, id) then
+    redis.call('HSET', rq.key(id), 'status', leg.state == 'dead' and 'failed' or 'finished')
+  elseif leg.state == 'completed' then
+    rq.succeed(id, queue)
+  elseif leg.state == 'dead' then
+    rq.fail(id, queue, leg.error or '')
+  elseif leg.state == 'cancelled' or leg.state == 'cancelling' then
+    cancel(id, queue)
+  elseif STATUS[leg.state] then
+    redis.call('HSET', rq.key(id), 'status', STATUS[leg.state])
+  end
 end

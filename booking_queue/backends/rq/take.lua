@@ -31,13 +31,15 @@ local function requeued(id, queue, state)
 end
 
 local serial = 0
-local function start(id, queue, worker)
+local function start(id, queue, worker, leg)
   serial = serial + 1
   local execution = string.sub(redis.sha1hex(id .. worker .. time[1] .. '.' .. time[2] .. '.' .. serial), 1, 32)
   local member, seconds = id .. ':' .. execution, rq.score(NOW)
   redis.call('ZADD', rq.started(queue), rq.score(NOW + LEASE), member)
-  redis.call('HSET', rq.key(id), 'status', 'started', 'started_at', rq.now(), 'last_heartbeat', rq.now(),
-    'worker_name', worker)
+  if leg.state ~= 'active' or tonumber(leg.lease) <= NOW then -- a second copy has nothing to say
+    redis.call('HSET', rq.key(id), 'status', 'started', 'started_at', rq.now(), 'last_heartbeat', rq.now(),
+      'worker_name', worker)
+  end
   redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
     'last_heartbeat', seconds, 'worker_name', worker)
   redis.call('ZADD', 'rq:executions:' .. id, rq.score(NOW + LEASE + 60000), execution)
@@ -56,10 +58,11 @@ local function hand_out(id, queue, worker)
   if not string.find(id, '^[%w_-]+$') then return end
   local job = redis.pcall('HMGET', rq.key(id), 'data', 'meta', 'retries_left', 'timeout')
   if job.err or not job[1] then return end
-  local leg = ledger.leg(id, 'rq', 'state', 'attempt', 'due')
+  local leg = ledger.leg(id, 'rq', 'state', 'attempt', 'due', 'lease', 'error')
   if requeued(id, queue, leg.state) then return false end
+  if TERMINAL[leg.state] or leg.state == 'cancelling' then return rq.settle(id, queue, leg) end
   if not leg.state then redis.call('PERSIST', rq.key(id)) end -- a stranger may have given it a TTL
-  return { id, queue, start(id, queue, worker), leg.state and 1 or 0, job[1], job[2] or '', leg.attempt or '0',
+  return { id, queue, start(id, queue, worker, leg), leg.state and 1 or 0, job[1], job[2] or '', leg.attempt or '0',
            leg.due or '0', job[3] or '', job[4] or '' }
 end
 

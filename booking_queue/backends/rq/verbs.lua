@@ -46,24 +46,10 @@ function ops.rq_ack(a)
   return { 1 }
 end
 
--- What RQ calls each state of a leg.
-local STATUS = { active = 'started', retrying = 'scheduled', delayed = 'scheduled', queued = 'queued',
-                 pending = 'queued' }
-
--- rq_drop: … . A copy too many, taken off unrun. RQ's record shows what the ledger knows of the job.
+-- rq_drop: … . A copy too many, taken off unrun.
 function ops.rq_drop(a)
-  local id, queue = a[1], a[2]
-  local leg = ledger.leg(id, 'rq', 'state', 'error')
   rq.leave(a)
-  if leg.state == 'completed' then
-    if not redis.call('ZSCORE', rq.finished(queue), id) then rq.succeed(id, queue) end
-  elseif leg.state == 'dead' then
-    if not redis.call('ZSCORE', rq.failed(queue), id) then rq.fail(id, queue, leg.error or '') end
-  elseif leg.state == 'cancelled' or leg.state == 'cancelling' then
-    rq.cancel(id, queue)
-  elseif rq.exists(id) and STATUS[leg.state] then
-    redis.call('HSET', rq.key(id), 'status', STATUS[leg.state])
-  end
+  rq.settle(a[1], a[2], ledger.leg(a[1], 'rq', 'state', 'error'))
   return { 1 }
 end
 
