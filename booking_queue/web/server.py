@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -54,8 +55,17 @@ def serve(app: FastAPI, settings: Settings, protocol: type[BoundedProtocol] = Bo
     """Until a signal; returns for an exit status of 0."""
     logs.configure(app.state.service, settings.log_level)
     listener = listen(app.state.service, settings.bind_host, app.state.port)
+    _allow_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve_until_signal(app, listener, protocol))
+
+
+def _allow_files() -> None:
+    """Shells give 1,024 by default: fewer than MAX_CONNECTIONS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * MAX_CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve_until_signal(app: FastAPI, listener: socket.socket, protocol: type[BoundedProtocol]) -> None:
