@@ -19,6 +19,7 @@ class Server:
         self.answers = list(answers)
         self.requests: list[bytes] = []
         self.connections = 0
+        self.left = 0  # connections that the client ended
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -34,7 +35,7 @@ class Server:
                     writer.write(answer[start : start + 7])
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            self.left += 1
         writer.close()
 
 
@@ -159,6 +160,7 @@ async def test_connections_are_limited_and_a_cancelled_call_frees_its_own() -> N
         assert server.connections == 1 and not waiting.done()
         stuck.cancel()
         assert (await waiting).body == b"ok"
+        assert server.left == 1
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb"])

@@ -43,8 +43,9 @@ def test_an_event_is_one_json_line(out: io.StringIO) -> None:
     }
 
 
-def test_user_text_cannot_make_a_line_or_colour_a_terminal(out: io.StringIO) -> None:
-    nasty = 'a"}\n{"event":"forged"}\r\x1b[31m\u2028\u202e\ud800\x00'
+@pytest.mark.parametrize("end", ["", "\ud800", "\u202e日本"])
+def test_user_text_cannot_make_a_line_or_colour_a_terminal(out: io.StringIO, end: str) -> None:
+    nasty = 'a"}\n{"event":"forged"}\r\x1b[31m\u2028\x00' + end
     logs.get("x").event("seen", text=nasty)
     assert out.getvalue().isascii() and out.getvalue().count("\n") == 1 and "\x1b" not in out.getvalue()
     assert out.getvalue().startswith("{") and '"forged"' not in out.getvalue().replace('\\"forged\\"', "")
