@@ -52,7 +52,7 @@ class Board:
         self.workers: Source[Workers] = Source("workers", self._workers_reader.read, every=every)
         self.ledger: Source[LedgerNumbers] = Source("ledger", reader.numbers, every=every)
         self.sources: tuple[Source[Any], ...] = (self.rq, self.streams, self.kafka, self.workers, self.ledger)
-        self.totals = Totals()
+        self.totals = Totals(now_ms())
         self.history = History(every)
         self.process = psutil.Process()
         self._counted: Workers | None = None
@@ -91,7 +91,7 @@ class Board:
         if workers is not None and workers is not self._counted:
             self.totals.add(workers.answering)
             self._counted = workers
-        self.history.add_moment(Moment(time.monotonic(), ledger.counters if ledger else None, self.totals.work))
+        self.history.add_moment(Moment(time.monotonic(), ledger.counters if ledger else None, self.totals.watched))
         self.history.add_point(now_ms(), self._point())
 
     def _point(self) -> Point:

@@ -113,7 +113,7 @@ class Sums(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        ledger, work = self._board.ledger.value, self._board.totals.work
+        ledger, work = self._board.ledger.value, self._board.totals.watched
         accepted = CounterMetricFamily("jobs_accepted", "Legs accepted into the ledger.", labels=["backend"])
         finished = CounterMetricFamily("jobs_finished", "Legs that ended, by outcome.", labels=["backend", "outcome"])
         for backend, counts in (ledger.counters if ledger else {}).items():

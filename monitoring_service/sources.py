@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.job import Backend
@@ -111,7 +111,7 @@ class WorkerStats(_Said):
     """GET /stats of a worker; all counts since it started."""
 
     worker_id: str
-    started_at: str
+    started_at: AwareDatetime
     running: dict[Backend, int]
     capacity: dict[Backend, int]
     parked: dict[Backend, int] = Field(default_factory=dict)

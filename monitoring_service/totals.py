@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from booking_queue.domain.job import Backend
 from monitoring_service.sources import Buckets, InTime, WorkerStats
@@ -79,23 +80,33 @@ NOTHING = Work({}, {}, {})
 
 
 class Totals:
-    def __init__(self) -> None:
+    """`work`: all that workers told; `watched`: what they did since `since` (ms), when we began to look on."""
+
+    def __init__(self, since: int) -> None:
         self.work = NOTHING
-        self._seen: dict[tuple[str, str], WorkerStats] = {}
+        self.watched = NOTHING
+        self._since = since
+        self._seen: dict[tuple[str, datetime], WorkerStats] = {}
 
     def add(self, workers: Iterable[WorkerStats]) -> None:
         """A worker that started anew under its old name counts from nothing."""
-        wait, run, sla = dict(self.work.wait), dict(self.work.run), dict(self.work.sla)
         for worker in workers:
             key = (worker.worker_id, worker.started_at)
             before = self._seen.pop(key, None)
             self._seen[key] = worker
-            _gather(wait, worker.histograms.wait, before.histograms.wait if before else {})
-            _gather(run, worker.histograms.run, before.histograms.run if before else {})
-            _gather_sla(sla, worker.sla, before.sla if before else {})
-        self.work = Work(wait, run, sla)
+            self.work = _plus(self.work, worker, before)
+            if before or worker.started_at.timestamp() * 1000 >= self._since:
+                self.watched = _plus(self.watched, worker, before)
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
+
+
+def _plus(work: Work, worker: WorkerStats, before: WorkerStats | None) -> Work:
+    wait, run, sla = dict(work.wait), dict(work.run), dict(work.sla)
+    _gather(wait, worker.histograms.wait, before.histograms.wait if before else {})
+    _gather(run, worker.histograms.run, before.histograms.run if before else {})
+    _gather_sla(sla, worker.sla, before.sla if before else {})
+    return Work(wait, run, sla)
 
 
 def _gather(total: dict[Backend, Histogram], now: dict[Backend, Buckets], before: dict[Backend, Buckets]) -> None:

@@ -1,0 +1,94 @@
+"""What the monitoring service knows of workers, and what it tells Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from booking_queue.settings import Settings
+from tests.services.monitoring_world import ALL, World, fresh, worker_stats, world_of
+
+
+@pytest.fixture
+async def world(redis_settings: Settings) -> AsyncIterator[World]:
+    async with world_of(redis_settings) as found:
+        yield found
+
+
+async def test_workers_are_found_by_their_heartbeat(world: World) -> None:
+    await world.worker("w1")
+    await world.worker("w2")
+    await world.start()
+    body = await world.until("/dashboard", lambda body: body["metrics"]["averageProcessingMs"])
+    assert (body["workers"]["count"], body["workers"]["active"]) == (2, 2)
+    assert body["workers"]["running"]["rq"] == 6
+    assert body["workers"]["utilisation"]["rq"] == 0.75
+    assert [worker["id"] for worker in body["workers"]["list"]] == ["w1", "w2"]
+    assert body["workers"]["list"][0]["memoryBytes"] == 50_000_000
+    assert body["metrics"]["averageProcessingMs"] == 500
+    assert body["metrics"]["sla"]["types"]["booking"] == {"inTime": 6, "total": 8, "share": 0.75}
+
+
+async def test_latency_is_that_of_the_last_minute_over_all_workers(world: World) -> None:
+    first, second = await world.worker("w1"), await world.worker("w2")
+    await world.start()
+    await world.until("/dashboard", lambda body: body["metrics"]["averageProcessingMs"])
+    for fake in (first, second):
+        fake.answers["/stats"] = worker_stats("w1" if fake is first else "w2", completed=14)
+    body = await world.until("/dashboard", lambda body: body["latency"]["rq"]["run"]["count"] == 20)
+    assert body["latency"]["rq"]["run"] == {"count": 20, "mean": 500, "p50": 550, "p95": 955, "p99": 991}
+    assert body["latency"]["kafka"]["wait"]["p95"] is None
+
+
+async def test_a_worker_that_is_silent_or_lost_is_told_of(world: World) -> None:
+    silent = await world.worker("silent")
+    await world.worker("lost")
+    await world.start()
+    await world.until("/dashboard", lambda body: body["workers"]["count"] == 2)
+    silent.answers["/stats"] = 500
+    await world.redis.delete(f"{world.settings.key_prefix}:worker:lost")
+    body = await world.until("/dashboard", lambda body: body["workers"]["lost"] and body["workers"]["list"][0]["error"])
+    assert [worker["id"] for worker in body["workers"]["list"]] == ["silent"]
+    assert [worker["id"] for worker in body["workers"]["lost"]] == ["lost"]
+    assert {("worker_lost", "lost"), ("worker_silent", "silent")} <= {(a["alarm"], a["about"]) for a in body["alarms"]}
+    assert not body["staleness"]["workers"]["stale"]
+
+
+async def test_a_name_without_an_address_yet_is_no_worker(world: World) -> None:
+    await world.redis.set(f"{world.settings.key_prefix}:worker:starting", b"5f2c")
+    await world.redis.zadd(f"{world.settings.key_prefix}:workers", {"starting": 9e12})
+    await world.start()
+    body = await world.until("/dashboard", fresh("workers"))
+    assert body["workers"]["count"] == 0
+    assert "no_worker" in {alarm["alarm"] for alarm in body["alarms"]}
+
+
+async def test_prometheus_has_the_familiar_names(world: World) -> None:
+    worker = await world.worker("w1")
+    await world.count(rq_completed=7, redisStreams_dead=2, kafka_accepted=9)
+    await world.start()
+    await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["metrics"]["averageProcessingMs"])
+    worker.answers["/stats"] = worker_stats("w1", completed=8)
+    await world.until("/dashboard", lambda body: body["latency"]["rq"]["run"]["count"])
+    text = (await world.monitoring.http.get("/metrics")).text
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert found[("jobs_finished_total", ("backend", "rq"), ("outcome", "completed"))] == 7
+    assert found[("jobs_finished_total", ("backend", "redisStreams"), ("outcome", "dead"))] == 2
+    assert found[("jobs_accepted_total", ("backend", "kafka"))] == 9
+    assert found[("job_run_seconds_bucket", ("backend", "rq"), ("le", "1.0"))] == 4
+    assert found[("job_run_seconds_sum", ("backend", "rq"))] == 2
+    assert found[("rq_jobs", ("queue", "booking-queue"), ("status", "delayed"))] == 5
+    group, stream = ("group", "booking-workers"), ("stream", "booking-stream-high")
+    assert found[("redis_stream_group_lag", group, stream)] == 2
+    assert found[("redis_stream_group_messages_pending", group, stream)] == 2
+    kafka = (("consumergroup", "booking-workers"), ("partition", "0"), ("topic", "booking-events"))
+    assert found[("kafka_consumergroup_lag", *kafka)] == 6
+    assert found[("queue_oldest_age_seconds", ("backend", "rq"))] == 1.5
+    assert found[("worker_slots_used", ("backend", "rq"))] == 3
+    assert found[("source_up", ("source", "kafka"))] == 1
