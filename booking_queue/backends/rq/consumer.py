@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
 
 from booking_queue import logs
 from booking_queue.backends.base import Handle
@@ -54,34 +53,33 @@ class RqConsumer:
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         peeks = Peeks(self._settings, [f"rq:queue:{queue}" for queue in self._levels])
-        stopped = asyncio.create_task(stop.wait())
         beside = [*peeks.start(), *self._tender.start(lambda: slots.tasks > 0)]
         try:
             while not stop.is_set():
-                await self._turn(handle, slots, peeks, stopped)
+                await self._turn(handle, slots, peeks, stop)
             await slots.drained()
             await self._tender.leave()
         finally:
-            await end(stopped, *beside)
+            await end(*beside)
             await peeks.close()
 
-    async def _turn(self, handle: Handle, slots: Slots, peeks: Peeks, stopped: asyncio.Task[Any]) -> None:
+    async def _turn(self, handle: Handle, slots: Slots, peeks: Peeks, stop: asyncio.Event) -> None:
         if not slots.free:
-            await first(slots.available(), stopped)
+            await first(slots.available(), stop)
             return
-        jobs = await self._take(min(slots.free, MOST_AT_ONCE), stopped)
+        jobs = await self._take(min(slots.free, MOST_AT_ONCE), stop)
         if jobs is None:
             return
-        if stopped.done():
+        if stop.is_set():
             await asyncio.gather(*(self._hand_back(taken) for taken in jobs))
             return
         for taken in jobs:
             self._starts += 1
             slots.start(self._run(taken, handle))
         if not jobs:
-            await peeks.wait(stopped, LOOK_AGAIN_SECONDS)
+            await peeks.wait(stop, LOOK_AGAIN_SECONDS)
 
-    async def _take(self, wanted: int, stopped: asyncio.Task[Any]) -> list[Taken] | None:
+    async def _take(self, wanted: int, stop: asyncio.Event) -> list[Taken] | None:
         """None after a pause: nothing may be taken now."""
         try:
             answer = await self._scripts.call("rq_take", self._worker_id, wanted, self._starts)
@@ -90,11 +88,11 @@ class RqConsumer:
             if self._failures == 1 or not isinstance(error, LedgerUnavailable):
                 log.warning("rq_take_failed", why=str(error))
             pause = min(AWAY_SECONDS, 0.1 * 2**self._failures) * (0.5 + random.random())
-            await first(asyncio.sleep(pause), stopped)
+            await first(asyncio.sleep(pause), stop)
             return None
         self._failures = 0
         if answer == [b"suspended"]:
-            await first(asyncio.sleep(LOOK_AGAIN_SECONDS), stopped)
+            await first(asyncio.sleep(LOOK_AGAIN_SECONDS), stop)
             return None
         return [Taken.of(job, self._worker_id) for job in answer]
 

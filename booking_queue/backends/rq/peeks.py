@@ -40,21 +40,22 @@ class Peeks:
             except (RedisError, OSError):
                 await asyncio.sleep(AWAY_SECONDS)
 
-    async def wait(self, stopped: asyncio.Task[Any], seconds: float) -> None:
+    async def wait(self, stop: asyncio.Event, seconds: float) -> None:
         """Until a queue has something, or `seconds`. What came since the last look is found: a peek at a list that
         is not empty answers at once."""
         self._word.clear()
         self._wanted.set()
         try:
-            await first(self._word.wait(), stopped, seconds)
+            await first(self._word.wait(), stop, seconds)
         finally:
             self._wanted.clear()
 
 
-async def first(wait: Any, stopped: asyncio.Task[Any], seconds: float | None = None) -> None:
-    """Until one of the two is done, or `seconds`."""
-    task = asyncio.ensure_future(wait)
+async def first(wait: Any, stop: asyncio.Event, seconds: float | None = None) -> None:
+    """Until it is done, or `stop` is set, or `seconds`."""
+    tasks = [asyncio.ensure_future(wait), asyncio.ensure_future(stop.wait())]
     try:
-        await asyncio.wait({task, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        task.cancel()
+        for task in tasks:
+            task.cancel()

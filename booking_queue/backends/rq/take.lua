@@ -35,7 +35,8 @@ local function start(id, queue, worker, leg)
   serial = serial + 1
   local execution = string.sub(redis.sha1hex(id .. worker .. time[1] .. '.' .. time[2] .. '.' .. serial), 1, 32)
   local member, seconds = id .. ':' .. execution, rq.score(NOW)
-  redis.call('ZADD', rq.started(queue), rq.score(NOW + LEASE), member)
+  -- Those of one script differ by microseconds, so that they go back in their order should it come to that.
+  redis.call('ZADD', rq.started(queue), string.format('%.6f', (NOW + LEASE) / 1000 + serial * 1e-6), member)
   if leg.state ~= 'active' or tonumber(leg.lease) <= NOW then -- a second copy has nothing to say
     redis.call('HSET', rq.key(id), 'status', 'started', 'started_at', rq.now(), 'last_heartbeat', rq.now(),
       'worker_name', worker)
