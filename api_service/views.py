@@ -21,8 +21,12 @@ def links(booking_id: str) -> dict[str, str]:
         "status": f"{path}/status",
         "events": f"{path}/events",
         "confirmation": f"{path}/confirmation.pdf",
-        "cancel": path,
     }
+
+
+def whole(number: float) -> int | float:
+    """3 rather than 3.0, as it was most likely written."""
+    return int(number) if number == int(number) else number
 
 
 def queues(booking_id: str, sent: dict[Backend, Sent]) -> dict[str, Any]:
@@ -56,7 +60,7 @@ def booking(record: Record) -> dict[str, Any]:
         **{name: record.data[name] for name in _WHAT if name in record.data},
         "createdAt": iso(record.created),
         "priority": record.options.get("priority", "normal"),
-        "delaySeconds": record.options.get("delay", 0) / 1000,
+        "delaySeconds": whole(record.options.get("delay", 0) / 1000),
         "result": result,
         "compensation": _compensation(record),
         "links": links(record.id),

@@ -126,7 +126,7 @@ class Processor:
             reason = f"kills workers: {claim.earlier_starts} starts without an outcome"
             return await self._surely(lambda: delivery.bury(claim, reason))
         self._log("job_started", claim, attempt=claim.attempt)
-        wait_from = max(claim.created, delivery.envelope.not_before)
+        wait_from = max(claim.created, claim.due)
         self.tools.metrics.job_wait.labels(self.backend).observe(max(0, clock.now_ms() - wait_from) / 1000)
         started = time.perf_counter()
         with self.heartbeat.of(delivery, claim):

@@ -31,14 +31,13 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
     """Accepts a booking that is run `delaySeconds` from now, never earlier."""
     before = now_ms()
     booking_id, sent = await _accept(body, of(request))
-    seconds = f"{body.delay_seconds:f}".rstrip("0").rstrip(".")
     answer: dict[str, Any] = {
         "bookingId": booking_id,
-        "delaySeconds": body.delay_seconds,
+        "delaySeconds": views.whole(body.delay_seconds),
         "scheduledFor": iso(before + body.options.delay),
         "jobId": booking_id,
         "queues": views.queues(booking_id, sent),
-        "message": f"Booking will be processed in {seconds} seconds",
+        "message": f"Booking will be processed in {views.whole(body.delay_seconds)} seconds",
         "links": views.links(booking_id),
     }
     return _accepted(booking_id, answer)

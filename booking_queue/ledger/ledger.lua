@@ -258,7 +258,8 @@ function ops.claim(a)
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.emit(id, backend, 'started', { worker = a[4], attempt = leg.attempt + 1, starts = leg.starts + 1 })
   local rec = get(id, 'type', 'data', 'options', 'trace', 'created', 'round')
-  return { 'claimed', tostring(token), leg.attempt, leg.starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1' }
+  return { 'claimed', tostring(token), leg.attempt, leg.starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1',
+           leg.due or '0' }
 end
 
 -- extend: id, backend, token

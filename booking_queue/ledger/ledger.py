@@ -28,6 +28,7 @@ class Claim:
     trace: str
     created: int
     round: int
+    due: int = 0  # ms since 1970; 0 for at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Ledger:
         if answer[0] != b"claimed":
             wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
             return Refused(text(answer[0]), wait)
-        _, token, attempt, starts, kind, data, options, trace, created, round_ = answer
+        _, token, attempt, starts, kind, data, options, trace, created, round_, due = answer
         return Claim(
             job_id=job_id,
             backend=backend,
@@ -121,6 +122,7 @@ class Ledger:
             trace=text(trace),
             created=int(created),
             round=int(round_),
+            due=int(due),
         )
 
     async def _owned(self, op: str, claim: Claim, *args: Arg) -> bool:

@@ -33,7 +33,6 @@ async def test_a_booking_is_accepted_on_all_three_backends(shop: World) -> None:
     booking_id = str(UUID(body["bookingId"]))
     assert answer.headers["location"] == body["links"]["self"] == f"/api/bookings/{booking_id}"
     assert body["links"]["events"] == f"/api/bookings/{booking_id}/events"
-    assert body["links"]["cancel"] == f"/api/bookings/{booking_id}"
     for backend, name in ID_NAMES.items():
         assert body["queues"][backend][name] == booking_id
         assert body["queues"][backend]["status"] == "queued"
