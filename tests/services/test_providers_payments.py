@@ -215,10 +215,10 @@ async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
 
 async def test_a_disk_that_refuses_writes_is_503_and_heals(providers: Providers, tmp_path: Path) -> None:
     blocker = sqlite3.connect(tmp_path / "providers.sqlite3", isolation_level=None)
-    blocker.execute("ALTER TABLE charges RENAME TO away")
+    blocker.execute("ALTER TABLE totals RENAME TO away")
     refused = await charge(providers)
     assert refused.status_code == 503 and refused.headers["retry-after"]
-    blocker.execute("ALTER TABLE away RENAME TO charges")
+    blocker.execute("ALTER TABLE away RENAME TO totals")
     blocker.close()
     assert (await charge(providers)).status_code == 201
     assert await stats(providers, "charges", "rawCalls") == (1, 1)
