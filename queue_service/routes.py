@@ -46,7 +46,7 @@ async def add_job(body: DirectJob, service: Service) -> dict[str, Any]:
 
 
 @router.post("/delayed", status_code=201)
-@on_invalid("Missing type, data or delay")
+@on_invalid(MISSING)
 async def add_delayed_job(body: DelayedJob, service: Service) -> dict[str, Any]:
     """Puts a job on the queue that starts after `delay` milliseconds, never before."""
     return scheduled(await service.submit(body))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 from rq import Queue
@@ -47,11 +47,10 @@ class RqSide:
         return Job.fetch(job_id, connection=self.redis, serializer="json")
 
     def record(self, job_id: str) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = self.redis.hgetall(f"rq:job:{job_id}")  # type: ignore[assignment]
-        return found
+        return cast("dict[bytes, bytes]", self.redis.hgetall(f"rq:job:{job_id}"))
 
     def ttl(self, job_id: str) -> int:
-        return int(self.redis.ttl(f"rq:job:{job_id}"))  # type: ignore[arg-type]
+        return int(self.redis.ttl(f"rq:job:{job_id}"))
 
     def cli(self, *args: str, **env: str) -> str:
         """`rq …` in a process of its own, where our code can be imported."""
@@ -85,7 +84,7 @@ class Both:
     rq: RqSide
 
     async def hget(self, job_id: str, field: str) -> Any:
-        return await self.lane.redis.hget(f"{self.lane.settings.key_prefix}:job:{job_id}", field)  # type: ignore[misc]
+        return await self.lane.redis.hget(f"{self.lane.settings.key_prefix}:job:{job_id}", field)
 
 
 @asynccontextmanager

@@ -248,4 +248,4 @@ async def parked(slots: list[Slots]) -> bool:
 
 async def blocked(both: Both) -> bool:
     """A peek a queue waits in the server."""
-    return int(both.rq.redis.info("clients")["blocked_clients"]) >= 4  # type: ignore[index]
+    return int(both.rq.redis.info("clients")["blocked_clients"]) >= 4

@@ -113,7 +113,7 @@ async def test_a_finished_job_gives_its_result_to_rq(both: Both) -> None:
     assert both.rq.queue().finished_job_registry.get_job_ids() == [job_id]
     kept = both.lane.settings.ledger_retention
     assert kept - 60 < both.rq.ttl(job_id) <= kept
-    assert kept - 60 < int(both.rq.redis.ttl(f"rq:results:{job_id}")) <= kept  # type: ignore[arg-type]
+    assert kept - 60 < int(both.rq.redis.ttl(f"rq:results:{job_id}")) <= kept
     assert not both.rq.redis.keys(f"rq:execution*{job_id}*")
 
 
@@ -203,7 +203,7 @@ async def test_a_vanished_workers_name_goes_with_its_record(both: Both) -> None:
 
     await eventually(lambda: known(key), "the worker's name")
     await first.vanish()
-    assert 0 < int(both.rq.redis.ttl(key)) < 120  # type: ignore[arg-type]
+    assert 0 < int(both.rq.redis.ttl(key)) < 120
     both.rq.redis.delete(key)  # as when that has passed
     await both.lane.worker()
 

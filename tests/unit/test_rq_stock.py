@@ -99,7 +99,7 @@ class Stock:
         """As when its time has come."""
 
         async def do(lane: Lane) -> None:
-            await lane.redis.hset(f"{self.settings.key_prefix}:job:{job_id}", "rq.due", "1")  # type: ignore[misc]
+            await lane.redis.hset(f"{self.settings.key_prefix}:job:{job_id}", "rq.due", "1")
             await lane.redis.zadd(f"rq:scheduled:{self.rq.name()}", {job_id: 1.0}, xx=True)
             await lane.scripts.call("rq_tend", 100)
 
@@ -119,7 +119,7 @@ def stock(redis_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.setenv(name, value)
     for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "NAME_PREFIX"):
         monkeypatch.delenv(name, raising=False)  # the job's own connection and queue tell
-    monkeypatch.setattr(rq_job.logs, "configure", lambda *_: None)
+    monkeypatch.setattr("booking_queue.logs.configure", lambda *_: None)
     with side_of(redis_settings) as side:
         yield Stock(redis_settings, side, world)
 

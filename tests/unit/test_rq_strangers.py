@@ -40,7 +40,7 @@ async def refused(both: Both, job_id: str) -> str:
     await eventually(there, "the job to be refused")
     record = both.rq.record(job_id)
     assert record[b"status"] == b"failed"
-    assert int(both.rq.redis.ttl(f"rq:job:{job_id}")) > 0  # type: ignore[arg-type]
+    assert int(both.rq.redis.ttl(f"rq:job:{job_id}")) > 0
     assert both.lane.journal.started == []
     assert any(letter["jobId"] == job_id for letter in await both.lane.publisher.dead_letters())
     return record[b"exc_info"].decode()
