@@ -35,16 +35,19 @@ class Wire:
     delay: float = 0  # before
     refuse: bool = False  # 503, unseen
     lose_answer: bool = False  # after the work
-    batches: list[int] = field(default_factory=list)
+    nonsense: bytes = b""  # answered instead of doing it
+    asked: int = 0
+    batches: list[int] = field(default_factory=list)  # sizes of those that the service saw
 
     def around(self, app: ASGIApp) -> ASGIApp:
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"] != "/publish":
                 return await app(scope, receive, send)
+            self.asked += 1
             await asyncio.sleep(self.delay)
-            if self.refuse:
-                await send({"type": "http.response.start", "status": 503, "headers": []})
-                return await send({"type": "http.response.body", "body": b""})
+            if self.refuse or self.nonsense:
+                await send({"type": "http.response.start", "status": 503 if self.refuse else 200, "headers": []})
+                return await send({"type": "http.response.body", "body": self.nonsense})
             await app(scope, receive, _cut(send) if self.lose_answer else send)
 
         return wrapped
@@ -138,6 +141,13 @@ class World:
         claim = await self.ledger.claim(booking_id, backend, generation, "worker-1")
         assert isinstance(claim, Claim), claim
         return claim
+
+    async def metric(self, name: str) -> float:
+        """Of the gateway, by its name with its labels."""
+        for line in (await self.http.get("/metrics")).text.splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {name}")
 
     def key(self, name: str) -> str:
         return f"{self.settings.key_prefix}:{name}"
