@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
-from local import demo, watch
+from local import demo, env, watch
 from local.mode import engine_trouble
 from local.urls import print_urls, wait_until_serving
 
 COMPOSE = ["docker", "compose"]
+API_KEY = [*COMPOSE, "exec", "-T", "api", "cat", "/run/booking-queue/api_key"]
+REDIS_PASSWORD = [*COMPOSE, "exec", "-T", "redis", "cat", "/run/booking-queue/redis_password"]
 DEV_FILES = ["-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml"]
 
 
 def run(word: str, rest: list[str]) -> int:
     words: dict[str, Callable[[], int]] = {
         "up": up_with_urls,
-        "up-infra": lambda: _compose("up", "--build", "--detach", "redis", "kafka"),
+        "up-infra": up_infra,
         "down": lambda: _compose("--profile", "*", "down"),
-        "demo": lambda: up() or demo.run(),
+        "demo": show,
         "dev": dev,
         "scale": lambda: scale(rest),
         "logs": lambda: _compose("logs", "--follow", "--tail", "50", *rest),
@@ -28,9 +33,9 @@ def run(word: str, rest: list[str]) -> int:
     return words[word]()
 
 
-def _compose(*words: str) -> int:
+def _compose(*words: str, out: TextIO | None = None) -> int:
     try:
-        return subprocess.run([*COMPOSE, *words], check=False).returncode
+        return subprocess.run([*COMPOSE, *words], stdout=out, check=False).returncode
     except KeyboardInterrupt:
         return 0
 
@@ -49,8 +54,29 @@ def up(*files: str) -> int:
 def up_with_urls() -> int:
     failed = up()
     if not failed:
-        print_urls()
+        print_urls(key=shlex.join(API_KEY))
     return failed
+
+
+def up_infra() -> int:
+    """Standard output is for a shell to read: `eval "$(make -s up-infra)"`."""
+    failed = _compose("up", "--build", "--detach", "redis", "kafka", out=sys.stderr)
+    if not failed:
+        print(f"export REDIS_HOST=127.0.0.1\nexport REDIS_PORT={env.port('redis')}")
+        print(f'export REDIS_PASSWORD="$({shlex.join(REDIS_PASSWORD)})"')
+        print(f"export KAFKA_BROKER=127.0.0.1:{env.port('kafka')}")
+    return failed
+
+
+def show() -> int:
+    failed = up()
+    if failed:
+        return failed
+    if os.environ.get("AUTH") == "required" and not os.environ.get("API_KEY"):
+        os.environ["API_KEY"] = subprocess.run(API_KEY, capture_output=True, text=True, check=True).stdout
+    well = demo.run()
+    print_urls(key=shlex.join(API_KEY))
+    return 0 if well else 1
 
 
 def scale(rest: list[str]) -> int:
@@ -73,7 +99,7 @@ def dev() -> int:
 
     failed = up(*DEV_FILES)
     if not failed:
-        print_urls()
+        print_urls(key=shlex.join(API_KEY))
         watch.until_interrupted(restart)
     return failed
 

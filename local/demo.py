@@ -22,7 +22,7 @@ from local import env
 from local.paths import SECRETS
 from local.probe import wait_until
 from local.table import BACKENDS, Leg, Screen, lines
-from local.urls import print_urls, ready
+from local.urls import ready
 
 HOTELS = ("hotel-lisbon", "hotel-porto", "hotel-faro")
 ROOMS = ("standard", "deluxe", "suite")
@@ -133,8 +133,8 @@ def conclude(bookings: list[Booking]) -> bool:
     return well
 
 
-def run(kafka: bool = True) -> int:
-    """`kafka`: whether this machine has one, so that waiting for it makes sense."""
+def run(kafka: bool = True) -> bool:
+    """Whether all went well. `kafka`: whether this machine has one, so that waiting for it makes sense."""
     gateway = Gateway(env.url("api"))
     count = env.whole_number("DEMO_BOOKINGS", 20)
     if kafka and not ready("kafka-service"):
@@ -153,7 +153,5 @@ def run(kafka: bool = True) -> int:
         well = conclude(bookings)
     except Refused as error:
         print(f"The gateway refused: {error}", file=sys.stderr)
-        return 1
-    print_urls()
-    print("\nThe suite goes on running. `make down` stops it.")
-    return 0 if well else 1
+        return False
+    return well

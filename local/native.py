@@ -13,6 +13,7 @@ from local.kafka_server import KafkaMissing
 from local.node import PagesMissing, build_pages
 from local.redis_server import RedisMissing
 from local.suite import kafka_given
+from local.urls import print_urls
 
 
 def ps() -> None:
@@ -55,8 +56,10 @@ def dev() -> None:
 
 def run(word: str, rest: list[str]) -> int:
     if word == "demo":
-        up.start()
-        return demo.run(kafka=kafka_given() or "kafka" in control.states())
+        serving = up.start()
+        well = demo.run(kafka=kafka_given() or "kafka" in control.states())
+        print_urls(serving)
+        return 0 if well else 1
     words: dict[str, Callable[[], None]] = {
         "up": up.start_suite,
         "up-infra": up.start_brokers,

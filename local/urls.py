@@ -49,9 +49,12 @@ def wait_until_serving(seconds: float, names: Iterable[str] = tuple(SHOWN)) -> l
     return waiting
 
 
-def print_urls(names: Iterable[str] = tuple(SHOWN)) -> None:
+def print_urls(names: Iterable[str] = tuple(SHOWN), key: str = "cat .local/secrets/api_key") -> None:
+    """`key`: the command that shows the API key."""
     print()
-    for name in names:
-        print(f"  {name:<14} {env.url(name):<24} {SHOWN[name]}")
-    print("\n  make ps · make logs S=worker · make scale N=4 · make down")
+    for name, about in SHOWN.items():
+        if name in names:
+            print(f"  {name:<14} {env.url(name):<24} {about}")
+    print(f"\n  The API key, where one is asked for: {key}")
+    print("  It goes on running: make ps · make logs S=worker · make scale N=4. `make down` stops it.")
     sys.stdout.flush()
