@@ -109,7 +109,11 @@ class Worker:
         envelope = delivery.envelope
         self.started.append(envelope.id)
         ledger = self.streams.ledger
-        answer = await surely(lambda: ledger.claim(envelope.id, STREAMS, envelope.generation, self.name))
+        while True:
+            answer = await surely(lambda: ledger.claim(envelope.id, STREAMS, envelope.generation, self.name))
+            if isinstance(answer, Claim) or answer.reason != "busy":
+                break
+            await asyncio.sleep(answer.wait_ms / 1000)
         if not isinstance(answer, Claim):
             await surely(lambda: delivery.ack(None))
             return
@@ -182,8 +186,8 @@ async def completed(streams: Streams, *jobs: str) -> None:
     await eventually(all_done, f"{len(jobs)} jobs to be completed")
 
 
-async def started(worker: Worker, count: int) -> None:
+async def holding(worker: Worker, count: int) -> None:
     async def enough() -> bool:
-        return len(worker.started) >= count
+        return len(worker.held) >= count
 
-    await eventually(enough, f"{count} starts")
+    await eventually(enough, f"{count} claims")

@@ -8,7 +8,7 @@ import pytest
 
 from booking_queue.settings import Settings
 from tests.brokers import BrokerFactory, RestartableRedis
-from tests.unit.stream_lane import Streams, completed, eventually, started, streams_of, surely, worker_of
+from tests.unit.stream_lane import Streams, completed, eventually, holding, streams_of, surely, worker_of
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def alarms(streams: Streams) -> int:
 async def test_a_destroyed_group_is_made_again_and_nothing_is_lost(streams: Streams) -> None:
     async with worker_of(streams, slots=2, gated=True) as worker:
         jobs = [await streams.send(priority=level) for level in ("low", "normal", "high", "critical") for _ in range(3)]
-        await started(worker, 2)
+        await holding(worker, 2)
         for level in streams.names.levels:
             await streams.redis.xgroup_destroy(level, streams.names.group)
         worker.gate.set()
@@ -49,7 +49,7 @@ async def test_a_destroyed_group_is_made_again_and_nothing_is_lost(streams: Stre
 async def test_a_destroyed_group_is_noticed_without_new_messages(streams: Streams) -> None:
     async with worker_of(streams, "w1", gated=True) as first:
         job = await streams.send()
-        await started(first, 1)
+        await holding(first, 1)
         await first.vanish()
     claim = first.held[0][1]
     assert await streams.ledger.release(claim)

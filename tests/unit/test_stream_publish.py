@@ -55,6 +55,7 @@ async def test_ids_are_unique_over_all_levels_while_others_write_ahead_of_the_cl
     """As when the clock was set back, or somebody else wrote: the next id that the stream takes is a later one."""
     ahead = await streams.now_ms() + 3_600_000
     await streams.redis.xadd(streams.normal, {"x": "y"}, id=f"{ahead}-5")
+    await streams.redis.xadd(f"{streams.normal}-low", {"x": "y"}, id=f"{ahead}-5")
     await streams.redis.xadd(f"{streams.normal}-high", {"x": "y"}, id=f"{ahead}-9000000")
     jobs = [await streams.send(priority=level) for _ in range(20) for level in LEVELS]
     ids = [await streams.stream_id(job) for job in jobs]

@@ -10,7 +10,7 @@ import pytest
 
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.settings import Settings
-from tests.unit.stream_lane import Streams, Worker, completed, eventually, started, streams_of, worker_of
+from tests.unit.stream_lane import Streams, Worker, completed, eventually, holding, streams_of, worker_of
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ async def test_an_answer_that_was_lost_is_read_again(long_lease: Streams, monkey
 async def test_what_is_at_work_here_is_not_started_again(long_lease: Streams) -> None:
     async with worker_of(long_lease, gated=True) as worker:
         jobs = [await long_lease.send() for _ in range(3)]
-        await started(worker, 3)
+        await holding(worker, 3)
         await long_lease.redis.xgroup_destroy(long_lease.normal, long_lease.names.group)
         await long_lease.send()  # is delivered after the three, which are read again from the beginning
-        await started(worker, 4)
+        await holding(worker, 4)
         assert len(await long_lease.pending()) == 4
         assert sorted(worker.started[:3]) == sorted(jobs)
         worker.gate.set()
@@ -103,12 +103,12 @@ async def test_what_is_at_work_here_is_not_started_again(long_lease: Streams) ->
 async def test_work_without_a_heartbeat_is_left_to_others_not_started_again(streams: Streams) -> None:
     async with worker_of(streams, "w1", gated=True) as stuck:
         job = await streams.send()
-        await started(stuck, 1)
+        await holding(stuck, 1)
         await past_lease(streams)
         await past_lease(streams)
         assert stuck.started == [job]
         async with worker_of(streams, "w2") as other:
-            await started(other, 1)
+            await holding(other, 1)
             await completed(streams, job)
         assert stuck.started == [job]
 
@@ -116,7 +116,7 @@ async def test_work_without_a_heartbeat_is_left_to_others_not_started_again(stre
 async def test_a_vanished_consumers_work_is_taken_over_within_seconds(streams: Streams) -> None:
     async with worker_of(streams, "w1", gated=True) as first:
         jobs = [await streams.send(priority=level) for level in ("low", "normal", "high", "critical")]
-        await started(first, 4)
+        await holding(first, 4)
         await first.vanish()
     async with worker_of(streams, "w2") as second:
         await completed(streams, *jobs)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from booking_queue.backends.stream import tender
 from booking_queue.backends.stream.delivery import Entry, StreamDelivery
 from booking_queue.settings import Settings
-from tests.unit.stream_lane import Streams, completed, eventually, started, streams_of, worker_of
+from tests.unit.stream_lane import Streams, completed, eventually, holding, streams_of, worker_of
 
 
 @pytest.fixture
@@ -128,10 +129,11 @@ async def test_a_retry_without_delay_is_back_at_once(streams: Streams) -> None:
     assert entry.id == await streams.stream_id(job)
 
 
-async def test_a_retry_wakes_the_mover_when_it_is_due_first(streams: Streams) -> None:
+async def test_a_retry_wakes_the_mover_when_it_is_due_first(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tender, "ROUND_SECONDS", 600)
     async with worker_of(streams, "w1", gated=True) as worker:
         job = await streams.send()
-        await started(worker, 1)
+        await holding(worker, 1)
         delivery, claim = worker.held[0]
         assert await delivery.retry(claim, "boom", 150)
         worker.gate.set()
