@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -54,7 +55,6 @@ class Desk:
     notes: Notes
     outbound: Outbound
     prefix: str
-    rows: Any = field(default=None)
 
     async def job(self, **options: Any) -> LegRef:
         job = NewJob(
@@ -87,12 +87,18 @@ class Desk:
         return await self.ledger.scripts.redis.zscore(f"{self.prefix}:outbox:kafka", ref.job_id) is not None
 
 
+@asynccontextmanager
+async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
+    redis = connect(settings)
+    ledger, topics, notes = Ledger(Scripts(redis, settings)), Topics(settings), Notes(settings)
+    yield Desk(ledger, topics, notes, Outbound(ledger, topics, notes), settings.key_prefix)
+    await redis.aclose()
+
+
 @pytest.fixture
 async def desk(redis_settings: Settings) -> AsyncIterator[Desk]:
-    redis = connect(redis_settings)
-    ledger, topics, notes = Ledger(Scripts(redis, redis_settings)), Topics(redis_settings), Notes(redis_settings)
-    yield Desk(ledger, topics, notes, Outbound(ledger, topics, notes), redis_settings.key_prefix)
-    await redis.aclose()
+    async with desk_of(redis_settings) as desk:
+        yield desk
 
 
 async def test_a_job_goes_to_its_levels_topic_with_its_id_as_key(desk: Desk) -> None:

@@ -53,6 +53,7 @@ class KafkaConsumer:
         self._cluster = Cluster(settings, self._topics, f"{worker_id}-watchdog")
         self.watchdog = Watchdog(self._cluster, self._topics, self._lanes, worker_id)
         self._member: Member | None = None
+        self._leaving: asyncio.Task[None] | None = None  # one that came to nothing
         self._stopping = False
 
     async def open(self) -> None:
@@ -62,6 +63,7 @@ class KafkaConsumer:
         member, self._member = self._member, None
         if member:
             await member.leave()
+        await self._left()
         await self._cluster.close()
         await self._sender.close()
 
@@ -98,11 +100,13 @@ class KafkaConsumer:
             for task in (stopped, ticking):
                 task.cancel()
 
-    @staticmethod
-    async def _until(stopped: asyncio.Task[Any], work: Coroutine[Any, Any, None]) -> None:
+    async def _until(self, stopped: asyncio.Task[Any], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         try:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._stopping = True
+            raise
         finally:
             await end(task)
         if not task.cancelled() and (error := task.exception()):
@@ -123,9 +127,13 @@ class KafkaConsumer:
                 away = True
             finally:
                 if self._member is None:
-                    await member.leave()
-            if self._member is None:
-                await asyncio.sleep(AGAIN_SECONDS)
+                    self._leaving = asyncio.create_task(member.leave())
+            await self._left()
+            await asyncio.sleep(0 if self._member else AGAIN_SECONDS)
+
+    async def _left(self) -> None:
+        if self._leaving:
+            await asyncio.wait({self._leaving})
 
     async def _leave(self) -> None:
         member, self._member = self._member, None
@@ -165,14 +173,16 @@ class KafkaConsumer:
                     await member.wake.wait()
 
     async def _run(self, member: Member, lane: Lane, record: Any, handle: Handle) -> None:
-        """Cancelled, it is left as it is: the process ends, and whoever gets the partition reads the record again."""
         done = False
         try:
             done = await self._handle(lane, record, handle)
+            if not done and lane.owned and not self._stopping:
+                await asyncio.sleep(RETURN_SECONDS)
+        except asyncio.CancelledError:
+            if self._stopping:
+                raise  # left as it is: whoever gets the partition reads the record again
         except Exception as error:
             log.error("record_failed", topic=record.topic, partition=record.partition, offset=record.offset, exc=error)
-        if not done and lane.owned and not self._stopping:
-            await asyncio.sleep(RETURN_SECONDS)
         lane.finish(record, done)
         member.finished(lane)
 

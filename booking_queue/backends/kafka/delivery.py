@@ -21,35 +21,41 @@ log = logs.get("kafka")
 class KafkaDelivery:
     """`ours` tells whether the record's partition still is."""
 
-    __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "done", "envelope")
+    __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "_settling", "done", "envelope")
 
     def __init__(
         self, envelope: Envelope, origin: Origin, ledger: Ledger, outbound: Outbound, ours: Callable[[], bool]
     ):
         self.envelope = envelope
         self.done = False
+        self._settling = False
         self._origin = origin
         self._ledger = ledger
         self._outbound = outbound
         self._ours = ours
 
     async def extend(self, claim: Claim | None) -> bool:
-        """Running work goes on under its lease, whoever has the partition; what only waits is the new owner's."""
-        return await self._ledger.extend(claim) if claim else self._ours()
+        """Running work goes on under its lease, whoever has the partition; what only waits is the new owner's.
+
+        While the outcome is being handed over there is no lease to lose any more."""
+        if claim is None:
+            return self._ours()
+        return await self._ledger.extend(claim) or self._settling
 
     async def ack(self, claim: Claim | None, result: Any = None) -> bool:
-        if claim is None or await self._ledger.complete(claim, result):
-            self.done = True
+        self._settling = True
+        self.done = claim is None or await self._ledger.complete(claim, result)
         return self.done
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
+        self._settling = True
         leg = await self._ledger.retry(claim, error, delay_ms)
-        if leg is None:
-            return False
-        await self._hand_over(leg)
-        return True
+        if leg:
+            await self._hand_over(leg)
+        return leg is not None
 
     async def bury(self, claim: Claim | None, reason: str) -> bool:
+        self._settling = True
         if claim is None:
             self.done = await bury_raw(self._outbound, self._origin, reason, self._ours)
         elif await self._ledger.bury(claim, reason):

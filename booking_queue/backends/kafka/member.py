@@ -18,6 +18,7 @@ from booking_queue.backends.kafka.ledger_time import LedgerTime
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.kafka.unreadable import step_over
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 
 POLL_MS = 100  # aiokafka asks a broker one thing at a time: a partition that is resumed waits this long
 COMMIT_SECONDS = 0.25  # between two commits
@@ -165,8 +166,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _commit_now(self, lanes: list[Lane]) -> None:
         """Before the partitions go. A commit under way must not come after the next owner's: it is given up."""
         if self._committing:
-            self._committing.cancel()
-            await asyncio.wait({self._committing})
+            await end(self._committing)
         with suppress(TimeoutError):
             async with asyncio.timeout(COMMIT_LIMIT):
                 await self._commit(lanes)

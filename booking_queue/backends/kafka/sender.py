@@ -24,10 +24,11 @@ from booking_queue.settings import Settings
 from booking_queue.tasks import end
 
 SEND_SECONDS = 0.8  # a publisher's answer has to reach the gateway within its own deadline
-STUCK_SECONDS = 5.0  # one send waits this long while others get through: its partition is stuck
+STUCK_SECONDS = 3.0  # a send that waits so much longer, while Kafka answers, waits for ever
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
 PROBE_SECONDS = 5.0
+ANSWER_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 REQUEST_MS = 5000
 
@@ -57,7 +58,7 @@ class Sender:
         self._looked = asyncio.Event()  # the first attempt to reach Kafka is over
         self._broken = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._last_success = 0.0
+        self._examining: asyncio.Task[None] | None = None
         self._discarding: set[asyncio.Task[None]] = set()
         self.rebuilt = 0
 
@@ -77,9 +78,8 @@ class Sender:
                 await self._looked.wait()
 
     async def close(self) -> None:
-        if self._keeper:
-            await end(self._keeper)
-            self._keeper = None
+        await end(*(task for task in (self._keeper, self._examining) if task))
+        self._keeper = None
         producer, self._producer = self._producer, None
         if producer:
             self._discard_later(producer)
@@ -88,7 +88,6 @@ class Sender:
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Sent:
         """Raises BackendUnavailable when Kafka did not confirm it in time: it may arrive all the same."""
-        began = asyncio.get_running_loop().time()
         future: asyncio.Future[Any] | None = None
         producer = None
         try:
@@ -97,12 +96,11 @@ class Sender:
                 future = await producer.send(topic, value, key, headers=list(headers))
                 answer = await asyncio.shield(future)
         except TimeoutError as error:
-            self._late(producer, future, began)
+            self._late(producer, future)
             raise BackendUnavailable("Kafka did not confirm the message in time") from error
         except (KafkaError, OSError) as error:
             self._give_up(producer, f"{type(error).__name__}: {error}")
             raise BackendUnavailable(f"Kafka refused the message: {type(error).__name__} {error}"[:300]) from error
-        self._last_success = asyncio.get_running_loop().time()
         offset = answer.offset if answer.offset >= 0 else None
         return Sent(answer.topic, answer.partition, offset, answer.timestamp)
 
@@ -112,17 +110,26 @@ class Sender:
             raise BackendUnavailable("Kafka is away")
         return self._producer
 
-    def _late(self, producer: Any, future: asyncio.Future[Any] | None, began: float) -> None:
+    def _late(self, producer: Any, future: asyncio.Future[Any] | None) -> None:
         if future is not None:
             future.add_done_callback(_consume)
-        if self._last_success < began:
-            self._give_up(producer, "nothing was confirmed in time")
-        elif future is not None:
-            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._check_stuck, producer, future)
+        if producer is not None and self._examining is None:
+            self._examining = asyncio.create_task(self._examine(producer, future))
+            self._examining.add_done_callback(self._examined)
 
-    def _check_stuck(self, producer: Any, future: asyncio.Future[Any]) -> None:
-        if not future.done():
-            self._give_up(producer, "a partition is stuck")
+    def _examined(self, _: asyncio.Task[None]) -> None:
+        self._examining = None
+
+    async def _examine(self, producer: Any, future: asyncio.Future[Any] | None) -> None:
+        """Slow, or of no more use? Without a future the message was not even taken: its topic is not there."""
+        if not await _answers(producer):
+            self._give_up(producer, "Kafka does not answer")
+        elif future is None:
+            self._give_up(producer, "it takes no message")
+        else:
+            await asyncio.wait({future}, timeout=STUCK_SECONDS)
+            if not future.done():
+                self._give_up(producer, "a message is stuck")
 
     def _give_up(self, producer: Any, why: str) -> None:
         if producer is not None and producer is self._producer and not self._broken.is_set():
@@ -141,20 +148,16 @@ class Sender:
     async def _keep(self) -> None:
         away = False
         while True:
-            producer = None
             try:
                 if self._prepare:
                     await self._prepare()
-                async with asyncio.timeout(START_SECONDS):
-                    producer = self._new_producer()
-                    await producer.start()
+                producer = await self._started()
             except (KafkaError, BackendUnavailable, OSError, TimeoutError) as error:
                 if not away:
-                    log.warning("kafka_away", clientId=self._client_id, why=f"{type(error).__name__}: {error}"[:300])
+                    why = f"{type(error).__name__}: {error}"[:300]
+                    log.warning("kafka_away", clientId=self._client_id, why=why)
                 away = True
                 self._looked.set()
-                if producer is not None:
-                    self._discard_later(producer)
                 await asyncio.sleep(AGAIN_SECONDS * (0.5 + random.random()))
                 continue
             if away:
@@ -164,6 +167,16 @@ class Sender:
             self._producer = producer
             self._looked.set()
             await self._watch(producer)
+
+    async def _started(self) -> Any:
+        producer = self._new_producer()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await producer.start()
+        except BaseException:
+            self._discard_later(producer)
+            raise
+        return producer
 
     async def _watch(self, producer: Any) -> None:
         """Returns when this producer was given up. Looks after Kafka even when nobody sends."""
@@ -191,7 +204,7 @@ class Sender:
 
 async def _answers(producer: Any) -> bool:
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             return bool(await producer.client.force_metadata_update())
     except (KafkaError, OSError, TimeoutError):
         return False

@@ -1,0 +1,125 @@
+"""One record in hand: when it is done with, and what becomes of it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka import delivery as delivery_module
+from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
+from booking_queue.backends.kafka.letters import Origin
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.settings import Settings
+from tests.unit.test_kafka_outbound import Desk, desk_of
+
+ORIGIN = Origin("first", 0, 1, b"k", b"raw", ())
+
+
+@pytest.fixture
+async def desk(redis_settings: Settings) -> AsyncIterator[Desk]:
+    async with desk_of(redis_settings) as desk:
+        yield desk
+
+
+async def in_hand(desk: Desk, ours: bool = True) -> tuple[KafkaDelivery, Claim]:
+    leg = await desk.job()
+    await desk.outbound.send(leg)
+    envelope = Envelope.load(desk.notes.sent.pop().value or b"")
+    claim = await desk.ledger.claim(leg.job_id, Backend.KAFKA, 1, "w")
+    assert isinstance(claim, Claim)
+    return KafkaDelivery(envelope, ORIGIN, desk.ledger, desk.outbound, lambda: ours), claim
+
+
+async def test_it_is_done_once_its_outcome_is_in_the_ledger(desk: Desk) -> None:
+    delivery, claim = await in_hand(desk)
+    assert not delivery.done
+    assert await delivery.ack(claim, {"ok": True})
+    assert delivery.done
+    assert (await desk.leg(LegRef(claim.job_id, 1))).state is State.COMPLETED
+
+
+async def test_an_older_copy_is_done_without_the_ledger(desk: Desk) -> None:
+    delivery, claim = await in_hand(desk)
+    assert await delivery.ack(None)
+    assert delivery.done
+    assert (await desk.leg(LegRef(claim.job_id, 1))).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("verb", ["ack", "retry", "bury"])
+async def test_without_the_lease_nothing_changes_and_it_is_not_done(desk: Desk, verb: str) -> None:
+    delivery, claim = await in_hand(desk)
+    await desk.ledger.release(claim)
+    again = await desk.claim(LegRef(claim.job_id, 1))
+    assert again.token != claim.token
+    match verb:
+        case "ack":
+            assert not await delivery.ack(claim, None)
+        case "retry":
+            assert not await delivery.retry(claim, "error", 0)
+        case "bury":
+            assert not await delivery.bury(claim, "reason")
+    assert not delivery.done
+    assert desk.notes.sent == []
+    assert (await desk.leg(LegRef(claim.job_id, 1))).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_retry_and_a_burial_are_done_with_whether_or_not_kafka_takes_the_copy(desk: Desk, away: bool) -> None:
+    retried, first = await in_hand(desk)
+    buried, second = await in_hand(desk)
+    desk.notes.away = away
+    assert await retried.retry(first, "error", 1000)
+    assert await buried.bury(second, "reason")
+    assert retried.done and buried.done
+    rows = [await desk.in_outbox(LegRef(claim.job_id, 1)) for claim in (first, second)]
+    assert rows == [away, away], "the row stands for the copy until it is sent"
+    assert len(desk.notes.sent) == (0 if away else 2)
+
+
+async def test_a_heartbeat_does_not_mistake_the_hand_over_for_a_lost_lease(desk: Desk) -> None:
+    """Kafka may take its time with the copy, and the worker cancels a job whose lease is gone."""
+    delivery, claim = await in_hand(desk)
+    assert await delivery.extend(claim)
+    await delivery.retry(claim, "error", 60_000)
+    assert await delivery.extend(claim)
+    lost, other = await in_hand(desk)
+    await desk.ledger.release(other)
+    assert not await lost.extend(other)
+
+
+async def test_what_only_waits_is_given_up_with_its_partition(desk: Desk) -> None:
+    ours, _ = await in_hand(desk)
+    theirs, claim = await in_hand(desk, ours=False)
+    assert await ours.extend(None)
+    assert not await theirs.extend(None)
+    assert await theirs.extend(claim), "running work goes on under its lease"
+
+
+async def test_released_it_is_not_done_and_the_next_claim_may_come_at_once(desk: Desk) -> None:
+    delivery, claim = await in_hand(desk)
+    await delivery.release(claim)
+    assert not delivery.done
+    assert (await desk.claim(LegRef(claim.job_id, 1))).earlier_starts == 0
+
+
+async def test_raw_bytes_are_buried_when_kafka_is_back_or_left_to_the_next_owner(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "AGAIN_SECONDS", 0.01)
+    desk.notes.away = True
+    mine = [True]
+    burying = asyncio.create_task(bury_raw(desk.outbound, ORIGIN, "bad", lambda: mine[0]))
+    await asyncio.sleep(0.05)
+    assert not burying.done()
+    desk.notes.away = False
+    assert await burying
+    assert [(note.topic, note.value) for note in desk.notes.sent] == [(desk.topics.dead, b"raw")]
+    desk.notes.away = True
+    burying = asyncio.create_task(bury_raw(desk.outbound, ORIGIN, "bad", lambda: mine[0]))
+    await asyncio.sleep(0.05)
+    mine[0] = False
+    assert not await burying
