@@ -265,6 +265,8 @@ async def test_a_zombie_changes_nothing(lane: Lane) -> None:
     delivery, claim = held[0]
     before = await lane.leg(job)
     assert not await delivery.extend(claim)
+    if lane.kind != "kafka":  # there nobody holds a message: the partition is held
+        assert not await delivery.extend(None), "the message is another's now and must not be stolen back"
     assert not await delivery.ack(claim, {"by": "zombie"})
     assert not await delivery.retry(claim, "zombie", 0)
     assert not await delivery.bury(claim, "zombie")
