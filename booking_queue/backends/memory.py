@@ -31,6 +31,7 @@ class Message:
     level: Priority
     number: int
     deadline: float = 0  # of whoever has it in hand, on the loop's clock
+    hand: int = 0  # counts whom it was given to
 
 
 @dataclass
@@ -71,6 +72,7 @@ class MemoryBroker:
             if self.levels[level]:
                 message = self.levels[level].popleft()
                 message.deadline = asyncio.get_running_loop().time() + self.lease_seconds
+                message.hand += 1
                 self.in_hand[message.number] = message
                 self.starts += 1
                 return message
@@ -89,8 +91,8 @@ class MemoryBroker:
             self.levels[message.level].appendleft(message)
             self.changed.set()
 
-    def holds(self, message: Message) -> bool:
-        return self.in_hand.get(message.number) is message
+    def holds(self, message: Message, hand: int) -> bool:
+        return message.number in self.in_hand and message.hand == hand
 
 
 class MemoryPublisher:
@@ -169,6 +171,7 @@ class MemoryDelivery:
     def __init__(self, message: Message, broker: MemoryBroker, ledger: Ledger, publisher: MemoryPublisher):
         self.envelope = Envelope.load(message.raw)
         self._message = message
+        self._hand = message.hand
         self._broker = broker
         self._ledger = ledger
         self._publisher = publisher
@@ -176,13 +179,14 @@ class MemoryDelivery:
     async def extend(self, claim: Claim | None) -> bool:
         if claim and not await self._ledger.extend(claim):
             return False
-        if not self._broker.holds(self._message):
+        if not self._broker.holds(self._message, self._hand):
             return False
         self._message.deadline = asyncio.get_running_loop().time() + self._broker.lease_seconds
         return True
 
     def _take_off(self) -> None:
-        self._broker.in_hand.pop(self._message.number, None)
+        if self._broker.holds(self._message, self._hand):
+            del self._broker.in_hand[self._message.number]
 
     async def ack(self, claim: Claim | None, result: Any = None) -> bool:
         if claim and not await self._ledger.complete(claim, result):
@@ -210,7 +214,8 @@ class MemoryDelivery:
         return True
 
     async def release(self, claim: Claim | None) -> None:
-        if claim is None or await self._ledger.release(claim):
+        released = claim is None or await self._ledger.release(claim)
+        if released and self._broker.holds(self._message, self._hand):
             self._broker.give_back(self._message)
 
 
