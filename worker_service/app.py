@@ -32,7 +32,7 @@ from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web import server
 from booking_queue.web.service import create_app
-from worker_service import stats
+from worker_service import janitor, stats
 from worker_service.heartbeat import Heartbeat, NameTaken, Presence
 from worker_service.processor import Processor, Tools
 from worker_service.supervisor import Supervisor
@@ -138,6 +138,7 @@ async def work(
         tools.watch.run(finished),
         presence.run(lambda: about | own.presence(), stop, finished),
         server.run(app, listener, finished),
+        janitor.run(Documents(settings.documents_dir), settings.ledger_retention, finished),
     ]
     tasks = [asyncio.create_task(room) for room in rooms]
     try:
