@@ -13,6 +13,7 @@ from booking_queue.domain.job import Backend, NewJob, Options
 from booking_queue.ledger.ledger import Claim, Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
+from kafka_service.app import build as kafka_service
 from queue_service.app import build as queue_service
 from stream_service.app import build as stream_service
 from tests.services.live_app import live
@@ -103,6 +104,22 @@ async def test_partitions_with_their_offsets_and_lag(world: World) -> None:
     assert body["topic"] == "booking-events"
     assert body["lag"] == 6
     assert body["partitions"] == KAFKA_STATS["offsets"]
+
+
+async def test_the_real_kafka_service_says_what_it_expects(settings: Settings) -> None:
+    async with world_of(settings) as world, live(kafka_service(settings)) as kafka:
+        await world.start(kafka_service_url=kafka.url)
+        body = await world.until("/queue/kafka", lambda body: len(body["partitions"]) >= 3, seconds=60)
+        assert (await kafka.http.post("/messages", json=JOB)).status_code == 201
+        body = await world.until("/queue/kafka", lambda body: body["lag"] == 1, seconds=30)
+        topic = f"{settings.name_prefix}booking-events"
+        mine = [at for at in body["partitions"] if at["topic"] == topic]
+        assert sum(at["endOffset"] for at in mine) == 1
+        assert (body["topic"], len(mine), body["stale"]) == (topic, 3, False)
+        board = await world.until("/dashboard", lambda body: not body["staleness"]["kafka"]["stale"])
+        told = board["queues"]["kafka"]
+        assert (told["topic"], told["partitions"]) == (topic, 3)
+        assert told["dlqPartitions"] >= 1
 
 
 async def test_an_answer_serves_for_a_second_and_stays_when_the_source_is_gone(world: World) -> None:
