@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -37,6 +36,7 @@ class Follower:
     def __init__(self) -> None:
         self.waiting: deque[tuple[Position, Event]] = deque()
         self.lost = False
+        self.given = 0
         self.wake = asyncio.Event()
 
     def give(self, at: Position, event: Event) -> None:
@@ -50,18 +50,26 @@ class Follower:
         self.lost = True
         self.wake.set()
 
-    async def live(self, after: Position | None) -> AsyncIterator[Event]:
-        """Everything given, except what is known up to `after`."""
+    async def next(self, after: Position | None) -> Event:
+        """The next one given that is not known up to `after`."""
         while True:
-            await self.wake.wait()
-            self.wake.clear()
             if self.lost:
                 self.lost = False
-                yield RESET
-            while self.waiting:
-                at, event = self.waiting.popleft()
-                if after is None or at > after:
-                    yield event
+                return RESET
+            if not self.waiting:
+                self.wake.clear()
+                await self.wake.wait()
+                continue
+            at, event = self.waiting.popleft()
+            if after is None or at > after:
+                await self.step()
+                return event
+
+    async def step(self) -> None:
+        """Before each event: so many at a time, and a pause for the connection."""
+        self.given += 1
+        if self.given % STEP == 0:
+            await asyncio.sleep(STEP_SECONDS)
 
 
 class Feed:
@@ -77,7 +85,10 @@ class Feed:
         return self.followers >= MOST_CLIENTS
 
     async def resumable(self, last_event_id: str) -> bool:
-        """Whether nothing was cut off since. Raises LedgerUnavailable."""
+        """Whether nothing was cut off since; '' begins now, so nothing is. Raises LedgerUnavailable."""
+        if not last_event_id:
+            await self._events.end()
+            return True
         at = position(last_event_id)
         return at is not None and await self._events.kept_since(at)
 
@@ -85,30 +96,30 @@ class Feed:
         """Raises LedgerUnavailable."""
         return bool(await self._events.audit(job_id))
 
-    def everything(self, last_event_id: str, *, reset: bool) -> AsyncIterator[Event]:
+    async def everything(self, last_event_id: str, *, reset: bool) -> AsyncIterator[Event]:
         """All events from now on, after those missed since `last_event_id`; none of those with `reset`."""
-        return _in_steps(self._everything(None if reset else position(last_event_id), reset))
-
-    def of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
-        """The job's own events, from its first one or from `last_event_id` on."""
-        return _in_steps(self._of_job(job_id, last_event_id))
-
-    async def _everything(self, since: Position | None, reset: bool) -> AsyncIterator[Event]:
-        async with self._following(None) as follower:
+        follower = await self._join(None)
+        try:
             if reset:
                 yield RESET
+            since = None if reset else position(last_event_id)
             while since and not follower.lost:
                 missed = await self._events.after(since, READ)
                 for entry in missed:
+                    await follower.step()
                     yield _event(entry, orjson.loads(entry.json))
                 since = missed[-1].at if missed else since
                 if len(missed) < READ or (follower.waiting and since >= follower.waiting[0][0]):
                     break
-            async for event in follower.live(since):
-                yield event
+            while True:
+                yield await follower.next(since)
+        finally:
+            self._leave(None, follower)
 
-    async def _of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
-        async with self._following(job_id) as follower:
+    async def of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
+        """The job's own events, from its first one or from `last_event_id` on."""
+        follower = await self._join(job_id)
+        try:
             audit = await self._events.audit(job_id)
             since = position(last_event_id)
             if last_event_id and not _covers(audit, since):
@@ -117,11 +128,13 @@ class Feed:
             for entry in audit:
                 if since is None or entry.at > since:
                     yield _event(entry, orjson.loads(entry.json))
-            async for event in follower.live(audit[-1].at if audit else since):
-                yield event
+            since = audit[-1].at if audit else since
+            while True:
+                yield await follower.next(since)
+        finally:
+            self._leave(job_id, follower)
 
-    @asynccontextmanager
-    async def _following(self, job_id: str | None) -> AsyncIterator[Follower]:
+    async def _join(self, job_id: str | None) -> Follower:
         """From here on it is given all that comes, so that whoever then reads the past misses nothing."""
         if self._at is None:
             end = await self._events.end()
@@ -130,14 +143,14 @@ class Feed:
         self._by_job.setdefault(job_id, set()).add(follower)
         self.followers += 1
         self._anyone.set()
-        try:
-            yield follower
-        finally:
-            self.followers -= 1
-            others = self._by_job[job_id]
-            others.discard(follower)
-            if not others:
-                del self._by_job[job_id]
+        return follower
+
+    def _leave(self, job_id: str | None, follower: Follower) -> None:
+        self.followers -= 1
+        others = self._by_job[job_id]
+        others.discard(follower)
+        if not others:
+            del self._by_job[job_id]
 
     async def run(self) -> None:
         """Reads as long as anybody follows. Ends by being cancelled."""
@@ -205,15 +218,3 @@ def _event(entry: Entry, detail: dict[str, Any]) -> Event:
         "data": detail,
     }
     return Event(entry.id, None, orjson.dumps(envelope).decode())
-
-
-async def _in_steps(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    given = 0
-    try:
-        async for event in events:
-            yield event
-            given += 1
-            if given % STEP == 0:
-                await asyncio.sleep(STEP_SECONDS)
-    finally:
-        await events.aclose()  # type: ignore[attr-defined]

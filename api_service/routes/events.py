@@ -33,7 +33,7 @@ async def follow_all(request: Request, gateway: Running, last_event_id: LastEven
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""
     _check_room(gateway)
-    reset = bool(last_event_id) and not await gateway.feed.resumable(last_event_id)
+    reset = not await gateway.feed.resumable(last_event_id)
     source = gateway.feed.everything(last_event_id, reset=reset)
     return EventStream(source, request.app.state.stopping, buffered=BUFFERED)
 

@@ -65,22 +65,21 @@ class EventLog:
 
     async def end(self) -> Position:
         """Of the newest event so far."""
-        return (await self._ends())[1]
+        return position((await self._info()).get("last-generated-id", b"")) or START
 
-    async def kept_since(self, after: Position) -> bool:
-        """Whether every event behind `after` can still be read."""
-        first, last, trimmed = await self._ends()
-        return after <= last and (not trimmed or after >= first)
+    async def kept_since(self, at: Position) -> bool:
+        """Whether every event behind `at` can still be read: that at `at` itself can, or nothing was ever cut off."""
+        if at == START:
+            info = await self._info()
+            return bool(info.get("entries-added", 0) == info.get("length", 0))
+        return bool(await _answered(self._redis.xrange(self._stream, _id(at), _id(at))))
 
-    async def _ends(self) -> tuple[Position, Position, bool]:
-        """First and last one, and whether older ones have been cut off."""
+    async def _info(self) -> dict[str, Any]:
         try:
-            info = await _answered(self._redis.xinfo_stream(self._stream))
+            found: dict[str, Any] = await _answered(self._redis.xinfo_stream(self._stream))
         except ResponseError:
-            return START, START, False
-        first = position(info["first-entry"][0]) if info["first-entry"] else None
-        last = position(info["last-generated-id"])
-        return first or START, last or START, info["entries-added"] > info["length"]
+            return {}  # there is no stream yet
+        return found
 
     async def after(self, after: Position, limit: int) -> list[Entry]:
         """The next events behind `after` that are there already."""
