@@ -82,7 +82,7 @@ async def test_a_delayed_job_waits_in_the_scheduled_registry_to_the_millisecond(
     assert both.rq.queue().count == 0
 
 
-async def test_a_running_job_has_an_execution(both: Both) -> None:
+async def test_a_running_job_has_an_execution_from_its_first_heartbeat_on(both: Both) -> None:
     await both.lane.worker()
     job_id = await both.lane.send("gated")
     await both.lane.reach(job_id, "active")
@@ -91,7 +91,11 @@ async def test_a_running_job_has_an_execution(both: Both) -> None:
     assert job.started_at and job.worker_name == both.lane.settings.name_prefix + "w1"
     registry = StartedJobRegistry(queue=both.rq.queue())
     assert registry.get_job_ids(cleanup=False) == [job_id]
-    (execution,) = job.get_executions()
+
+    async def noted() -> Any:
+        return job.get_executions()
+
+    (execution,) = await eventually(noted, "the first heartbeat's note of it")
     assert registry.get_job_and_execution_ids(cleanup=False) == [(job_id, execution.id)]
     (worker,) = Worker.all(connection=both.rq.redis, queue=both.rq.queue())
     assert [current.job_id for current in worker.get_current_executions()] == [job_id]

@@ -34,25 +34,14 @@ local serial = 0
 local function start(id, queue, worker, leg)
   serial = serial + 1
   local execution = string.sub(redis.sha1hex(id .. worker .. time[1] .. '.' .. time[2] .. '.' .. serial), 1, 32)
-  local member, seconds = id .. ':' .. execution, rq.score(NOW)
+  local member = id .. ':' .. execution
   -- Those of one script differ by microseconds, so that they go back in their order should it come to that.
   redis.call('ZADD', rq.started(queue), string.format('%.6f', (NOW + LEASE) / 1000 + serial * 1e-6), member)
   if leg.state ~= 'active' or tonumber(leg.lease) <= NOW then -- a second copy has nothing to say
     redis.call('HSET', rq.key(id), 'status', 'started', 'started_at', rq.now(), 'last_heartbeat', rq.now(),
       'worker_name', worker)
   end
-  redis.call('HSET', 'rq:execution:' .. member, 'id', execution, 'job_id', id, 'created_at', seconds,
-    'last_heartbeat', seconds, 'worker_name', worker)
-  redis.call('ZADD', 'rq:executions:' .. id, rq.score(NOW + LEASE + 60000), execution)
-  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
-  rq.lease(id, member)
   return execution
-end
-
--- Should all workers vanish, RQ's notes about executions do too.
-function rq.lease(id, member)
-  redis.call('PEXPIRE', 'rq:execution:' .. member, LEASE + 60000)
-  redis.call('PEXPIRE', 'rq:executions:' .. id, LEASE + 60000)
 end
 
 local function hand_out(id, queue, worker)

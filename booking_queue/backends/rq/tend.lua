@@ -26,10 +26,7 @@ local function reap(queue, limit)
   for i = #members, 1, -1 do
     local member = members[i]
     local id, execution = string.match(member, '^([^:]*):?(.*)$')
-    local worker = redis.call('HGET', 'rq:execution:' .. member, 'worker_name')
-    if worker then redis.call('SREM', 'rq:worker:' .. worker .. ':executions', member) end
-    redis.call('DEL', 'rq:execution:' .. member)
-    redis.call('ZREM', 'rq:executions:' .. id, execution)
+    rq.strike(id, execution, redis.call('HGET', 'rq:execution:' .. member, 'worker_name'))
     redis.call('ZREM', rq.started(queue), member)
     if redis.call('HGET', rq.key(id), 'status') == 'started' then
       rq.give_back(id, queue)

@@ -1,13 +1,32 @@
 -- What a delivery can do. With a claim the ledger decides first; without a lease nothing is changed anywhere.
 -- Every one begins with: id, queue, execution, worker, token ('' for none)
 
+-- RQ notes who executes what. We do with the first renewal of a lease, so that short jobs do not pay for it.
+local function note(id, execution, worker)
+  local member, seconds, ttl = id .. ':' .. execution, rq.score(NOW), LEASE + 60000
+  local key = 'rq:execution:' .. member
+  if redis.call('EXISTS', key) == 0 then
+    redis.call('HSET', key, 'id', execution, 'job_id', id, 'created_at', seconds, 'worker_name', worker)
+  end
+  redis.call('HSET', key, 'last_heartbeat', seconds)
+  redis.call('PEXPIRE', key, ttl)
+  redis.call('ZADD', 'rq:executions:' .. id, rq.score(NOW + ttl), execution)
+  redis.call('PEXPIRE', 'rq:executions:' .. id, ttl)
+  redis.call('SADD', 'rq:worker:' .. worker .. ':executions', member)
+  redis.call('PEXPIRE', 'rq:worker:' .. worker .. ':executions', ttl)
+end
+
+function rq.strike(id, execution, worker)
+  local member = id .. ':' .. execution
+  if redis.call('DEL', 'rq:execution:' .. member) == 0 then return end
+  redis.call('ZREM', 'rq:executions:' .. id, execution)
+  if worker then redis.call('SREM', 'rq:worker:' .. worker .. ':executions', member) end
+end
+
 -- Out of the started registry. Was it still ours?
 function rq.leave(a)
-  local id, member = a[1], a[1] .. ':' .. a[3]
-  redis.call('DEL', 'rq:execution:' .. member)
-  redis.call('ZREM', 'rq:executions:' .. id, a[3])
-  redis.call('SREM', 'rq:worker:' .. NAMES .. a[4] .. ':executions', member)
-  return redis.call('ZREM', rq.started(a[2]), member) == 1
+  rq.strike(a[1], a[3], NAMES .. a[4])
+  return redis.call('ZREM', rq.started(a[2]), a[1] .. ':' .. a[3]) == 1
 end
 
 -- To the head of its queue, for whoever is free next.
@@ -27,22 +46,17 @@ function ops.rq_extend(a)
     return { 0 }
   end
   redis.call('ZADD', rq.started(a[2]), rq.score(NOW + LEASE), member)
-  redis.call('ZADD', 'rq:executions:' .. id, 'XX', rq.score(NOW + LEASE + 60000), a[3])
-  if redis.call('EXISTS', 'rq:execution:' .. member) == 1 then
-    redis.call('HSET', 'rq:execution:' .. member, 'last_heartbeat', rq.score(NOW))
-  end
-  rq.lease(id, member)
+  note(id, a[3], NAMES .. a[4])
   if rq.exists(id) then redis.call('HSET', rq.key(id), 'last_heartbeat', rq.now()) end
   return { 1 }
 end
 
--- rq_ack: …, result (JSON), result (base64 of the JSON, '' for none)
+-- rq_ack: …, result (JSON), result (base64 of the JSON, '' for none: what RQ finds no result of returned None)
 function ops.rq_ack(a)
   if not ledger.complete(a[1], 'rq', a[5], a[6]) then return { 0 } end
   rq.leave(a)
-  local result = { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3] }
-  if a[7] ~= '' then result[7], result[8] = 'return_value', a[7] end
-  rq.succeed(a[1], a[2], result)
+  rq.succeed(a[1], a[2], a[7] ~= '' and { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3],
+                                          'return_value', a[7] })
   return { 1 }
 end
 
