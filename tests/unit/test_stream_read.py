@@ -50,6 +50,9 @@ async def test_a_lower_level_goes_first_where_it_has_waited_longest(streams: Str
     assert await streams.taken_ids("w1", 3, fair=1) == [*high[:2], low[1]]
     assert await streams.taken_ids("w1", 1, fair=1) == [normal[0]]
     assert await streams.taken_ids("w1", 20, fair=1) == [*high[2:], normal[1]]
+    high = [await streams.send(priority="high") for _ in range(2)]
+    low = [await streams.send(priority="low")]
+    assert await streams.taken_ids("w1", 1, fair=1) == low  # though the highest has waited longer
 
 
 async def test_nothing_is_kept_back_for_levels_that_are_empty(streams: Streams) -> None:
@@ -98,6 +101,15 @@ async def test_what_is_at_work_here_is_not_started_again(long_lease: Streams) ->
         worker.gate.set()
         await completed(long_lease, *jobs)
         assert len(worker.started) == 4
+
+
+async def test_what_is_at_work_here_stays_free_for_others(streams: Streams) -> None:
+    job = await streams.send()
+    (entry,) = await streams.take("w1", 1)
+    await past_lease(streams)
+    answer = await streams.call("stream_take", "w1", 1, 0, 0, 1, entry.place)
+    assert answer[0] == []
+    assert await streams.taken_ids("w2", 1, look=1) == [job]
 
 
 async def test_work_without_a_heartbeat_is_left_to_others_not_started_again(streams: Streams) -> None:

@@ -118,6 +118,19 @@ async def test_only_the_names_of_those_who_hold_nothing_are_swept(streams: Strea
     assert holder == "holds"
 
 
+async def test_an_unread_entry_that_somebody_deleted_does_not_count_as_waiting(streams: Streams) -> None:
+    """Else the lane would never look empty, and the job would never be sent again."""
+    for _ in range(3):
+        await streams.send()
+    for entry_id in (await ids(streams))[1:]:
+        await streams.redis.xdel(streams.normal, entry_id)
+    await streams.take("w1", 1)
+    stats = await streams.publisher.stats()
+    assert (stats["lag"], stats["backlog"]) == (0, 1)
+    await streams.send()
+    assert (await streams.publisher.stats())["lag"] >= 1
+
+
 async def test_nothing_without_owner_or_expiry_is_left(streams: Streams) -> None:
     """Once the records are gone: the streams, what they count by, and nothing else."""
     async with worker_of(streams) as worker:

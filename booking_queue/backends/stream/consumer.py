@@ -23,6 +23,7 @@ from booking_queue.settings import Settings
 from booking_queue.tasks import end
 
 FAIR_EVERY = 20  # starts: every so many a lower level goes first, so that none starves
+LOOK_SECONDS = 1.0  # between two looks at what others let lie
 PAUSE_SECONDS = 0.5
 LEAVE_SECONDS = 3.0
 
@@ -41,7 +42,7 @@ class StreamConsumer:
         self._woken = asyncio.Event()
         self._waker = Waker(settings, Names(settings), self._wake)
         self._tender = Tender(settings, scripts)
-        self._look_every = min(1.0, settings.lease_seconds / 10)
+        self._look_every = min(LOOK_SECONDS, settings.lease_seconds / 10)
         self._look_at = 0.0
         self._recover = True  # entries delivered to us may not have reached us
         self._starts = 0

@@ -2,8 +2,15 @@
 
 local LAG_COUNTED = 1000
 
--- Entries not delivered to the group. Redis does not know it after some deletions: then counted, up to a bound.
+local function first_waiting(name, group)
+  local entry = redis.call('XRANGE', name, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+  return entry and entry[1]
+end
+
+-- Entries not delivered to the group. After somebody deleted entries unread, Redis does not know it, or (7.0) counts
+-- too many: so nothing is nothing, and what it does not know is counted, up to a bound.
 local function lag_of(name, group)
+  if not first_waiting(name, group) then return 0 end
   if group.lag then return group.lag end
   local from = '(' .. group['last-delivered-id']
   local waiting = #redis.call('XRANGE', name, from, '+', 'COUNT', LAG_COUNTED)
@@ -12,13 +19,7 @@ end
 
 -- ms since the oldest entry that no one has finished came onto the stream; 0 without one
 local function age_of(name, group)
-  local id
-  if group.pending > 0 then
-    id = redis.call('XPENDING', name, group.name)[2]
-  else
-    local first = redis.call('XRANGE', name, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
-    id = first and first[1]
-  end
+  local id = group.pending > 0 and redis.call('XPENDING', name, group.name)[2] or first_waiting(name, group)
   return id and math.max(0, NOW - tonumber(string.match(id, '^%d+'))) or 0
 end
 
