@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,11 +21,13 @@ from aiokafka.errors import (
     for_code,
 )
 
+from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics, TopicSpec
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.settings import Settings
 
 ASK_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 AGAIN_SECONDS = 0.05
 UNKNOWN_TOPIC = 3
 SET_ON_TOPIC = 1  # a config's source
@@ -197,10 +198,10 @@ class Cluster:
 
 
 async def _close(clients: _Clients) -> None:
-    for close in (clients.admin.close, clients.reader.stop):
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(2):
-                await close()
+    await asyncio.gather(
+        closed(clients.admin.close(), CLOSE_SECONDS),
+        closed(clients.reader.stop(), CLOSE_SECONDS),
+    )
 
 
 def _new_topic(spec: TopicSpec) -> Any:

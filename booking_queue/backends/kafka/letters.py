@@ -13,12 +13,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import iso
 from booking_queue.domain.errors import BackendUnavailable, UnreadableMessage
 from booking_queue.settings import Settings
 
 READ_SECONDS = 3.0
+CLOSE_SECONDS = 2.0
 REASON_BYTES = 2000
 VALUE_BYTES = 1024 * 1024 + 512 * 1024
 SHOWN_BYTES = 1000
@@ -81,9 +83,7 @@ async def newest(settings: Settings, topics: Topics, ends: dict[int, int], count
     except (KafkaError, OSError, TimeoutError) as error:
         raise BackendUnavailable(f"Kafka does not answer: {type(error).__name__} {error}"[:300]) from error
     finally:
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(2):
-                await reader.stop()
+        await closed(reader.stop(), CLOSE_SECONDS)
     records.sort(key=lambda record: (record.timestamp, record.offset), reverse=True)
     return [_view(record) for record in records[:count]]
 

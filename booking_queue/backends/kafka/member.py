@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from booking_queue import logs
+from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.lane import Lane
 from booking_queue.backends.kafka.lanes import Lanes
 from booking_queue.backends.kafka.ledger_time import LedgerTime
@@ -189,11 +190,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     async def leave(self) -> None:
         """Within a few seconds, whatever Kafka does."""
         await self._commit_now(self._lanes.owned)
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self.consumer.stop()
-                return
-        await self.kill()
+        if not await closed(self.consumer.stop(), LEAVE_SECONDS):
+            await self.kill()
 
     async def kill(self) -> None:
         """As a crash does: the group is not told."""
@@ -209,6 +207,4 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         if left:
             await asyncio.wait(left, timeout=LEAVE_SECONDS)
         consumer._closed = True  # or it warns that it was never stopped
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await consumer._client.close()
+        await closed(consumer._client.close(), LEAVE_SECONDS)

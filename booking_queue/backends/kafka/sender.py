@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from booking_queue import logs
+from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.settings import Settings
@@ -221,9 +222,7 @@ async def _discard(producer: Any) -> None:
     client, task = producer.client, producer._sender.sender_task
     if task is not None:
         task.cancel()
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(STOP_SECONDS):
-            await client.close()
+    await closed(client.close(), STOP_SECONDS)
     while task is not None and not task.done():
         waiter = client._md_update_fut  # nobody is left to bring what its last requests wait for
         if waiter is not None and not waiter.done():
