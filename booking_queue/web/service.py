@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from booking_queue import logs
 from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
@@ -23,6 +24,8 @@ from booking_queue.web.body import Body
 from booking_queue.web.edge import Edge
 from booking_queue.web.problems import Problem
 from booking_queue.web.replies import JsonResponse
+
+log = logs.get("web")
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
@@ -119,5 +122,6 @@ def _unavailable(error: Exception) -> Problem | None:
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "redis.exceptions"}
     refused = names & _REDIS_UNAVAILABLE or (names and str(error).startswith("MISCONF"))
     if refused or isinstance(error, LedgerUnavailable | BackendUnavailable):
+        log.warning("unavailable", why=f"{type(error).__name__}: {error}"[:300])
         return problems.unavailable("A store this service needs does not take work at the moment")
     return None

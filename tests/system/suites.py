@@ -64,6 +64,7 @@ class LocalSuite:
         return self.private.url(SERVICES[service])
 
     def scale(self, workers: int) -> None:
+        self._workers = [name for name in self._workers if self.private.processes[name].poll() is None]
         while len(self._workers) < workers:
             self._workers.append(self.private.start_worker())
         leaving = self._workers[workers:]
@@ -75,15 +76,17 @@ class LocalSuite:
 
     def kill_worker(self, worker_id: str) -> None:
         """kill -9; as under a supervisor, another starts in its place."""
-        found = httpx.get(f"{self.url('monitoring')}/services/health").json()["services"]
-        pids = {
-            entry["data"]["workerId"]: entry["data"]["pid"] for entry in found if "pid" in (entry.get("data") or {})
-        }
+        assert wait_until(lambda: worker_id in self._pids(), 20), f"monitoring does not know {worker_id}"
+        pids = self._pids()
         names = {process.pid: name for name, process in self.private.processes.items() if name in self._workers}
         name = names[pids[worker_id]]
         self.private.kill(name)
         self._workers.remove(name)
         self._workers.append(self.private.start_worker())
+
+    def _pids(self) -> dict[str, int]:
+        found = httpx.get(f"{self.url('monitoring')}/dashboard", timeout=10).json()["workers"]["list"]
+        return {entry["id"]: entry["pid"] for entry in found}
 
     def stop(self, service: str) -> None:
         self._broker(service).stop()
