@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from pydantic import BaseModel, ConfigDict
 
 from booking_queue.backends import kafka_topic, redis_stream, rq_queue
 from booking_queue.backends.base import Consumer, Handle, Published, Publisher
-from booking_queue.backends.memory import MemoryBroker, MemoryConsumer, MemoryPublisher
+from booking_queue.backends.memory import MemoryConsumer, MemoryPublisher
+from booking_queue.backends.memory_broker import MemoryBroker
 from booking_queue.backends.slots import Slots
-from booking_queue.domain.errors import RetryableError
 from booking_queue.domain.job import Backend, NewJob, Options, Priority
-from booking_queue.domain.retry import Backoff
-from booking_queue.handlers.base import Handler, Outside, Run
+from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger, LegRef
@@ -28,86 +25,9 @@ from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.tasks import end
+from tests.contract.worker import Journal, Nothing, Worker, eventually
 from worker_service.heartbeat import Heartbeat
 from worker_service.processor import Processor, Tools
-
-PATIENCE = 45.0  # how long a wait for an event may last before the test fails
-
-
-class AnyData(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-@dataclass
-class Journal:
-    """What the handlers did, as a test sees it."""
-
-    started: list[str] = field(default_factory=list)
-    finished: list[str] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    running: int = 0
-    most_at_once: int = 0
-
-    async def run(self, job: Run, data: Any) -> Any:
-        job_id = job.claim.job_id
-        self.started.append(job_id)
-        self.running += 1
-        self.most_at_once = max(self.most_at_once, self.running)
-        try:
-            if job.claim.type == "gated":
-                await self.gate.wait()
-            if self.failures.get(job_id, 0) >= job.claim.attempt:
-                raise RetryableError("asked to fail")
-            self.finished.append(job_id)
-            return {"by": job.worker_id, "attempt": job.claim.attempt}
-        finally:
-            self.running -= 1
-
-    def handlers(self) -> Mapping[str, Handler]:
-        backoff = Backoff(type="fixed", delay=100)
-        return {name: Handler(name, AnyData, self.run, backoff=backoff) for name in ("noop", "gated")}
-
-
-class _Nothing:
-    """The contract's job types touch nothing outside."""
-
-
-@dataclass
-class Worker:
-    task: asyncio.Task[None]
-    stop: asyncio.Event
-    processor: Processor
-    heartbeat: asyncio.Task[None]
-    consumer: Consumer
-
-    async def leave(self) -> None:
-        """As SIGTERM does, when there is time to finish."""
-        self.stop.set()
-        self.processor.stop()
-        await asyncio.wait_for(self.task, PATIENCE)
-        await self._close()
-
-    async def hand_back(self) -> None:
-        """As SIGTERM does, when time has run out."""
-        self.stop.set()
-        self.processor.abandon()
-        await asyncio.wait_for(self.task, PATIENCE)
-        await self._close()
-
-    async def vanish(self) -> None:
-        """As kill -9 does: nothing is acknowledged, handed back or renewed."""
-        self.heartbeat.cancel()
-        self.processor.slots.cancel_all()
-        await end(self.task)
-        vanish = getattr(self.consumer, "vanish", None)
-        if vanish:
-            await vanish()
-
-    async def _close(self) -> None:
-        self.heartbeat.cancel()
-        await self.consumer.close()
 
 
 class Lane:
@@ -171,7 +91,7 @@ class Lane:
             ledger=Ledger(scripts),
             effects=Effects(scripts),
             watch=EffectWatch(redis, self.settings),
-            outside=Outside(_Nothing(), _Nothing(), _Nothing()),  # type: ignore[arg-type]
+            outside=Outside(Nothing(), Nothing(), Nothing()),  # type: ignore[arg-type]
             handlers=self.journal.handlers(),
             metrics=Metrics(),
             worker_id=name,
@@ -253,21 +173,6 @@ class Lane:
             return bool((await self.publisher.stats())["backlog"] == 0)
 
         await eventually(empty, "the lane to be empty")
-
-
-async def eventually(check: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
-    """Waits for an event, by looking. Fails after `patience` seconds."""
-    async with asyncio.timeout(patience) as limit:
-        try:
-            while True:
-                found = await check()
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-        except TimeoutError:
-            if limit.expired():
-                raise AssertionError(f"waited {patience:g} s for {what}") from None
-            raise
 
 
 @asynccontextmanager
