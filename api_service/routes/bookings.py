@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 from starlette.responses import Response
 
 from api_service import listing, views
@@ -31,14 +31,19 @@ def _known_state(name: str) -> str:
     return name
 
 
+def _known_cursor(cursor: str) -> str:
+    listing.place_of(cursor)
+    return cursor
+
+
 StateName = Annotated[str, AfterValidator(_known_state)]
-Cursor = Annotated[str, AfterValidator(listing.place_of)]
+Cursor = Annotated[str, StringConstraints(max_length=300), AfterValidator(_known_cursor)]
 
 
 @router.get("")
 async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
-    cursor: Annotated[Cursor | None, Query(max_length=300, description="`nextCursor` of the page before.")] = None,
+    cursor: Annotated[Cursor | None, Query(description="`nextCursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     state: Annotated[StateName | None, Query(description="A booking's state, or one of a leg's.")] = None,
     backend: Annotated[Backend | None, Query(description="Only bookings sent there.")] = None,
@@ -51,7 +56,8 @@ async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
         record = await _booking(gateway, booking_id)
         return _page([record] if record and wanted(record) else [], None)
     names = [f"user:{q}", f"hotel:{q}"] if q else ["bookings"]
-    records, after = await listing.page(gateway.index, names, cursor, limit, wanted)  # type: ignore[arg-type]
+    place = listing.place_of(cursor) if cursor else None
+    records, after = await listing.page(gateway.index, names, place, limit, wanted)
     return _page(records, listing.cursor_of(after) if after else None)
 
 
