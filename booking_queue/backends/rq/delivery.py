@@ -101,7 +101,8 @@ class RqDelivery:
         if claim is None:
             return await self._do("rq_drop", None)
         text = dumps(result)
-        done = await self._do("rq_ack", claim, text, b"" if result is None else encoded(text))
+        stays = int(claim.options.remove_on_complete is False)
+        done = await self._do("rq_ack", claim, text, b"" if result is None else encoded(text), stays)
         self._tally["successful_job_count"] += done
         return done
 

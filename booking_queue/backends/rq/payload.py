@@ -36,7 +36,11 @@ def asked(stored: bytes, types: Collection[str]) -> tuple[str, dict[str, Any]]:
 
 
 def plain(stored: bytes) -> bytes:
-    """RQ compresses, and so may we not: it reads both."""
+    """RQ compresses and reads both; we write it plain, and no zlib begins like a JSON array."""
+    if stored.startswith(b"["):
+        if len(stored) > MAX_BYTES:
+            raise UnreadableMessage(f"more than {MAX_BYTES} bytes")
+        return stored
     unpacker = zlib.decompressobj()
     try:
         plain = unpacker.decompress(stored, MAX_BYTES + 1)

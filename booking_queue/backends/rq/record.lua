@@ -92,10 +92,9 @@ end
 
 -- Its end, as RQ writes it: status, registry, expiry and an entry in the job's own stream of results.
 local function over(id, queue, status, registry, ttl, fields, result)
-  if not rq.exists(id) then return end -- its owner deleted it
   if ttl <= 0 then return rq.forget(id, queue) end
+  if redis.call('PEXPIRE', rq.key(id), ttl) == 0 then return end -- its owner deleted it
   redis.call('HSET', rq.key(id), 'status', status, 'ended_at', rq.now(), unpack(fields))
-  redis.call('PEXPIRE', rq.key(id), ttl)
   redis.call('ZADD', registry, rq.score(NOW + ttl), id)
   if result then
     redis.call('XADD', rq.results(id), 'MAXLEN', 10, '*', unpack(result))
@@ -103,8 +102,10 @@ local function over(id, queue, status, registry, ttl, fields, result)
   end
 end
 
-function rq.succeed(id, queue, result)
-  over(id, queue, 'finished', rq.finished(queue), rq.kept(id, queue, 'removeOnComplete'), {}, result)
+-- `plain`: its options ask for no removal.
+function rq.succeed(id, queue, result, plain)
+  local ttl = plain and RETENTION or rq.kept(id, queue, 'removeOnComplete')
+  over(id, queue, 'finished', rq.finished(queue), ttl, {}, result)
 end
 
 function rq.fail(id, queue, reason, result)

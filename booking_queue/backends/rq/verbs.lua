@@ -51,12 +51,13 @@ function ops.rq_extend(a)
   return { 1 }
 end
 
--- rq_ack: …, result (JSON), result (base64 of the JSON, '' for none: what RQ finds no result of returned None)
+-- rq_ack: …, result (JSON), result (base64 of the JSON, or '' for None, of which RQ keeps no trace either), whether its
+-- options ask for no removal
 function ops.rq_ack(a)
   if not ledger.complete(a[1], 'rq', a[5], a[6]) then return { 0 } end
   rq.leave(a)
-  rq.succeed(a[1], a[2], a[7] ~= '' and { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3],
-                                          'return_value', a[7] })
+  local result = a[7] ~= '' and { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3], 'return_value', a[7] }
+  rq.succeed(a[1], a[2], result, a[8] == '1')
   return { 1 }
 end
 
