@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -47,6 +47,9 @@ class RestartableKafka(Protocol):
     def kill(self) -> None: ...
 
 
+Broker = TypeVar("Broker", bound=RestartableRedis | RestartableKafka)
+
+
 def missing(what: str) -> None:
     """A part of the suite cannot run here: skipped for a developer, a failure in CI."""
     if IN_CI:
@@ -67,38 +70,44 @@ def docker_answers() -> bool:
 
 
 class BrokerFactory:
-    """Makes brokers that a test may stop, kill and start again; ends them all with the test."""
+    """Makes brokers that a test may stop, kill and start again; ends them all with the test.
 
-    def __init__(self) -> None:
+    They are child processes, which start in a second and whose files a test can reach; containers where a
+    machine can have no such process, or where they are `in_docker` by choice.
+    """
+
+    def __init__(self, in_docker: bool = False) -> None:
+        self._in_docker = in_docker
         self._folder = Path(tempfile.mkdtemp(prefix="booking-queue-test-"))
         self._made: list[RestartableRedis | RestartableKafka] = []
 
     def redis(self, appendfsync: str = "everysec") -> RestartableRedis:
         password = secrets.token_urlsafe(16)
-        made: RestartableRedis
-        if docker_answers():
-            made = RedisContainer(password, appendfsync)
-        else:
-            made = RedisProcess(self._folder / f"redis-{len(self._made)}", password, appendfsync)
-        try:
-            self._start(made)
-        except RedisMissing as error:
-            missing(str(error))
-        return made
+        folder = self._folder / f"redis-{len(self._made)}"
+        if not self._in_docker:
+            try:
+                return self._start(RedisProcess(folder, password, appendfsync))
+            except RedisMissing as error:
+                self._need_docker(error)
+        return self._start(RedisContainer(password, appendfsync))
 
     def kafka(self) -> RestartableKafka:
-        made: RestartableKafka
         folder = self._folder / f"kafka-{len(self._made)}"
-        made = KafkaContainer() if docker_answers() else KafkaProcess(folder)
-        try:
-            self._start(made)
-        except KafkaMissing as error:
-            missing(str(error))
-        return made
+        if not self._in_docker:
+            try:
+                return self._start(KafkaProcess(folder))
+            except KafkaMissing as error:
+                self._need_docker(error)
+        return self._start(KafkaContainer())
 
-    def _start(self, made: RestartableRedis | RestartableKafka) -> None:
+    def _need_docker(self, error: Exception) -> None:
+        if not docker_answers():
+            missing(str(error))
+
+    def _start(self, made: Broker) -> Broker:
         self._made.append(made)
         made.start()
+        return made
 
     def close(self) -> None:
         for made in reversed(self._made):

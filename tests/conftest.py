@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from booking_queue.settings import Settings
 from tests import leftovers
-from tests.brokers import IN_CI, BrokerFactory, Brokers
+from tests.brokers import IN_CI, BrokerFactory, Brokers, docker_answers
 
 
 def pytest_configure() -> None:
@@ -24,7 +24,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def brokers() -> Iterator[Brokers]:
     """The session's Redis and Kafka, each started when first asked for."""
-    factory = BrokerFactory()
+    factory = BrokerFactory(in_docker=docker_answers())
     yield Brokers(factory)
     factory.close()
 
