@@ -61,6 +61,22 @@ async def test_nothing_is_kept_back_for_levels_that_are_empty(streams: Streams) 
     assert await streams.taken_ids("w1", 1, fair=1) == jobs[3:]
 
 
+async def test_every_twentieth_start_is_a_lower_level(streams: Streams) -> None:
+    low = [await streams.send(priority="low") for _ in range(2)]
+    high = [await streams.send(priority="high") for _ in range(45)]
+    async with worker_of(streams, slots=1) as worker:
+        await completed(streams, *low, *high)
+        assert [worker.started.index(job) for job in low] == [19, 39]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 50])
+async def test_each_entry_is_handed_over_once_when_many_wait(streams: Streams, slots: int) -> None:
+    jobs = [await streams.send(priority=("low", "normal")[number % 2]) for number in range(90)]
+    async with worker_of(streams, slots=slots) as worker:
+        await completed(streams, *jobs)
+        assert sorted(worker.started) == sorted(jobs)
+
+
 async def test_what_was_delivered_before_a_restart_is_taken_up(long_lease: Streams) -> None:
     jobs = [await long_lease.send() for _ in range(10)]
     assert await long_lease.taken_ids("w1", 10) == jobs
@@ -175,10 +191,11 @@ POISON: list[tuple[dict[Any, Any], str]] = [
     ({"hello": "world"}, "no field messageId"),
     ({"messageId": "m", "type": "booking"}, "no field data"),
     ({"messageId": "m", "type": "booking", "data": "{", "generation": "1", "attempt": "1"}, "not JSON"),
-    ({"messageId": "m", "type": "booking", "data": "[1]", "generation": "1", "attempt": "1"}, "wrong: data"),
-    ({"messageId": "m", "type": "", "data": "{}", "generation": "1", "attempt": "1"}, "wrong: type"),
+    ({"messageId": "m", "type": "booking", "data": "[1]", "generation": "1", "attempt": "1"}, "no JSON object"),
+    ({"messageId": "m", "type": "", "data": "{}", "generation": "1", "attempt": "1"}, "type is empty"),
+    ({"messageId": "m" * 201, "type": "booking", "data": "{}", "generation": "1", "attempt": "1"}, "too long"),
     ({"messageId": "m", "type": "booking", "data": "{}", "generation": "x", "attempt": "1"}, "number"),
-    ({"messageId": "m", "type": "booking", "data": "{}", "generation": "9" * 40, "attempt": "1"}, "generation"),
+    ({"messageId": "m", "type": "booking", "data": "{}", "generation": "9" * 40, "attempt": "1"}, "out of range"),
     ({"messageId": b"\xff\xfe", "type": "booking", "data": "{}", "generation": "1", "attempt": "1"}, "not UTF-8"),
     ({b"\xff": b"\xfe\x00"}, "no field messageId"),
 ]

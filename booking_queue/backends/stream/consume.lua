@@ -25,16 +25,18 @@ end
 local function keep(name, entry, found)
   if not entry[2] then return vanished(name, entry[1], found) end
   found.entries[#found.entries + 1] = { name, entry[1], entry[2] }
+  found.taken[name .. ' ' .. entry[1]] = true
   found.left = found.left - 1
 end
 
 -- What was delivered to us and is not at work here: before a restart, or in an answer that was lost.
 local function own(name, found)
   local answer = stream.grouped(name, 'XREADGROUP', 'GROUP', stream.group, found.consumer,
-                                'COUNT', found.left + found.running_count, 'STREAMS', name, '0')
+                                'COUNT', found.left + found.running_count + #found.entries, 'STREAMS', name, '0')
   for _, entry in ipairs(answer and answer[1][2] or {}) do
+    local place = name .. ' ' .. entry[1]
     if found.left == 0 then return end
-    if not found.running[name .. ' ' .. entry[1]] then keep(name, entry, found) end
+    if not found.running[place] and not found.taken[place] then keep(name, entry, found) end
   end
 end
 
@@ -47,9 +49,10 @@ local function abandoned(name, found)
     local answer = redis.call('XAUTOCLAIM', name, stream.group, found.consumer, LEASE, cursor, 'COUNT', found.left)
     cursor = answer[1]
     for _, entry in ipairs(answer[2]) do
-      if found.running[name .. ' ' .. entry[1]] then
+      local place = name .. ' ' .. entry[1]
+      if found.running[place] then
         let_go(name, entry[1], found.consumer)
-      else
+      elseif not found.taken[place] then
         keep(name, entry, found)
       end
     end
@@ -96,7 +99,7 @@ end
 function ops.stream_take(a)
   local reserve = tonumber(a[3])
   local found = { consumer = a[1], left = a[2] - reserve, recover = a[4] == '1', look = a[5] == '1',
-                  entries = {}, vanished = {}, running = {}, running_count = #a - 5 }
+                  entries = {}, taken = {}, vanished = {}, running = {}, running_count = #a - 5 }
   for i = 6, #a do found.running[a[i]] = true end
   stream.recreated = 0
   by_level(found)

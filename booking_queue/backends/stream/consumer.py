@@ -105,7 +105,7 @@ class StreamConsumer:
         answer = await self._scripts.call("stream_take", self._name, free, fair, int(self._recover), int(look), *here)
         entries = [Entry.of(raw) for raw in answer[0]]
         self._learn(answer)
-        return [entry for entry in entries if entry.place not in self._running], bool(answer[1])
+        return entries, bool(answer[1])
 
     def _learn(self, answer: Answer) -> None:
         _, tops, vanished, recreated, more = answer
@@ -122,6 +122,8 @@ class StreamConsumer:
     async def _start(self, entries: list[Entry], handle: Handle, slots: Slots, stopped: asyncio.Task[Any]) -> None:
         settled: list[Coroutine[Any, Any, Any]] = []
         for entry in entries:
+            if entry.place in self._running:
+                continue
             try:
                 envelope = entry.envelope()
             except UnreadableMessage as error:

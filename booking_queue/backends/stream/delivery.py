@@ -14,6 +14,8 @@ from booking_queue.ledger.ledger import Claim, dumps
 from booking_queue.ledger.script import Arg, Scripts
 
 KEPT_OF_UNREADABLE = 64 * 1024
+LONGEST_ID = 200
+LONGEST_TYPE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Entry:
     @classmethod
     def of(cls, raw: Sequence[Any]) -> Entry:
         stream, entry_id, flat = raw
-        return cls(stream.decode(), entry_id.decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+        values = iter(flat)
+        return cls(stream.decode(), entry_id.decode(), dict(zip(values, values, strict=True)))
 
     @property
     def place(self) -> str:
@@ -42,16 +45,14 @@ class Entry:
         if sum(map(len, fields.values())) > MAX_BYTES:
             raise UnreadableMessage(f"more than {MAX_BYTES} bytes")
         try:
-            return Envelope.of(
-                {
-                    "id": fields[b"messageId"].decode(),
-                    "type": fields[b"type"].decode(),
-                    "data": orjson.loads(fields[b"data"]),
-                    "generation": _number(fields, b"generation", 1),
-                    "attempt": _number(fields, b"attempt", 1),
-                    "notBefore": _number(fields, b"notBefore", 0, default=b"0"),
-                    "trace": fields.get(b"traceparent", b"").decode(),
-                }
+            envelope = Envelope(
+                id=fields[b"messageId"].decode(),
+                type=fields[b"type"].decode(),
+                data=orjson.loads(fields[b"data"]),
+                generation=_number(fields[b"generation"], 1),
+                attempt=_number(fields[b"attempt"], 1),
+                not_before=_number(fields.get(b"notBefore", b"0"), 0),
+                trace=fields.get(b"traceparent", b"").decode(),
             )
         except KeyError as error:
             raise UnreadableMessage(f"not one of ours: no field {error.args[0].decode()}") from error
@@ -61,23 +62,32 @@ class Entry:
             raise UnreadableMessage(f"data is not JSON: {error}") from error
         except ValueError as error:
             raise UnreadableMessage(f"a number is wrong: {error}") from error
+        if not 0 < len(envelope.id) <= LONGEST_ID or not 0 < len(envelope.type) <= LONGEST_TYPE:
+            raise UnreadableMessage("messageId or type is empty or too long")
+        if not isinstance(envelope.data, dict):
+            raise UnreadableMessage("data is no JSON object")
+        return envelope
 
     def for_dead_letter(self) -> tuple[str, str, bytes]:
         """Message id, type and data of what cannot be read, as far as they can be told."""
         data = self.fields.get(b"data")
         if data is None or not _is_json(data):
             data = orjson.dumps({_shown(name): _shown(value) for name, value in self.fields.items()})
-        return self.text("messageId") or self.id, self.text("type")[:50], data[:KEPT_OF_UNREADABLE]
+        return (
+            self.text("messageId")[:LONGEST_ID] or self.id,
+            self.text("type")[:LONGEST_TYPE],
+            data[:KEPT_OF_UNREADABLE],
+        )
 
 
 def _shown(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _number(fields: dict[bytes, bytes], name: bytes, least: int, default: bytes | None = None) -> int:
-    number = int(fields[name] if default is None else fields.get(name, default))
+def _number(digits: bytes, least: int) -> int:
+    number = int(digits)
     if not least <= number < 2**53:
-        raise ValueError(f"{name.decode()} is {number}")
+        raise ValueError(f"{number} is out of range")
     return number
 
 
