@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from booking_queue.backends.stream import consumer
 from booking_queue.settings import Settings
 from tests.brokers import BrokerFactory, RestartableRedis
 from tests.unit.stream_lane import Streams, completed, eventually, holding, streams_of, surely, worker_of
@@ -99,6 +100,18 @@ async def test_work_goes_on_by_itself_when_redis_comes_back(streams: Streams, se
         await completed(streams, last)
         assert set(worker.started) == {*jobs, *more, last}
         assert await alarms(streams) == 0
+
+
+async def test_new_entries_wake_the_consumer_again_after_an_outage(
+    streams: Streams, server: RestartableRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "LOOK_SECONDS", 600)
+    async with worker_of(streams):
+        await completed(streams, await streams.send())
+        server.kill()
+        server.start()
+        for _ in range(3):
+            await completed(streams, await surely(streams.send))
 
 
 async def test_a_consumer_that_starts_while_redis_is_away_waits_for_it(

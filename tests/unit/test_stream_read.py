@@ -151,15 +151,13 @@ async def test_a_vanished_consumers_work_is_taken_over_within_seconds(streams: S
         assert sorted(second.started) == sorted(jobs)
 
 
-async def test_the_search_for_abandoned_entries_goes_to_the_end(streams: Streams) -> None:
+async def test_the_search_for_abandoned_entries_goes_to_the_end(long_lease: Streams) -> None:
     """Redis looks at ten times COUNT entries a call: behind many that are in use, the abandoned are still found."""
-    jobs = [await streams.send() for _ in range(120)]
-    entries = await streams.take("dead", 120)
-    await past_lease(streams)
-    for entry in entries[:110]:
-        await streams.call("stream_extend", entry.stream, entry.id, "dead")
-    assert await streams.taken_ids("w2", 2, look=1) == jobs[110:112]
-    assert await streams.taken_ids("w2", 20, look=1) == jobs[112:]
+    jobs = [await long_lease.send() for _ in range(120)]
+    lying = [entry.id for entry in await long_lease.take("dead", 120)][110:]
+    await long_lease.redis.xclaim(long_lease.normal, long_lease.names.group, "dead", 0, lying, idle=700_000)
+    assert await long_lease.taken_ids("w2", 2, look=1) == jobs[110:112]
+    assert await long_lease.taken_ids("w2", 20, look=1) == jobs[112:]
 
 
 async def test_entries_in_use_are_not_taken(streams: Streams) -> None:

@@ -20,7 +20,7 @@ async def streams(redis_settings: Settings) -> AsyncIterator[Streams]:
 
 
 def delivery_of(streams: Streams, entry: Entry, name: str) -> StreamDelivery:
-    return StreamDelivery(entry, entry.envelope(), streams.scripts, name, lambda entry: None)
+    return StreamDelivery(entry, entry.envelope(), streams.scripts, name)
 
 
 async def in_hand(streams: Streams, name: str = "w1", **options: Any) -> tuple[str, StreamDelivery, Entry]:

@@ -129,7 +129,7 @@ class StreamConsumer:
             except UnreadableMessage as error:
                 settled.append(self._bury(entry, str(error)))
                 continue
-            delivery = StreamDelivery(entry, envelope, self._scripts, self._name, self._let_go)
+            delivery = StreamDelivery(entry, envelope, self._scripts, self._name)
             if stopped.done():
                 settled.append(delivery.release(None))
                 continue
@@ -146,12 +146,8 @@ class StreamConsumer:
             "stream_bury", entry.stream, entry.id, message_id, kind, data, f"unreadable message: {why}"
         )
 
-    def _let_go(self, entry: Entry) -> None:
-        self._running.pop(entry.place, None)
-
     def _finished(self, entry: Entry, task: asyncio.Task[None]) -> None:
-        if self._running.get(entry.place) is task:
-            del self._running[entry.place]
+        del self._running[entry.place]
         if not task.cancelled() and task.exception():
             log.error("handler_failed", exc=task.exception(), streamId=entry.id)
 

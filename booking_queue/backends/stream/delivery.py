@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,16 +102,13 @@ def _is_json(data: bytes) -> bool:
 class StreamDelivery:
     """Each verb is one operation in Redis: the ledger's change and the stream's writes, both or neither."""
 
-    __slots__ = ("_consumer", "_entry", "_let_go", "_scripts", "envelope")
+    __slots__ = ("_consumer", "_entry", "_scripts", "envelope")
 
-    def __init__(
-        self, entry: Entry, envelope: Envelope, scripts: Scripts, consumer: str, let_go: Callable[[Entry], None]
-    ):
+    def __init__(self, entry: Entry, envelope: Envelope, scripts: Scripts, consumer: str):
         self.envelope = envelope
         self._entry = entry
         self._scripts = scripts
         self._consumer = consumer
-        self._let_go = let_go
 
     async def _call(self, op: str, *args: Arg) -> bool:
         return bool((await self._scripts.call(op, self._entry.stream, self._entry.id, *args))[0])
@@ -133,6 +130,5 @@ class StreamDelivery:
         return await self._call("stream_bury", *letter, *((claim.token,) if claim else ()))
 
     async def release(self, claim: Claim | None) -> None:
-        self._let_go(self._entry)
         owner = (claim.job_id, claim.token) if claim else ()
         await self._call("stream_release", self._consumer, *owner)
