@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 from redis.exceptions import RedisError
-from rq.job import JobStatus
 
 from booking_queue.backends.rq.consumer import RqConsumer
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import LedgerUnavailable
-from booking_queue.ledger.ledger import Claim
 from booking_queue.settings import Settings
 from tests.brokers import BrokerFactory
-from tests.contract.lanes import eventually
+from tests.contract.worker import eventually
 from tests.unit.rq_side import Both, both_of
 
 
@@ -42,83 +40,6 @@ async def test_every_twentieth_start_is_a_lower_levels_and_they_take_turns(both:
 async def test_a_turn_that_finds_no_lower_level_is_not_lost(both: Both) -> None:
     critical = [await both.lane.send(priority="critical") for _ in range(3)]
     assert await take(both, 3, starts=18) == critical
-
-
-async def test_abandoned_jobs_come_first_again_in_their_order(both: Both) -> None:
-    jobs = [await both.lane.send() for _ in range(5)]
-    assert await take(both, 3) == jobs[:3]
-    await lease_over(both)
-    assert (await both.lane.scripts.call("rq_tend", 100))[1] == 3
-    assert both.rq.queue().job_ids == jobs
-    assert both.rq.job(jobs[0]).get_status() is JobStatus.QUEUED
-    assert both.rq.redis.keys("rq:execution*" + jobs[0] + "*") == []
-    assert both.rq.redis.scard(f"rq:worker:{both.lane.settings.name_prefix}w1:executions") == 0
-
-
-async def test_what_a_reaper_finds_ended_is_only_cleared_away(both: Both) -> None:
-    await both.lane.worker()
-    job_id = await both.lane.send()
-    await both.lane.reach(job_id, "completed")
-    both.rq.redis.zadd(f"rq:wip:{both.rq.name()}", {f"{job_id}:left-over": 1.0})
-    await both.lane.idle()
-    assert both.rq.job(job_id).get_status() is JobStatus.FINISHED
-    assert both.lane.journal.started == [job_id]
-
-
-async def test_a_worker_that_slept_keeps_its_job_if_nobody_has_begun_it(both: Both) -> None:
-    held = await claimed(both)
-    delivery, claim = held
-    await lease_over(both)
-    await both.lane.scripts.call("rq_tend", 100)
-    assert both.rq.queue().job_ids == [claim.job_id]
-    assert await delivery.extend(claim)
-    assert [member.split(b":")[0].decode() for member in started(both)] == [claim.job_id]
-    assert await delivery.ack(claim, {"by": "sleeper"})
-    assert await take(both, 1, worker="w2") == []  # the copy that was given back is dropped
-    leg = await both.lane.leg(claim.job_id)
-    assert leg.result == {"by": "sleeper"} and leg.starts == 0
-    assert both.rq.job(claim.job_id).get_status() is JobStatus.FINISHED
-    assert started(both) == []
-
-
-async def test_the_second_of_two_copies_waits_and_is_dropped(both: Both) -> None:
-    job_id = await both.lane.send("gated")
-    workers = [await both.lane.worker()]
-    await both.lane.reach(job_id, "active")
-    both.rq.redis.rpush(f"rq:queue:{both.rq.name()}", job_id)
-    workers.append(await both.lane.worker())
-    slots = [worker.processor.slots for worker in workers]
-    await eventually(lambda: parked(slots), "the second copy to wait without a slot")
-    assert both.rq.job(job_id).worker_name == both.lane.settings.name_prefix + "w1"
-    both.lane.journal.gate.set()
-    await both.lane.reach(job_id, "completed")
-    await both.lane.idle()
-    assert both.lane.journal.started == [job_id]
-    assert both.rq.job(job_id).get_status() is JobStatus.FINISHED
-
-
-async def test_jobs_that_rqs_worker_had_popped_when_it_died_are_rescued(both: Both) -> None:
-    job_id = await both.lane.send()
-    key = f"rq:queue:{both.rq.name()}"
-    both.rq.redis.lmove(key, f"{key}:intermediate")
-    await alive(both)  # sees it for the first time
-    assert both.rq.redis.llen(key) == 0
-    both.rq.redis.set(f"{key}:intermediate:first_seen:{job_id}", "1000.5")
-    await alive(both)
-    assert both.rq.queue().job_ids == [job_id]
-    assert not both.rq.redis.exists(f"{key}:intermediate")
-    assert not both.rq.redis.keys(f"{key}:intermediate*")
-
-
-async def test_what_rqs_worker_is_running_is_not_rescued(both: Both) -> None:
-    job_id = await both.lane.send()
-    key = f"rq:queue:{both.rq.name()}"
-    both.rq.redis.lmove(key, f"{key}:intermediate")
-    both.rq.redis.zadd(f"rq:executions:{job_id}", {"execution": 9e9})
-    both.rq.redis.set(f"{key}:intermediate:first_seen:{job_id}", "1000.5")
-    await alive(both)
-    assert both.rq.redis.lrange(f"{key}:intermediate", 0, -1) == [job_id.encode()]
-    both.rq.redis.delete(f"rq:executions:{job_id}")
 
 
 async def test_a_peek_moves_nothing(both: Both) -> None:
@@ -197,37 +118,8 @@ async def test_it_survives_the_absence_of_redis(redis_settings: Settings, broker
         assert both.lane.journal.started == [first, second]
 
 
-async def claimed(both: Both) -> tuple[Any, Claim]:
-    """A delivery in the hands of a worker that does nothing more with it."""
-    consumer = RqConsumer(both.lane.settings, both.lane.scripts, "w1")
-    held: asyncio.Future[tuple[Any, Claim]] = asyncio.get_running_loop().create_future()
-
-    async def handle(delivery: Any) -> None:
-        claim = await both.lane.ledger.claim(delivery.envelope.id, both.lane.backend, 1, "w1")
-        assert isinstance(claim, Claim)
-        held.set_result((delivery, claim))
-
-    await both.lane.send()
-    stop = asyncio.Event()
-    task = asyncio.create_task(consumer.run(handle, Slots(1), stop))
-    found = await asyncio.wait_for(held, 10)
-    stop.set()
-    await asyncio.wait_for(task, 10)
-    return found
-
-
 def started(both: Both) -> list[bytes]:
     return list(both.rq.redis.zrange(f"rq:wip:{both.rq.name()}", 0, -1))  # type: ignore[arg-type]
-
-
-async def lease_over(both: Both) -> None:
-    """As if a lease's time had passed."""
-    for member in started(both):
-        both.rq.redis.zincrby(f"rq:wip:{both.rq.name()}", -3600, member)
-
-
-async def alive(both: Both) -> None:
-    await both.lane.scripts.call("rq_alive", "w1", 60_000, "idle")
 
 
 async def answers(both: Both) -> bool:
@@ -240,10 +132,6 @@ async def answers(both: Both) -> bool:
 
 async def running(both: Both, count: int) -> bool:
     return both.lane.journal.running == count
-
-
-async def parked(slots: list[Slots]) -> bool:
-    return any(one.parked_now > 0 for one in slots)
 
 
 async def blocked(both: Both) -> bool:

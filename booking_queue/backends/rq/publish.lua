@@ -1,11 +1,23 @@
 -- A leg onto RQ: the check in the ledger, RQ's record and its queue, and the receipt, in one breath.
 
+-- Somebody cancelled or stopped this very copy with RQ's own tools: to send it again would undo that.
+local function called_off(id, gen)
+  local job = redis.pcall('HMGET', rq.key(id), 'status', 'meta')
+  if job.err or job[1] ~= 'canceled' and job[1] ~= 'stopped' then return false end
+  return string.match(job[2] or '', '"generation": ?(%d+)') == tostring(gen)
+end
+
 function rq.publish(id, gen)
   local leg, why, known = ledger.outgoing(id, 'rq', gen)
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
   if TERMINAL[leg.state] or leg.state == 'cancelling' then
     ledger.published(id, 'rq', leg.state, '')
     return { 'over', leg.state, leg.receipt }
+  end
+  if called_off(id, gen) then
+    ledger.published(id, 'rq', leg.state, '')
+    rq.die(id, rq.CALLED_OFF)
+    return { 'over', 'dead', leg.receipt }
   end
   local options = cjson.decode(redis.call('HGET', ledger.key(id), 'options'))
   local queue, due = rq.QUEUES[rq.LEVELS[options.priority or 'normal']], tonumber(leg.due or 0)

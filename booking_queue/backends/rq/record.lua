@@ -6,6 +6,7 @@ rq.LEVELS = { critical = 1, high = 2, normal = 3, low = 4 }
 rq.QUEUES = { NAMES .. 'booking-queue-critical', NAMES .. 'booking-queue-high', NAMES .. 'booking-queue',
               NAMES .. 'booking-queue-low' } -- most urgent first
 rq.RETRIES = 10         -- RQ's own count, for what befalls its worker; attempts are the ledger's to count
+rq.CALLED_OFF = "cancelled with RQ's own tools; redrive it to run it after all"
 rq.UNLIMITED_S = 3660   -- RQ kills a job after this; our own limit, at most an hour, comes before
 
 function rq.key(id) return 'rq:job:' .. id end
@@ -117,6 +118,12 @@ local function cancel(id, queue)
   redis.call('HSET', rq.key(id), 'status', 'canceled', 'ended_at', rq.now())
   redis.call('PEXPIRE', rq.key(id), RETENTION)
   redis.call('ZADD', rq.canceled(queue), rq.score(NOW), id)
+end
+
+-- A leg that rests dies without a start.
+function rq.die(id, reason)
+  ledger.finish(id, 'rq', 'dead', { error = reason })
+  ledger.emit(id, 'rq', 'dead', { error = reason })
 end
 
 -- What RQ calls the states of a leg that still goes on.

@@ -106,10 +106,7 @@ end
 function ops.rq_condemn(a)
   local id, state = a[1], ledger.leg(a[1], 'rq', 'state').state
   if state == 'active' then return ops.rq_drop(a) end
-  if state and not TERMINAL[state] and state ~= 'cancelling' then
-    ledger.finish(id, 'rq', 'dead', { error = a[6] })
-    ledger.emit(id, 'rq', 'dead', { error = a[6], worker = a[4] })
-  end
+  if state and not TERMINAL[state] and state ~= 'cancelling' then rq.die(id, a[6]) end
   rq.leave(a)
   rq.fail(id, a[2], a[6], failure(a, a[7]))
   return { 1 }
