@@ -1,6 +1,6 @@
 # Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
 .DEFAULT_GOAL := help
-.PHONY: help up up-infra down dev demo scale logs ps check test test-compose faults bench e2e openapi lock clean
+.PHONY: help up up-infra down dev demo scale logs ps check test test-compose bench openapi lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -56,14 +56,8 @@ test-compose: ## The system tests through docker compose up --scale worker=3
 	$(DEV) -m local.needs_docker
 	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system
 
-faults: ## The fault lab in full length
-	@FAULTS=full $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/faults
-
 bench: ## Measure the three backends
 	$(DEV) -m bench
-
-e2e: ## The pages in a real browser
-	$(DEV) -m pytest -q tests/browser
 
 openapi: ## Write the OpenAPI documents and API.md from the code
 	$(DEV) -m local.openapi

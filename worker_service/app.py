@@ -9,9 +9,6 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import uvloop
-from booking_queue.effects.documents import Documents
-from booking_queue.effects.mail import Mailer
-from booking_queue.effects.payment import PaymentProvider
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -21,6 +18,9 @@ from booking_queue.backends.base import Consumer
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
+from booking_queue.effects.documents import Documents
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.payment import PaymentProvider
 from booking_queue.handlers import registry
 from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import check, connect

@@ -103,7 +103,7 @@ class KafkaPublisher:
         return at is not None and at.begin <= receipt["offset"] < at.end
 
     async def stats(self) -> dict[str, Any]:
-        """`backlog`: what Kafka still has to deliver or holds uncommitted. Legs that are open while it is 0 were lost."""
+        """`backlog`: what Kafka still has to deliver or holds uncommitted. A leg open while it is 0 was lost."""
         self._must_be_up()
         topics = self.topic_names
         views, groups = await asyncio.gather(self._cluster.partitions(topics.all), self._cluster.groups([topics.group]))

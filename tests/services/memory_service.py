@@ -8,7 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from booking_queue.backends.memory import MemoryBroker, MemoryPublisher
+from booking_queue.backends.memory import MemoryPublisher
+from booking_queue.backends.memory_broker import MemoryBroker
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef
 from booking_queue.ledger.script import Scripts

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from booking_queue.backends.memory import MemoryBroker
+from booking_queue.backends.memory_broker import MemoryBroker
 from booking_queue.domain.job import State
 from booking_queue.settings import Settings
 from booking_queue.web.backend_service import MISSING, Submitted

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from booking_queue.backends.base import Published
-from booking_queue.backends.memory import MemoryBroker, MemoryPublisher
+from booking_queue.backends.memory import MemoryPublisher
+from booking_queue.backends.memory_broker import MemoryBroker
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.connection import ClusterRefused, check, connect

@@ -17,7 +17,8 @@ from booking_queue.backends.kafka import watchdog
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.kafka_topic import KafkaConsumer, KafkaPublisher
 from booking_queue.settings import Settings
-from tests.contract.lanes import Lane, eventually, lane_of
+from tests.contract.lanes import Lane, lane_of
+from tests.contract.worker import eventually
 
 
 @pytest.fixture

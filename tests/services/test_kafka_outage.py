@@ -20,7 +20,8 @@ from local.broker_process import KafkaProcess
 from local.probe import kafka_answers
 from tests.broker_containers import KafkaContainer
 from tests.brokers import BrokerFactory, RestartableKafka
-from tests.contract.lanes import Lane, eventually, lane_of
+from tests.contract.lanes import Lane, lane_of
+from tests.contract.worker import eventually
 from tests.services.live_app import Live, live
 
 JOB = {"type": "noop", "data": {"test": True}}
