@@ -62,7 +62,7 @@ async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
 
 
 def _page(records: list[Record], next_cursor: str | None) -> Response:
-    return JsonResponse({"bookings": [views.booking(record) for record in records], "nextCursor": next_cursor})
+    return JsonResponse({"items": [views.booking(record) for record in records], "nextCursor": next_cursor})
 
 
 @router.get("/{id}")

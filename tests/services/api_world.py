@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_service.app import LUA, build
 from booking_queue.backends.base import Published
-from booking_queue.backends.memory import MemoryBroker, MemoryPublisher
+from booking_queue.backends.memory import MemoryPublisher
+from booking_queue.backends.memory_broker import MemoryBroker
 from booking_queue.domain.job import Backend, NewJob, Options
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef

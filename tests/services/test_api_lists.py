@@ -39,7 +39,7 @@ async def walk(shop: World, **params: Any) -> list[list[str]]:
     cursor = None
     while True:
         body = await shop.get("/api/bookings", **params, **({"cursor": cursor} if cursor else {}))
-        pages.append([booking["bookingId"] for booking in body["bookings"]])
+        pages.append([booking["bookingId"] for booking in body["items"]])
         cursor = body["nextCursor"]
         if cursor is None:
             return pages
@@ -55,7 +55,7 @@ async def test_pages_hold_every_booking_once_newest_first(shop: World) -> None:
 
 
 async def test_an_empty_list(shop: World) -> None:
-    assert await shop.get("/api/bookings") == {"bookings": [], "nextCursor": None}
+    assert await shop.get("/api/bookings") == {"items": [], "nextCursor": None}
 
 
 async def test_new_bookings_do_not_disturb_a_walk_under_way(shop: World) -> None:
@@ -63,7 +63,7 @@ async def test_new_bookings_do_not_disturb_a_walk_under_way(shop: World) -> None
     first = await shop.get("/api/bookings", limit=3)
     await fill(shop, 5)
     second = await shop.get("/api/bookings", limit=3, cursor=first["nextCursor"])
-    assert [booking["bookingId"] for booking in first["bookings"] + second["bookings"]] == ids
+    assert [booking["bookingId"] for booking in first["items"] + second["items"]] == ids
     assert second["nextCursor"] is None
 
 
@@ -75,7 +75,7 @@ async def test_a_walk_goes_on_behind_a_booking_that_is_gone(shop: World) -> None
     first = await shop.get("/api/bookings", limit=4)
     await shop.redis.zrem(shop.key("index:bookings"), ids[3])
     second = await shop.get("/api/bookings", limit=4, cursor=first["nextCursor"])
-    assert [booking["bookingId"] for booking in second["bookings"]] == ids[4:8]
+    assert [booking["bookingId"] for booking in second["items"]] == ids[4:8]
 
 
 async def test_found_by_id_user_and_hotel(shop: World) -> None:

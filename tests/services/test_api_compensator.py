@@ -1,0 +1,263 @@
+"""Bookings that ended unconfirmed: the money goes back once, whatever fails on the way, and then the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from api_service.compensator import Compensator
+from booking_queue.domain.booking import STEPS
+from booking_queue.domain.errors import PermanentError
+from booking_queue.domain.job import Backend
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger.compensation import Compensations
+from booking_queue.ledger.effects import Effects, Stay
+from booking_queue.ledger.ledger import Claim, Ledger, LegRef
+from booking_queue.ledger.script import Scripts
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+from tests.services.api_world import accept, ledger_of
+from tests.services.live_providers import Providers, live_providers
+
+RQ, KAFKA = Backend.RQ, Backend.KAFKA
+VALIDATE, PAYMENT, DOCUMENT, _, INVENTORY = STEPS
+STAY = Stay("grand", "standard", ["2027-01-01", "2027-01-02"], 5)
+
+
+@dataclass
+class Office:
+    """A compensator between a real ledger and the real providers."""
+
+    settings: Settings
+    redis: Redis
+    scripts: Scripts
+    ledger: Ledger
+    providers: Providers
+    payments: PaymentProvider
+    mails: Mailer
+    metrics: Metrics
+
+    def compensator(self) -> Compensator:
+        compensations = Compensations(self.scripts)
+        return Compensator(self.ledger, compensations, self.payments, self.mails, self.metrics)
+
+    async def failed_booking(
+        self, *, paid: str = "done", charged: bool = True, backends: tuple[Backend, ...] = (RQ,)
+    ) -> str:
+        """One whose rooms are held, and whose payment got as far as `paid` says ('' not at all)."""
+        booking_id = str(uuid4())
+        await accept(self.ledger, booking_id, *backends)
+        effects = Effects(self.scripts)
+        first = await self.claim(booking_id, backends[0])
+        await effects.claim(first, VALIDATE)
+        await effects.hold_rooms(first, VALIDATE, STAY, 600_000)
+        if paid:
+            await effects.claim(first, PAYMENT)
+        if charged:
+            await self.payments.charge(f"{booking_id}:payment", 18_000, "EUR", "CONF-X")
+        if paid == "done":
+            await effects.done(first, PAYMENT, {"chargeId": "c", "amount": 18_000, "currency": "EUR"})
+        elif paid == "failed":
+            await effects.drop(first, PAYMENT)
+        assert await self.ledger.bury(first, "out of luck")
+        for backend in backends[1:]:
+            assert await self.ledger.bury(await self.claim(booking_id, backend), "out of luck")
+        return booking_id
+
+    async def claim(self, booking_id: str, backend: Backend = RQ, generation: int = 1) -> Claim:
+        claim = await self.ledger.claim(booking_id, backend, generation, "w")
+        assert isinstance(claim, Claim), claim
+        return claim
+
+    async def charge(self, booking_id: str, round_: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = await self.providers.get(f"/payments/{booking_id}:payment{round_}")
+        return found
+
+    async def failed_mails(self, booking_id: str) -> list[dict[str, Any]]:
+        found = await self.providers.get(f"/mails?messageId=<{booking_id}.failed@booking-queue>")
+        mails: list[dict[str, Any]] = found["items"]
+        return mails
+
+    async def taken(self) -> list[int]:
+        rooms = [f"{self.settings.key_prefix}:rooms:grand:standard:{night}" for night in STAY.nights]
+        return [int(await self.redis.hget(room, "taken") or 0) for room in rooms]
+
+    async def owed(self) -> int:
+        return int(await self.redis.zcard(self.key("compensations")))
+
+    async def hurry(self) -> None:
+        """As if every lease and every wait had ended."""
+        rows: Any = await self.redis.zrange(self.key("compensations"), 0, -1)
+        for row in rows:
+            await self.redis.zadd(self.key("compensations"), {row: 1})
+
+    def key(self, name: str) -> str:
+        return f"{self.settings.key_prefix}:{name}"
+
+    def count(self, name: str) -> float:
+        return self.metrics.registry.get_sample_value(name) or 0
+
+
+@pytest.fixture
+async def office(redis_settings: Settings, tmp_path: Path) -> AsyncIterator[Office]:
+    async with live_providers(tmp_path) as providers, ledger_of(redis_settings) as (redis, scripts, ledger):
+        ours = providers.settings
+        payments, mails = PaymentProvider(ours, timeout=2), Mailer(ours)
+        yield Office(redis_settings, redis, scripts, ledger, providers, payments, mails, Metrics())
+        await payments.close()
+        await mails.close()
+
+
+async def test_a_paid_booking_that_failed_is_refunded_told_and_its_rooms_are_free(office: Office) -> None:
+    booking_id = await office.failed_booking(backends=(RQ, KAFKA))
+    assert await office.taken() == [1, 1]
+    await office.compensator().turn()
+    assert (await office.charge(booking_id))["status"] == "voided"
+    mails = await office.failed_mails(booking_id)
+    assert [mail["deliveries"] for mail in mails] == [1]
+    assert await office.taken() == [0, 0]
+    assert await office.owed() == 0
+    record = await office.ledger.get(booking_id)
+    assert record and record.effects["compensation"].result == {"refunded": 18_000, "mailed": True}
+    assert office.count("bookings_compensated_total") == 1
+    await office.compensator().turn()
+    assert len(await office.failed_mails(booking_id)) == 1
+
+
+async def test_not_before_the_last_leg_has_ended(office: Office) -> None:
+    booking_id = str(uuid4())
+    await accept(office.ledger, booking_id, RQ, KAFKA)
+    claim = await office.claim(booking_id)
+    await Effects(office.scripts).claim(claim, PAYMENT)
+    assert await office.ledger.bury(claim, "no")
+    assert await office.owed() == 0
+
+
+@pytest.mark.parametrize(
+    ("paid", "charged", "mails"), [("claimed", False, 0), ("claimed", True, 1), ("failed", True, 1), ("", False, 0)]
+)
+async def test_whatever_state_the_payment_was_left_in(office: Office, paid: str, charged: bool, mails: int) -> None:
+    """A charge whose answer was lost is refunded; one that never came is refused should it come late."""
+    booking_id = await office.failed_booking(paid=paid, charged=charged)
+    await office.compensator().turn()
+    assert await office.owed() == 0 and await office.taken() == [0, 0]
+    assert len(await office.failed_mails(booking_id)) == mails
+    if paid:
+        assert (await office.charge(booking_id))["status"] == "voided"
+        late = await office.providers.http.post(
+            "/payments",
+            json={"key": f"{booking_id}:payment", "amount": 18_000, "currency": "EUR", "reference": "CONF-X"},
+        )
+        assert late.status_code == 409
+    else:
+        assert (await office.providers.get("/stats"))["rawCalls"] == 0, "nothing was paid, so nobody is asked"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"payment": {"failNext": 1}}, {"payment": {"loseNext": 1}}, {"mail": {"failNext": 1}}, {"mail": {"loseNext": 1}}],
+)
+async def test_a_provider_that_fails_is_tried_again_later(office: Office, fault: dict[str, dict[str, float]]) -> None:
+    booking_id = await office.failed_booking(paid="failed")
+    await office.providers.faults(**fault)
+    await office.compensator().turn()
+    assert await office.owed() == 1 and await office.taken() == [1, 1]
+    assert office.count("compensations_failed_total") == 1
+    await office.compensator().turn()
+    assert await office.owed() == 1, "not before its wait is over"
+    await office.hurry()
+    await office.compensator().turn()
+    assert await office.owed() == 0 and await office.taken() == [0, 0]
+    assert len(await office.failed_mails(booking_id)) == 1, "a second copy is folded"
+    record = await office.ledger.get(booking_id)
+    assert record and record.effects["compensation"].result == {"refunded": 18_000, "mailed": True}
+
+
+async def test_waits_grow_and_the_record_lives_as_long_as_it_owes(office: Office) -> None:
+    booking_id = await office.failed_booking()
+    await office.redis.pexpire(office.key(f"job:{booking_id}"), 60_000)
+    compensations = Compensations(office.scripts)
+    assert [await compensations.defer(booking_id, 60_000) for _ in range(10)] == list(range(1, 11))
+    now = int((await office.redis.time())[0]) * 1000
+    due = float(await office.redis.zscore(office.key("compensations"), booking_id) or 0)
+    assert 29_000 < due - now < 62_000
+    assert int(await office.redis.pttl(office.key(f"job:{booking_id}"))) > 100_000_000
+
+
+async def test_several_replicas_refund_and_tell_once(office: Office) -> None:
+    bookings = [await office.failed_booking() for _ in range(12)]
+    await asyncio.gather(*(office.compensator().turn() for _ in range(4)))
+    stats = await office.providers.get("/stats")
+    assert stats["rawCalls"] == 24, "a charge and a void each"
+    for booking_id in bookings:
+        assert [mail["deliveries"] for mail in await office.failed_mails(booking_id)] == [1]
+    assert office.count("bookings_compensated_total") == 12
+
+
+async def test_a_replica_that_died_on_the_way_is_followed_by_another(office: Office) -> None:
+    booking_id = await office.failed_booking()
+    assert await Compensations(office.scripts).take(10, 100) == [booking_id]
+    await office.compensator().turn()
+    assert await office.owed() == 1, "leased"
+    await asyncio.sleep(0.15)
+    await office.compensator().turn()
+    assert await office.owed() == 0
+
+
+async def test_a_redriven_booking_has_a_charge_of_its_own_to_void(office: Office) -> None:
+    booking_id = await office.failed_booking()
+    await office.compensator().turn()
+    leg = await office.ledger.redrive(booking_id, RQ)
+    assert isinstance(leg, LegRef)
+    claim = await office.claim(booking_id, generation=leg.generation)
+    assert claim.round == 2
+    await Effects(office.scripts).claim(claim, PAYMENT)
+    await office.payments.charge(f"{booking_id}:payment:2", 18_000, "EUR", "CONF-X")
+    await Effects(office.scripts).done(claim, PAYMENT, {})
+    assert await office.ledger.bury(claim, "again")
+    await office.compensator().turn()
+    assert (await office.charge(booking_id, ":2"))["status"] == "voided"
+    assert await office.owed() == 0
+
+
+async def test_a_booking_that_is_gone_owes_nothing_more(office: Office) -> None:
+    booking_id = await office.failed_booking()
+    await office.redis.delete(office.key(f"job:{booking_id}"))
+    await office.compensator().turn()
+    assert await office.owed() == 0
+    assert not await office.redis.exists(office.key(f"job:{booking_id}"))
+
+
+async def test_a_mail_that_is_refused_for_good_holds_nothing_up(office: Office) -> None:
+    booking_id = await office.failed_booking()
+
+    class Refusing(Mailer):
+        async def send_failed(self, booking_id: str, fields: Any) -> str:
+            raise PermanentError("no such mailbox")
+
+    office.mails = Refusing(office.providers.settings)
+    await office.compensator().turn()
+    assert (await office.charge(booking_id))["status"] == "voided"
+    assert await office.owed() == 0
+
+
+async def test_a_confirmed_booking_is_never_compensated(office: Office) -> None:
+    booking_id = str(uuid4())
+    await accept(office.ledger, booking_id, RQ, KAFKA)
+    effects = Effects(office.scripts)
+    claim = await office.claim(booking_id)
+    await effects.claim(claim, PAYMENT)
+    await effects.done(claim, PAYMENT, {})
+    await effects.claim(claim, INVENTORY)
+    assert (await effects.sell_rooms(claim, INVENTORY, STAY))[0]
+    assert await office.ledger.complete(claim, {})
+    assert await office.ledger.bury(await office.claim(booking_id, KAFKA), "late")
+    assert await office.owed() == 0
