@@ -56,6 +56,8 @@ async def read(settings: Settings, topic: str, partition: int, offset: int) -> A
 
 
 async def test_a_message_has_its_true_place(service: Live, settings: Settings) -> None:
+    for _ in range(9):
+        await post(service, "/messages", JOB)
     before = now_ms()
     posted = await post(service, "/messages", JOB)
     assert posted["status"] == "queued"
