@@ -15,6 +15,7 @@ from rq.job import JobStatus
 from booking_queue.domain.job import State
 from booking_queue.ledger.record import Leg
 from booking_queue.settings import Settings
+from tests.brokers import BrokerFactory
 from tests.contract.worker import eventually
 from tests.unit.rq_side import FUNCTION, Both, both_of
 
@@ -142,15 +143,17 @@ async def test_a_job_cancelled_with_rq_is_not_sent_again(both: Both) -> None:
     await both.lane.reach(job_id, "completed")
 
 
-async def test_rq_suspend_holds_our_workers_too(both: Both) -> None:
-    both.rq.redis.set("rq:suspended", 1, ex=30)
-    try:
+async def test_rq_suspend_holds_our_workers_too(redis_settings: Settings, broker_factory: BrokerFactory) -> None:
+    """On a Redis of its own: it is said to all workers there are."""
+    broker = broker_factory.redis()
+    place = {"redis_host": broker.host, "redis_port": broker.port, "redis_password": broker.password}
+    async with both_of(redis_settings.model_copy(update=place)) as both:
+        await asyncio.to_thread(both.rq.cli, "suspend")
         await both.lane.worker()
         job_id = await both.lane.send()
         for _ in range(10):
             assert await both.lane.scripts.call("rq_take", "w2", 1, 0) == [b"suspended"]
             await asyncio.sleep(0.02)
         assert both.rq.queue().job_ids == [job_id]
-    finally:
-        both.rq.redis.delete("rq:suspended")
-    await both.lane.reach(job_id, "completed")
+        await asyncio.to_thread(both.rq.cli, "resume")
+        await both.lane.reach(job_id, "completed")
