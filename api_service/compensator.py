@@ -81,4 +81,4 @@ class Compensator:
 
 def payment_key(record: Record) -> str:
     """As the handler charges: every round of effects has a key of its own."""
-    return effect_key(record.id, "payment") + (f":{record.round}" if record.round > 1 else "")
+    return effect_key(record.id, "payment", record.round)

@@ -23,7 +23,7 @@ from booking_queue.effects.mail import Mailer
 from booking_queue.effects.payment import PaymentProvider
 from booking_queue.handlers import registry
 from booking_queue.handlers.base import Outside
-from booking_queue.ledger.connection import check, connect
+from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.script import Scripts
@@ -77,6 +77,8 @@ async def named(presence: Presence, redis: Redis, stop: asyncio.Event) -> str:
         try:
             await check(redis)
             return await presence.take_name()
+        except ClusterRefused:
+            raise
         except (RedisError, OSError, LedgerUnavailable) as error:
             log.warning("waiting_for_redis", error=str(error))
             with suppress(TimeoutError):
@@ -155,7 +157,7 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except NameTaken as error:
+    except (NameTaken, ClusterRefused) as error:
         raise SystemExit(f"worker: {error}") from None
 
 

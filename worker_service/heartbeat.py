@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -28,31 +28,35 @@ FORGET_MS = 3_600_000
 log = logs.get("worker")
 
 
+class Beat:
+    """One running job. `lost`: its lease is gone, and its task was cancelled for it."""
+
+    def __init__(self, delivery: Delivery, claim: Claim, running: set[Beat]):
+        self.delivery = delivery
+        self.claim = claim
+        self.lost = False
+        self.since = time.monotonic()
+        self.task: asyncio.Task[Any] | None = None
+        self._running = running
+
+    def __enter__(self) -> None:
+        self.task = asyncio.current_task()
+        self._running.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._running.discard(self)
+
+
 class Heartbeat:
     """One loop renews the leases of all running jobs; a job whose lease is gone is cancelled."""
 
     def __init__(self, settings: Settings):
         self._every = settings.heartbeat_seconds
-        self._running: dict[tuple[str, str, str], tuple[Delivery, Claim, asyncio.Task[Any], float]] = {}
-        self._lost: set[tuple[str, str, str]] = set()
+        self._running: set[Beat] = set()
 
-    @staticmethod
-    def _key(claim: Claim) -> tuple[str, str, str]:
-        return (claim.job_id, claim.backend, claim.token)
-
-    @contextmanager
-    def of(self, delivery: Delivery, claim: Claim) -> Iterator[None]:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - only a task can be cancelled when its lease is lost
-        self._running[self._key(claim)] = (delivery, claim, task, time.monotonic())
-        try:
-            yield
-        finally:
-            self._running.pop(self._key(claim), None)
-            self._lost.discard(self._key(claim))
-
-    def lost(self, claim: Claim) -> bool:
-        return self._key(claim) in self._lost
+    def of(self, delivery: Delivery, claim: Claim) -> Beat:
+        """Beats while it is entered."""
+        return Beat(delivery, claim, self._running)
 
     @property
     def running(self) -> int:
@@ -64,22 +68,21 @@ class Heartbeat:
                 async with asyncio.timeout(self._every):
                     await stop.wait()
             old = time.monotonic() - self._every / 2
-            due = [entry for entry in self._running.values() if entry[3] < old]
-            await asyncio.gather(*(self._beat(delivery, claim, task) for delivery, claim, task, _ in due))
+            await asyncio.gather(*(self._extend(beat) for beat in list(self._running) if beat.since < old))
 
-    async def _beat(self, delivery: Delivery, claim: Claim, task: asyncio.Task[Any]) -> None:
+    async def _extend(self, beat: Beat) -> None:
         try:
-            if await delivery.extend(claim):
+            if await beat.delivery.extend(beat.claim):
                 return
         except LedgerUnavailable:
             return  # the lease may outlive the outage; if not, the fence holds
         except Exception as error:
-            log.warning("heartbeat_failed", jobId=claim.job_id, exc=error)
+            log.warning("heartbeat_failed", jobId=beat.claim.job_id, exc=error)
             return
-        if self._key(claim) in self._running:
-            self._lost.add(self._key(claim))
-            log.warning("lease_lost", jobId=claim.job_id, backend=claim.backend)
-            task.cancel()
+        if beat in self._running and beat.task:
+            beat.lost = True
+            log.warning("lease_lost", jobId=beat.claim.job_id, backend=beat.claim.backend)
+            beat.task.cancel()
 
 
 class NameTaken(Exception):

@@ -129,21 +129,22 @@ class Processor:
         wait_from = max(claim.created, claim.due)
         self.tools.metrics.job_wait.labels(self.backend).observe(max(0, clock.now_ms() - wait_from) / 1000)
         started = time.perf_counter()
-        with self.heartbeat.of(delivery, claim):
-            try:
+        beat = self.heartbeat.of(delivery, claim)
+        try:
+            with beat:  # not while it is settled: a beat that crosses the ack would find the lease gone
                 result = await self._run_through_outages(delivery, claim)
-            except LeaseLost:
-                self._finished("fenced", claim, started)
-                return False
-            except asyncio.CancelledError:
-                if self.heartbeat.lost(claim):
-                    self._uncancel()
-                    self._finished("fenced", claim, started)
-                    return False
+        except LeaseLost:
+            self._finished("fenced", claim, started)
+            return False
+        except asyncio.CancelledError:
+            if not beat.lost:
                 raise
-            except Exception as error:
-                return await self._failed(delivery, claim, error, started)
-            settled = await self._surely(lambda: delivery.ack(claim, result))
+            self._uncancel()
+            self._finished("fenced", claim, started)
+            return False
+        except Exception as error:
+            return await self._failed(delivery, claim, error, started)
+        settled = await self._surely(lambda: delivery.ack(claim, result))
         self._finished("completed" if settled else "fenced", claim, started)
         return settled
 

@@ -56,10 +56,7 @@ class MemoryBroker:
     def take(self) -> Message | None:
         self.check()
         self._bring_back()
-        order = list(Priority)
-        if (self.starts + 1) % FAIR_EVERY == 0:
-            order.reverse()
-        for level in order:
+        for level in self._order():
             if self.levels[level]:
                 message = self.levels[level].popleft()
                 message.deadline = asyncio.get_running_loop().time() + self.lease_seconds
@@ -68,6 +65,13 @@ class MemoryBroker:
                 self.starts += 1
                 return message
         return None
+
+    def _order(self) -> list[Priority]:
+        """Most urgent first; every FAIR_EVERY starts another level in turn has the first word."""
+        turn, rest = divmod(self.starts + 1, FAIR_EVERY)
+        order = list(Priority)
+        first = order[-(turn % len(order))] if rest == 0 else order[0]
+        return sorted(order, key=lambda level: (level is not first, level))
 
     def _bring_back(self) -> None:
         while self.due and self.due[0][0] <= now_ms():

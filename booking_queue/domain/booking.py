@@ -97,6 +97,7 @@ def confirmation_number(booking_id: str) -> str:
     return "CONF-" + base64.b32encode(UUID(booking_id).bytes[6:]).decode()
 
 
-def effect_key(booking_id: str, step: str) -> str:
-    """What a provider dedupes by."""
-    return f"{booking_id}:{step}"
+def effect_key(booking_id: str, step: str, round_: int = 1) -> str:
+    """What a provider dedupes by. A redriven booking that was refunded is a new round, so that the provider's void of
+    the last one stays true."""
+    return f"{booking_id}:{step}" + (f":{round_}" if round_ > 1 else "")

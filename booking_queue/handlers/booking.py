@@ -22,6 +22,8 @@ VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
 async def run(job: Run, booking: Booking) -> dict[str, Any]:
     work = _Work(job, booking)
     held = await work.step(VALIDATE, work.hold)
+    if job.claim.attempt > 1 or job.claim.earlier_starts:
+        await job.effects.renew_hold(job.claim.job_id, job.settings.hold_seconds * 1000)
     if "rejected" in held:
         return {"bookingId": job.claim.job_id, "status": "rejected", "reason": held["rejected"], **work.by}
     await work.step(PAYMENT, work.charge)
@@ -70,9 +72,7 @@ class _Work:
             raise SimulatedFailure(f"{step.title} failed as asked (attempt {claim.attempt} of {asked.times})")
 
     def key(self, step: Step) -> str:
-        """After a refund a redriven booking is a new round, so that the provider's void of the last stays true."""
-        round_ = self.job.claim.round
-        return effect_key(self.id, step.name) + (f":{round_}" if round_ > 1 else "")
+        return effect_key(self.id, step.name, self.job.claim.round)
 
     @property
     def paper(self) -> dict[str, Any]:
