@@ -18,6 +18,7 @@ from booking_queue.web.validation import from_fields
 
 router = APIRouter(prefix="/api/hotels", tags=["hotels"])
 
+ONE_DAY = timedelta(days=1)
 HotelId = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -30,7 +31,8 @@ async def get_inventory(
     room_type: Annotated[RoomType, Query(alias="roomType")] = "standard",
 ) -> Response:
     """Rooms of one type, night by night: in all, taken (held or sold), sold, free."""
-    stay = _stay(gateway, id, room_type, check_in, check_out or check_in + timedelta(days=1))
+    one_night = min(check_in, date.max - ONE_DAY) + ONE_DAY
+    stay = _stay(gateway, id, room_type, check_in, check_out or one_night)
     return await _inventory(gateway, stay)
 
 
@@ -56,5 +58,5 @@ def _stay(gateway: Gateway, hotel_id: str, room_type: str, check_in: date, check
     if not 0 < count <= MAX_NIGHTS:
         message = f"must be 1 to {MAX_NIGHTS} days after checkIn"
         raise from_fields([FieldError("checkOut", message, "value_error")])
-    nights = [(check_in + timedelta(days=n)).isoformat() for n in range(count)]
+    nights = [(check_in + n * ONE_DAY).isoformat() for n in range(count)]
     return Stay(hotel_id, room_type, nights, gateway.settings.inventory_default_rooms)

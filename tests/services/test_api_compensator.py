@@ -171,6 +171,8 @@ async def test_a_provider_that_fails_is_tried_again_later(office: Office, fault:
     await office.compensator().turn()
     assert await office.owed() == 1 and await office.taken() == [1, 1]
     assert office.count("compensations_failed_total") == 1
+    now = int((await office.redis.time())[0]) * 1000
+    assert 0 < float(await office.redis.zscore(office.key("compensations"), booking_id) or 0) - now < 5000
     await office.compensator().turn()
     assert await office.owed() == 1, "not before its wait is over"
     await office.hurry()
@@ -234,6 +236,7 @@ async def test_a_booking_that_is_gone_owes_nothing_more(office: Office) -> None:
     await office.compensator().turn()
     assert await office.owed() == 0
     assert not await office.redis.exists(office.key(f"job:{booking_id}"))
+    assert office.count("compensations_failed_total") == 0
 
 
 async def test_a_mail_that_is_refused_for_good_holds_nothing_up(office: Office) -> None:
