@@ -81,6 +81,21 @@ async def test_the_second_of_two_copies_waits_and_is_dropped(both: Both) -> None
     assert both.rq.job(job_id).get_status() is JobStatus.FINISHED
 
 
+async def test_rq_info_clears_up_after_a_dead_worker_and_loses_nothing(both: Both) -> None:
+    """Counting the started jobs, RQ hands expired ones to their next try by itself."""
+    job_id = await both.lane.send()
+    assert await take(both, 1) == [job_id]
+    await lease_over(both)
+    await asyncio.to_thread(both.rq.cli, "info", "--raw")
+    assert started(both) == []
+    assert both.rq.job(job_id).get_status() is JobStatus.SCHEDULED
+    await both.lane.worker()
+    leg = await both.lane.reach(job_id, "completed")
+    assert (leg.attempts, leg.generation) == (1, 1)
+    assert both.lane.journal.started == [job_id]
+    await both.lane.idle()
+
+
 async def test_jobs_that_rqs_worker_had_popped_when_it_died_are_rescued(both: Both) -> None:
     job_id = await both.lane.send()
     key = f"rq:queue:{both.rq.name()}"

@@ -5,7 +5,7 @@ rq.FUNCTION = 'worker_service.rq_job.perform'
 rq.LEVELS = { critical = 1, high = 2, normal = 3, low = 4 }
 rq.QUEUES = { NAMES .. 'booking-queue-critical', NAMES .. 'booking-queue-high', NAMES .. 'booking-queue',
               NAMES .. 'booking-queue-low' } -- most urgent first
-rq.RETRIES = 10         -- RQ's own count, for what befalls its worker; attempts are the ledger's to count
+rq.RETRIES = 10         -- RQ's own count, for what befalls a worker: `rq info`, too, clears up after a dead one
 rq.CALLED_OFF = "cancelled with RQ's own tools; redrive it to run it after all"
 rq.UNLIMITED_S = 3660   -- RQ kills a job after this; our own limit, at most an hour, comes before
 
@@ -63,7 +63,7 @@ function rq.write(id, queue, gen, status)
     'timeout', options.timeout and math.ceil(options.timeout / 1000) + 60 or rq.UNLIMITED_S,
     'result_ttl', math.floor(visible(options.removeOnComplete) / 1000),
     'failure_ttl', math.floor(visible(options.removeOnFail) / 1000),
-    'retries_left', rq.RETRIES, 'retry_intervals', '[' .. math.ceil(LEASE / 1000) .. ']')
+    'retries_left', rq.RETRIES, 'retry_intervals', '[1]')
 end
 
 function rq.kept(id, queue, option)

@@ -55,7 +55,7 @@ class Tender:
         about: dict[str, Arg] = {
             "pid": os.getpid(),
             "hostname": socket.gethostname(),
-            "ip_address": "",
+            "ip_address": "unknown",
             "version": version("rq"),
             "python_version": platform.python_version(),
             "successful_job_count": 0,
