@@ -17,7 +17,7 @@ from booking_queue.ledger.ledger import Claim, dumps
 from booking_queue.ledger.script import Arg, Scripts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """Where a job stands in a started registry, and as which execution."""
 
@@ -27,7 +27,7 @@ class Entry:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """A job just taken. `known`: the ledger has it; otherwise somebody else put it on the queue."""
 
