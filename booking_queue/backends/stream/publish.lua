@@ -26,7 +26,6 @@ function ops.stream_redrive(a)
   local letter = ledger.leg(a[1], stream.backend, 'letter').letter
   local gen, why = ledger.redrive(a[1], stream.backend)
   if not gen then return { why } end
-  redis.call('ZREM', stream.due, a[1])
   if letter then
     redis.call('XDEL', stream.dead, letter)
     redis.call('HDEL', ledger.key(a[1]), stream.backend .. '.letter')
