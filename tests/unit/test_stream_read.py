@@ -228,6 +228,6 @@ async def test_what_arrives_while_stopping_is_handed_back_unrun(
             return answer
 
         monkeypatch.setattr(long_lease.scripts, "call", late)
-        await worker.leave()
+        await asyncio.wait_for(worker.task, 20)
         assert worker.started == []
     assert await long_lease.taken_ids("w2", 1, look=1) == [job]

@@ -118,13 +118,17 @@ async def test_only_the_names_of_those_who_hold_nothing_are_swept(streams: Strea
     assert holder == "holds"
 
 
-async def test_an_unread_entry_that_somebody_deleted_does_not_count_as_waiting(streams: Streams) -> None:
-    """Else the lane would never look empty, and the job would never be sent again."""
+@pytest.mark.parametrize("first_deleted", [0, 1])
+async def test_unread_entries_that_somebody_deleted_do_not_count_as_waiting(
+    streams: Streams, first_deleted: int
+) -> None:
+    """Else the lane would never look empty, and the jobs would never be sent again. Redis' own lag is unknown then,
+    or too high when nothing is left."""
     for _ in range(3):
         await streams.send()
-    for entry_id in (await ids(streams))[1:]:
-        await streams.redis.xdel(streams.normal, entry_id)
     await streams.take("w1", 1)
+    for entry_id in (await ids(streams))[first_deleted:]:
+        await streams.redis.xdel(streams.normal, entry_id)
     stats = await streams.publisher.stats()
     assert (stats["lag"], stats["backlog"]) == (0, 1)
     await streams.send()
