@@ -57,6 +57,7 @@ def create_app(  # noqa: PLR0913 - all but two by name
         default_response_class=JsonResponse,
         generate_unique_id_function=_operation_id,
         responses=_PROBLEMS,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are trace.py, metrics.py and logs.py
     )
     app.state.service = name
     app.state.port = settings.port or default_port
