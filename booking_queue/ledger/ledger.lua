@@ -148,7 +148,8 @@ function ledger.published(id, backend, state, receipt)
   if fields.state then ledger.emit(id, backend, state, { receipt = fields.receipt and decoded(receipt) }) end
 end
 
--- published: id, backend, generation, state (queued or delayed), receipt ('' keeps the one there is: a dead letter is not a new place)
+-- published: id, backend, generation, state (queued, delayed or retrying), receipt ('' keeps the one there is: neither a
+-- retry nor a dead letter is a new place)
 function ops.published(a)
   local id, backend, receipt = a[1], a[2], a[5]
   local leg = ledger.leg(id, backend, 'gen', 'state', 'receipt', 'enqueued', 'started')
@@ -157,7 +158,7 @@ function ops.published(a)
     return { 'superseded' }
   end
   -- A worker was faster than this word. It may even have buried the job: the row is then the dead letter's.
-  local overtaken = leg.state == 'dead' and receipt ~= ''
+  local overtaken = leg.state == 'dead' and (receipt ~= '' or a[4] == 'retrying')
   if overtaken or not redis.call('ZSCORE', ledger.outbox(backend), id) then
     local fields = { enqueued = leg.enqueued or leg.started or NOW }
     if receipt ~= '' then fields.receipt = receipt end

@@ -129,6 +129,15 @@ async def test_a_crash_repeats_nothing_below_the_watermark_and_reruns_only_what_
     assert sorted(lane.journal.started) == sorted([gated, gated, *jobs])
 
 
+async def test_who_leaves_has_committed_all_that_is_done(lane: Lane) -> None:
+    worker = await lane.worker(slots=3)
+    jobs = [await lane.send() for _ in range(30)]
+    for job in jobs:
+        await lane.reach(job, "completed")
+    await worker.leave()
+    assert (await lane.publisher.stats())["lag"] == 0
+
+
 async def test_members_that_come_and_go_run_each_job_once(lane: Lane) -> None:
     jobs: list[str] = []
 
@@ -197,6 +206,22 @@ async def test_a_consumer_that_stands_still_is_replaced(lane: Lane, monkeypatch:
     assert consumer._member is not stuck
     await asyncio.sleep(3)
     assert consumer.watchdog.rebuilds == 1, "a lane without work is no fault"
+
+
+async def test_a_letter_sent_twice_is_listed_once(lane: Lane) -> None:
+    await lane.worker()
+    first, second = await lane.send(fails=9, attempts=1), await lane.send(fails=9, attempts=1)
+    for job in (first, second):
+        await lane.reach(job, "dead")
+    await letters(lane, 2)
+    await lane.redis.zadd(f"{lane.settings.key_prefix}:outbox:kafka", {first: 1})
+    await lane.deliver_outbox()
+
+    async def three() -> bool:
+        return bool((await lane.publisher.stats())["stats"]["dlqMessages"] == 3)
+
+    await eventually(three, "the second copy")
+    assert [letter["messageId"] for letter in await lane.publisher.dead_letters()] == [first, second]
 
 
 async def test_a_letter_says_where_the_job_stood_first_also_after_retries(lane: Lane) -> None:

@@ -14,7 +14,7 @@ from booking_queue.backends.kafka.letters import Origin
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Claim, LegRef
 from booking_queue.settings import Settings
-from tests.unit.test_kafka_outbound import Desk, desk_of
+from tests.unit.kafka_desk import Desk, desk_of
 
 ORIGIN = Origin("first", 0, 1, b"k", b"raw", ())
 

@@ -2,97 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import Origin
-from booking_queue.backends.kafka.outbound import Outbound
-from booking_queue.backends.kafka.sender import Headers, Sender, Sent
-from booking_queue.backends.kafka.topics import Topics
-from booking_queue.domain.errors import BackendUnavailable
-from booking_queue.domain.job import Backend, NewJob, Options, State
-from booking_queue.ledger.connection import connect
-from booking_queue.ledger.ledger import Claim, Ledger, LegRef
-from booking_queue.ledger.record import Leg
-from booking_queue.ledger.script import Scripts
+from booking_queue.domain.job import State
 from booking_queue.settings import Settings
-
-KAFKA = Backend.KAFKA
-RECEIPT = {"topic": "first", "partition": 2, "offset": 7, "timestamp": 5}
-
-
-@dataclass
-class Note:
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: dict[str, str]
-
-
-class Notes(Sender):
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, "notes")
-        self.sent: list[Note] = []
-        self.away = False
-
-    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Sent:
-        if self.away:
-            raise BackendUnavailable("away")
-        self.sent.append(Note(topic, key, value, {name: text.decode() for name, text in headers}))
-        return Sent(topic, 1, 41 + len(self.sent), 99)
-
-
-@dataclass
-class Desk:
-    ledger: Ledger
-    topics: Topics
-    notes: Notes
-    outbound: Outbound
-    prefix: str
-
-    async def job(self, **options: Any) -> LegRef:
-        job = NewJob(
-            id=str(uuid.uuid4()),
-            type="noop",
-            data={"n": 1},
-            options=Options(**options),
-            backends=[KAFKA],
-            trace="00-" + "1" * 32 + "-" + "2" * 16 + "-01",
-        )
-        assert await self.ledger.accept(job)
-        return LegRef(job.id, 1)
-
-    async def claim(self, leg: LegRef) -> Claim:
-        claim = await self.ledger.claim(leg.job_id, KAFKA, leg.generation, "w")
-        assert isinstance(claim, Claim)
-        return claim
-
-    async def retried(self, leg: LegRef, delay_ms: int) -> LegRef:
-        again = await self.ledger.retry(await self.claim(leg), "failed", delay_ms)
-        assert again
-        return again
-
-    async def leg(self, ref: LegRef) -> Leg:
-        record = await self.ledger.get(ref.job_id)
-        assert record
-        return record.legs[KAFKA]
-
-    async def in_outbox(self, ref: LegRef) -> bool:
-        return await self.ledger.scripts.redis.zscore(f"{self.prefix}:outbox:kafka", ref.job_id) is not None
-
-
-@asynccontextmanager
-async def desk_of(settings: Settings) -> AsyncIterator[Desk]:
-    redis = connect(settings)
-    ledger, topics, notes = Ledger(Scripts(redis, settings)), Topics(settings), Notes(settings)
-    yield Desk(ledger, topics, notes, Outbound(ledger, topics, notes), settings.key_prefix)
-    await redis.aclose()
+from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk, desk_of
 
 
 @pytest.fixture
@@ -214,24 +132,3 @@ async def test_a_dead_letter_that_the_outbox_sends_knows_the_place_from_the_rece
     assert Envelope.load(note.value or b"").id == leg.job_id
     assert (note.headers["original-topic"], note.headers["original-offset"]) == ("first", "7")
     assert (await desk.leg(leg)).receipt == RECEIPT, "a dead letter is not a new place"
-
-
-async def test_the_word_of_a_publish_may_come_after_the_job_was_buried(desk: Desk) -> None:
-    """A worker can be that fast. The row then stands for the dead letter and must stay."""
-    leg = await desk.job()
-    await desk.ledger.bury(await desk.claim(leg), "reason")
-    await desk.ledger.published(leg, KAFKA, RECEIPT)
-    assert await desk.in_outbox(leg)
-    known = await desk.leg(leg)
-    assert (known.state, known.receipt) == (State.DEAD, RECEIPT)
-    assert known.enqueued == known.started
-    assert (await desk.outbound.send(leg)).state is State.DEAD
-    assert not await desk.in_outbox(leg)
-
-
-async def test_the_word_of_a_publish_may_come_after_the_job_was_retried(desk: Desk) -> None:
-    leg = await desk.job()
-    again = await desk.retried(leg, 1000)
-    await desk.ledger.published(leg, KAFKA, RECEIPT)
-    assert (await desk.leg(leg)).receipt == RECEIPT
-    assert await desk.in_outbox(again)

@@ -62,7 +62,7 @@ class KafkaConsumer:
     async def close(self) -> None:
         member, self._member = self._member, None
         if member:
-            await member.leave()
+            await member.leave([])
         await self._left()
         await self._cluster.close()
         await self._sender.close()
@@ -127,7 +127,7 @@ class KafkaConsumer:
                 away = True
             finally:
                 if self._member is None:
-                    self._leaving = asyncio.create_task(member.leave())
+                    self._leaving = asyncio.create_task(member.leave([]))
             await self._left()
             await asyncio.sleep(0 if self._member else AGAIN_SECONDS)
 
@@ -138,9 +138,8 @@ class KafkaConsumer:
     async def _leave(self) -> None:
         member, self._member = self._member, None
         if member:
-            for lane in self._lanes.owned:
-                lane.halt()
-            await member.leave()
+            halted = self._lanes.halt([lane.tp for lane in self._lanes.owned])
+            await member.leave(halted)
             self._lanes.gain(())
 
     async def _serve(self, member: Member, handle: Handle, slots: Slots) -> None:
@@ -164,7 +163,8 @@ class KafkaConsumer:
             if found:
                 lane, record = found
                 lane.start(record)
-                slots.start(self._run(member, lane, record, handle))
+                member.started(lane)
+                slots.start(self._run(lane, record, handle))
                 continue
             member.wake.clear()
             due = self._lanes.next_due()
@@ -172,7 +172,7 @@ class KafkaConsumer:
                 async with asyncio.timeout(None if due is None else max(0, due - now_ms) / 1000 + 0.001):
                     await member.wake.wait()
 
-    async def _run(self, member: Member, lane: Lane, record: Any, handle: Handle) -> None:
+    async def _run(self, lane: Lane, record: Any, handle: Handle) -> None:
         done = False
         try:
             done = await self._handle(lane, record, handle)
@@ -184,7 +184,8 @@ class KafkaConsumer:
         except Exception as error:
             log.error("record_failed", topic=record.topic, partition=record.partition, offset=record.offset, exc=error)
         lane.finish(record, done)
-        member.finished(lane)
+        if self._member:
+            self._member.finished(lane)
 
     async def _handle(self, lane: Lane, record: Any, handle: Handle) -> bool:
         def ours() -> bool:

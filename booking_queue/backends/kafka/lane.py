@@ -11,8 +11,8 @@ from aiokafka import TopicPartition
 from booking_queue.domain.job import Priority
 
 MAX_IN_FLIGHT = 100
-BACKLOG_FULL = 2000  # records read ahead: then the partition is paused
-BACKLOG_LOW = 1000
+BACKLOG_FULL = 5000  # records read ahead: then the partition is paused
+BACKLOG_LOW = 2500
 
 LEVELS = {level.name.lower(): level for level in Priority}
 
@@ -40,16 +40,20 @@ class Lane:
         self._open: set[int] = set()
         self._offsets: list[int] = []  # a heap of them, with some that are done
         self._next: int | None = None  # after the last record taken since the partition became ours
-        self._full = False
+        self._read_enough = False
 
     @property
     def is_retry(self) -> bool:
         return self._level is None
 
     @property
+    def full(self) -> bool:
+        return len(self.running) >= MAX_IN_FLIGHT
+
+    @property
     def may_have_more(self) -> bool:
         """Whether waiting a moment may bring a record of it that could start."""
-        return self.owned and self.unread and len(self.running) < MAX_IN_FLIGHT
+        return self.owned and self.unread and not self.full
 
     @property
     def read_to(self) -> int | None:
@@ -82,7 +86,7 @@ class Lane:
 
     def _drop(self) -> None:
         """What was read and not started is no longer ours, or will be read again."""
-        self.committed, self._next, self._full = -1, None, False
+        self.committed, self._next, self._read_enough = -1, None, False
         self._queue.clear()
         for waiting in self._behind_key.values():
             waiting.clear()
@@ -109,7 +113,7 @@ class Lane:
 
     def head(self, now_ms: int) -> Any | None:
         """What may start now, if anything may."""
-        if not self.owned or len(self.running) >= MAX_IN_FLIGHT:
+        if not self.owned or self.full:
             return None
         while self._queue:
             record = self._queue[0]
@@ -152,9 +156,9 @@ class Lane:
 
     def should_pause(self, now_ms: int) -> bool:
         """Whether reading on would only fill memory."""
-        self._full = self.backlog >= (BACKLOG_LOW if self._full else BACKLOG_FULL)
+        self._read_enough = self.backlog >= (BACKLOG_LOW if self._read_enough else BACKLOG_FULL)
         held = self.held_until()
-        return self._full or len(self.running) >= MAX_IN_FLIGHT or (held is not None and held > now_ms)
+        return self._read_enough or self.full or (held is not None and held > now_ms)
 
 
 def not_before(record: Any) -> int:

@@ -24,6 +24,7 @@ CLOSE_SECONDS = 2.0
 REASON_BYTES = 2000
 VALUE_BYTES = 1024 * 1024 + 512 * 1024
 SHOWN_BYTES = 1000
+DATA_BYTES = 128 * 1024  # of a larger one only the beginning is shown: a list of letters has to fit into memory
 
 Headers = list[tuple[str, bytes]]
 OWN_HEADERS = ("original-topic", "original-partition", "original-offset", "error", "failed-at")
@@ -79,16 +80,22 @@ async def newest(settings: Settings, topics: Topics, ends: dict[int, int], count
     try:
         async with asyncio.timeout(READ_SECONDS):
             await reader.start()
-            records = await _read(reader, starts)
+            views = await _read(reader, starts)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BackendUnavailable(f"Kafka does not answer: {type(error).__name__} {error}"[:300]) from error
     finally:
         await closed(reader.stop(), CLOSE_SECONDS)
-    records.sort(key=lambda record: (record.timestamp, record.offset), reverse=True)
-    return [_view(record) for record in records[:count]]
+    views.sort(key=lambda view: (view["timestamp"], view["offset"]), reverse=True)
+    return _once(views)[:count]
 
 
-async def _read(reader: Any, starts: dict[TopicPartition, tuple[int, int]]) -> list[Any]:
+def _once(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A letter whose confirmation was lost has been sent twice."""
+    known = {(view["messageId"], view.get("generation")): view for view in reversed(views) if "generation" in view}
+    return [view for view in views if view is known.get((view["messageId"], view.get("generation")), view)]
+
+
+async def _read(reader: Any, starts: dict[TopicPartition, tuple[int, int]]) -> list[dict[str, Any]]:
     reader.assign(list(starts))
     oldest = await reader.beginning_offsets(list(starts))
     unread = {}
@@ -98,12 +105,12 @@ async def _read(reader: Any, starts: dict[TopicPartition, tuple[int, int]]) -> l
             reader.seek(tp, max(start, oldest[tp]))
         else:
             reader.pause(tp)
-    records: list[Any] = []
+    views: list[dict[str, Any]] = []
     while unread:
         for batch in (await reader.getmany(*unread, timeout_ms=200)).values():
-            records += batch
+            views += [_view(record) for record in batch]
         unread = {tp: end for tp, end in unread.items() if await reader.position(tp) < end}
-    return records
+    return views
 
 
 def _view(record: Any) -> dict[str, Any]:
@@ -122,11 +129,13 @@ def _view(record: Any) -> dict[str, Any]:
         "offset": record.offset,
         "timestamp": record.timestamp,
     }
+    raw = record.value or b""
     try:
-        envelope = Envelope.load(record.value or b"")
+        envelope = Envelope.load(raw) if len(raw) <= DATA_BYTES else None
     except UnreadableMessage:
-        text = (record.value or b"")[:SHOWN_BYTES].decode(errors="replace")
-        return view | {"data": None, "value": text, "bytes": len(record.value or b"")}
+        envelope = None
+    if envelope is None:
+        return view | {"data": None, "value": raw[:SHOWN_BYTES].decode(errors="replace"), "bytes": len(raw)}
     return view | {
         "messageId": envelope.id,
         "type": envelope.type,

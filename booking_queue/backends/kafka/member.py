@@ -21,7 +21,7 @@ from booking_queue.backends.kafka.unreadable import step_over
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
 
-POLL_MS = 100  # aiokafka asks a broker one thing at a time: a partition that is resumed waits this long
+POLL_MS = 500  # aiokafka asks a broker one thing at a time: a partition that is resumed may wait this long
 COMMIT_SECONDS = 0.25  # between two commits
 COMMIT_LIMIT = 1.0
 REVOKE_SECONDS = 2.0
@@ -107,7 +107,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                 for record in records:
                     lane.take(record, now_ms)
             for lane in self._lanes.owned:
-                await self._look_ahead(lane, now)
+                if not lane.is_retry:
+                    await self._look_ahead(lane, now)
                 self.regulate(lane)
             self.wake.set()
             await asyncio.sleep(0)
@@ -138,6 +139,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         with suppress(IllegalStateError):
             (self.consumer.pause if pause else self.consumer.resume)(lane.tp)
             (self._paused.add if pause else self._paused.discard)(lane.tp)
+
+    def started(self, lane: Lane) -> None:
+        """Something of this lane runs."""
+        if lane.full or lane.tp in self._paused:
+            self.regulate(lane)
 
     def paused(self, lane: Lane) -> bool:
         return lane.tp in self._paused
@@ -187,9 +193,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # The end
 
-    async def leave(self) -> None:
+    async def leave(self, halted: list[Lane]) -> None:
         """Within a few seconds, whatever Kafka does."""
-        await self._commit_now(self._lanes.owned)
+        await self._commit_now(halted)
         if not await closed(self.consumer.stop(), LEAVE_SECONDS):
             await self.kill()
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
 from booking_queue.backends.base import Published
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import VALUE_BYTES, Headers, Origin, letter_headers
-from booking_queue.backends.kafka.sender import Sender
+from booking_queue.backends.kafka.sender import Sender, Sent
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import now_ms
-from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Ledger, LegRef, NotSent, Outgoing
 
@@ -20,6 +25,7 @@ class Outbound:
         self._ledger = ledger
         self._topics = topics
         self._sender = sender
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def send(self, leg: LegRef, origin: Origin | None = None) -> Published:
         """Idempotent by (job id, generation). `origin`: the message that is retried or buried, where it is at hand."""
@@ -44,26 +50,48 @@ class Outbound:
 
     async def _message(self, leg: LegRef, found: Outgoing) -> Published:
         envelope = _envelope(leg, found, 0)
+
+        def receipt(sent: Sent) -> dict[str, Any]:
+            return {
+                "messageId": leg.job_id,
+                "topic": sent.topic,
+                "partition": sent.partition,
+                "offset": sent.offset,
+                "timestamp": sent.timestamp,
+            }
+
+        def late(sent: Sent) -> None:
+            self._note_later(self._ledger.published(leg, KAFKA, receipt(sent)))
+
         topic = self._topics.levels[found.options.priority]
-        sent = await self._sender.send(topic, leg.job_id.encode(), envelope.dump(), _headers(envelope, found))
-        receipt = {
-            "messageId": leg.job_id,
-            "topic": sent.topic,
-            "partition": sent.partition,
-            "offset": sent.offset,
-            "timestamp": sent.timestamp,
-        }
-        await self._ledger.published(leg, KAFKA, receipt)
-        return Published(leg.job_id, State.QUEUED, receipt)
+        headers = _headers(envelope, found)
+        place = receipt(await self._sender.send(topic, leg.job_id.encode(), envelope.dump(), headers, late))
+        await self._ledger.published(leg, KAFKA, place)
+        return Published(leg.job_id, State.QUEUED, place)
 
     async def _retry(self, leg: LegRef, found: Outgoing, topic: str, waits: int, origin: Origin | None) -> Published:
         """Its time is rounded up to the topic's delay, so that the head of a partition is always due first."""
         envelope = _envelope(leg, found, found.now + waits)
         place = (origin or await self._origin(leg.job_id)).place()
         key = origin.key if origin else leg.job_id.encode()
-        await self._sender.send(topic, key, envelope.dump(), [*_headers(envelope, found), *place])
-        await self._ledger.published(leg, KAFKA, None)
+
+        def late(_: Sent) -> None:
+            self._note_later(self._ledger.published(leg, KAFKA, None, State.RETRYING))
+
+        await self._sender.send(topic, key, envelope.dump(), [*_headers(envelope, found), *place], late)
+        await self._ledger.published(leg, KAFKA, None, State.RETRYING)
         return Published(leg.job_id, State.RETRYING, None)
+
+    def _note_later(self, note: Coroutine[Any, Any, None]) -> None:
+        """The confirmation came after its deadline: the row need not be sent again."""
+
+        async def noted() -> None:
+            with suppress(LedgerUnavailable):
+                await note
+
+        task = asyncio.create_task(noted())
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
 
     async def _letter(self, leg: LegRef, found: Outgoing, origin: Origin | None) -> Published:
         if origin is None:

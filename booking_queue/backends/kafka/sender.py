@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -46,6 +47,9 @@ class Sent:
     partition: int
     offset: int | None
     timestamp: int
+
+
+Late = Callable[[Sent], None]
 
 
 class Sender:
@@ -87,23 +91,24 @@ class Sender:
         if self._discarding:
             await asyncio.wait(self._discarding)
 
-    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Sent:
-        """Raises BackendUnavailable when Kafka did not confirm it in time: it may arrive all the same."""
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, late: Late | None = None
+    ) -> Sent:
+        """Raises BackendUnavailable when Kafka did not confirm it in time: it may arrive all the same. `late` is
+        called should the confirmation come after all."""
         future: asyncio.Future[Any] | None = None
         producer = None
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 producer = await self._ready()
                 future = await producer.send(topic, value, key, headers=list(headers))
-                answer = await asyncio.shield(future)
+                return _sent(await asyncio.shield(future))
         except TimeoutError as error:
-            self._late(producer, future)
+            self._late(producer, future, late)
             raise BackendUnavailable("Kafka did not confirm the message in time") from error
         except (KafkaError, OSError) as error:
             self._give_up(producer, f"{type(error).__name__}: {error}")
             raise BackendUnavailable(f"Kafka refused the message: {type(error).__name__} {error}"[:300]) from error
-        offset = answer.offset if answer.offset >= 0 else None
-        return Sent(answer.topic, answer.partition, offset, answer.timestamp)
 
     async def _ready(self) -> Any:
         await self._looked.wait()
@@ -111,9 +116,9 @@ class Sender:
             raise BackendUnavailable("Kafka is away")
         return self._producer
 
-    def _late(self, producer: Any, future: asyncio.Future[Any] | None) -> None:
+    def _late(self, producer: Any, future: asyncio.Future[Any] | None, late: Late | None) -> None:
         if future is not None:
-            future.add_done_callback(_consume)
+            future.add_done_callback(partial(_come, late))
         if producer is not None and self._examining is None:
             self._examining = asyncio.create_task(self._examine(producer, future))
             self._examining.add_done_callback(self._examined)
@@ -211,9 +216,13 @@ async def _answers(producer: Any) -> bool:
         return False
 
 
-def _consume(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+def _come(late: Late | None, future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and not future.exception() and late:
+        late(_sent(future.result()))
+
+
+def _sent(answer: Any) -> Sent:
+    return Sent(answer.topic, answer.partition, answer.offset if answer.offset >= 0 else None, answer.timestamp)
 
 
 async def _discard(producer: Any) -> None:
