@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tests.house.tree import complain, parsed, python_files, read
 
 MODULE_LINES = 250
+TEST_LINES = 350  # cases stand side by side: one more does not make the others harder to read
 FUNCTION_LINES = 40
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -27,10 +28,14 @@ def own_lines(function: Function) -> int:
     return len(lines)
 
 
+def limit(path: str) -> int:
+    return TEST_LINES if path.startswith("tests/") else MODULE_LINES
+
+
 def test_modules_are_short() -> None:
     lengths = {path: len(read(path).splitlines()) for path in python_files()}
-    found = [f"{path}: {lines}" for path, lines in lengths.items() if lines > MODULE_LINES]
-    complain(f"a module has at most {MODULE_LINES} lines:", found)
+    found = [f"{path}: {lines}" for path, lines in lengths.items() if lines > limit(path)]
+    complain(f"a module has at most {MODULE_LINES} lines, one of tests {TEST_LINES}:", found)
 
 
 def test_functions_are_short() -> None:
