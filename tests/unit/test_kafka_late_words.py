@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
 
 from booking_queue.domain.job import State
-from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk
+from booking_queue.settings import Settings
+from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk, desk_of
+
+
+@pytest.fixture
+async def desk(redis_settings: Settings) -> AsyncIterator[Desk]:
+    async with desk_of(redis_settings) as desk:
+        yield desk
 
 
 async def test_the_word_of_a_publish_may_come_after_the_job_was_buried(desk: Desk) -> None:
