@@ -92,10 +92,6 @@ class Feed:
         at = position(last_event_id)
         return at is not None and await self._events.kept_since(at)
 
-    async def knows(self, job_id: str) -> bool:
-        """Raises LedgerUnavailable."""
-        return bool(await self._events.audit(job_id))
-
     async def everything(self, last_event_id: str, *, reset: bool) -> AsyncIterator[Event]:
         """All events from now on, after those missed since `last_event_id`; none of those with `reset`."""
         follower = await self._join(None)

@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from api_service.feed import BUFFERED
 from api_service.gateway import Gateway, Running
-from api_service.routes.bookings import NOT_FOUND, canonical
-from booking_queue.web.problems import not_found, unavailable
+from api_service.routes.bookings import existing
+from booking_queue.web.problems import unavailable
 from booking_queue.web.sse import EventStream
 
 router = APIRouter(tags=["events"])
@@ -22,10 +22,8 @@ LastEventId = Annotated[str, Header(max_length=100, description="Go on behind th
 async def follow_booking(id: str, request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
     _check_room(gateway)
-    job_id = canonical(id)
-    if job_id is None or not await gateway.feed.knows(job_id):
-        raise not_found(NOT_FOUND)
-    return EventStream(gateway.feed.of_job(job_id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
+    record = await existing(gateway, id)
+    return EventStream(gateway.feed.of_job(record.id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
 
 
 @router.get("/api/events", response_class=EventStream, status_code=200)
