@@ -15,6 +15,7 @@ from booking_queue.web.problems import FieldError, Problem, not_found
 from booking_queue.web.schemas import Batch, DelayedJob, DirectJob
 from booking_queue.web.validation import on_invalid
 
+FARTHEST = 2**31 - 1
 MOST = 1000  # jobs a list
 IN_OLD_WORDS = {
     State.PENDING: "waiting",
@@ -80,8 +81,8 @@ def shaped(job: Submitted) -> dict[str, Any]:
 async def jobs_in_state(
     state: str,
     service: Service,
-    start: Annotated[int, Query(ge=0)] = 0,
-    end: Annotated[int, Query(ge=0)] = 9,
+    start: Annotated[int, Query(ge=0, le=FARTHEST)] = 0,
+    end: Annotated[int, Query(ge=0, le=FARTHEST)] = 9,
 ) -> dict[str, Any]:
     """Those of waiting, active, completed, failed or delayed from `start` to `end`, inclusive."""
     if state not in STATES:

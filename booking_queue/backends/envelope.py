@@ -11,6 +11,8 @@ from booking_queue.domain.errors import UnreadableMessage
 
 VERSION = 1
 MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 32  # HTTP takes 16; what is read here must be writable again, and orjson writes 254
+MAX_NUMBER = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Envelope:
     attempt: int = 1
     not_before: int = 0
     trace: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises UnreadableMessage."""
+        if deeper(self.data, MAX_DEPTH):
+            raise UnreadableMessage(f"data is nested more than {MAX_DEPTH} levels deep")
 
     def dump(self) -> bytes:
         return orjson.dumps(
@@ -68,7 +75,7 @@ class Envelope:
             "notBefore": int,
             "trace": str,
         }
-        wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name, kind()), kind)]
+        wrong = [name for name, kind in kinds.items() if not _fits(body.get(name, kind()), kind)]
         wrong += [name for name in ("id", "type") if not body.get(name)]
         if wrong:
             raise UnreadableMessage(f"missing or wrong: {', '.join(sorted(set(wrong)))}")
@@ -81,3 +88,16 @@ class Envelope:
             not_before=body.get("notBefore", 0),
             trace=body.get("trace", ""),
         )
+
+
+def _fits(value: object, kind: type) -> bool:
+    """Of exactly this type (a bool is no number here), and a number within what every reader can hold."""
+    return type(value) is kind and (not isinstance(value, int) or 0 <= value <= MAX_NUMBER)
+
+
+def deeper(value: Any, levels: int) -> bool:
+    """Whether it is nested more than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(deeper(item, levels - 1) for item in inner if isinstance(item, dict | list))

@@ -91,8 +91,8 @@ class Keep(BaseModel):
     """removeOnComplete / removeOnFail: how long (seconds) or how many finished jobs stay visible."""
 
     model_config = ConfigDict(extra="forbid")
-    age: int | None = Field(None, ge=0)
-    count: int | None = Field(None, ge=0)
+    age: int | None = Field(None, ge=0, le=31_536_000)
+    count: int | None = Field(None, ge=0, le=1_000_000)
 
 
 class Options(BaseModel):

@@ -57,6 +57,10 @@ class Scripts:
 
     async def call(self, op: str, *args: Arg) -> Answer:
         """Raises LedgerUnavailable when Redis does not answer: the operation may or may not have taken effect."""
+        if not all(isinstance(arg, str | bytes | int | float) and arg is not True and arg is not False for arg in args):
+            raise OperationFailed(
+                f"{op}: an argument is of a kind that Redis cannot take"
+            )  # or it fails its whole batch
         return await self._coalesced((op, args))
 
     async def _run(self, batch: list[Operation]) -> Sequence[Answer | BaseException]:

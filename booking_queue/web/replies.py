@@ -8,12 +8,24 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+MOST_LEVELS = 64
+
 
 def dumps(content: Any) -> bytes:
     try:
         return orjson.dumps(content)
-    except TypeError:  # integers beyond 64 bits and lone surrogates, which only the slow encoder can write
-        return json.dumps(content, default=str).encode()
+    except TypeError:  # what a stranger put on a broker: integers beyond 64 bits, lone surrogates, endless nesting
+        return json.dumps(_shallow(content), default=str).encode()
+
+
+def _shallow(content: Any, levels: int = MOST_LEVELS) -> Any:
+    if levels == 0 and isinstance(content, dict | list | tuple):
+        return "… nested too deeply to show"
+    if isinstance(content, dict):
+        return {str(name): _shallow(value, levels - 1) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_shallow(value, levels - 1) for value in content]
+    return content
 
 
 class JsonResponse(Response):

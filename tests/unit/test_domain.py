@@ -81,7 +81,20 @@ def test_retry_decisions() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"\x80\x04K\x01.", b"null", b"[]", b"{}", b'{"v":1}', b'{"v":2,"id":"a","type":"b"}', b'{"v":1,"id":1}'],
+    [
+        b"",
+        b"\x80\x04K\x01.",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"v":1}',
+        b'{"v":2,"id":"a","type":"b"}',
+        b'{"v":1,"id":1}',
+        b'{"v":1,"id":"a","type":"b","generation":true}',
+        b'{"v":1,"id":"a","type":"b","generation":-1}',
+        b'{"v":1,"id":"a","type":"b","notBefore":99999999999999999}',
+        b'{"v":1,"id":"a","type":"b","data":' + b'{"a":' * 40 + b"1" + b"}" * 41,
+    ],
 )
 def test_unreadable_envelopes(raw: bytes) -> None:
     with pytest.raises(UnreadableMessage):

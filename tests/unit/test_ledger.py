@@ -131,6 +131,8 @@ async def test_one_operations_failure_is_its_own(book: Book) -> None:
     job = await book.job()
     answers = await asyncio.gather(book.scripts.call("no_such_operation"), book.ledger.get(job), return_exceptions=True)
     assert isinstance(answers[0], OperationFailed)
+    with pytest.raises(OperationFailed):
+        await book.scripts.call("claim", job, "rq", True, "w")
     assert isinstance(answers[1], Record)
 
 
