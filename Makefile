@@ -11,7 +11,7 @@ LOCAL = @$(SUITE_PYTHON) -m local
 # The virtual environment's Python, with what tests and checks need; made on first use.
 DEV = @python=$$($(SUITE_PYTHON) -m local.venv dev) && $$python
 CODE = $(wildcard booking_queue api_service queue_service stream_service kafka_service worker_service \
-	monitoring_service providers local deploy bench tests docs)
+	monitoring_service providers local deploy bench tests)
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

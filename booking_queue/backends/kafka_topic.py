@@ -45,6 +45,7 @@ class KafkaPublisher:
         self._outbound = Outbound(ledger, self.topic_names, self._sender)
         # aiokafka logs every attempt to reach a broker that is away; our own lines say when it went and came back.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        self._growing = asyncio.Lock()
 
     async def open(self) -> None:
         self._sender.open()
@@ -163,10 +164,11 @@ class KafkaPublisher:
         if topic not in self.topic_names.all:
             return None
         self._must_be_up()
-        now = (await self._cluster.counts([topic])).get(topic, 0)
-        if count <= now:
-            raise ValueError(f"{topic} has {now} partitions: it can only grow")
-        await self._cluster.grow(topic, count)
+        async with self._growing:
+            now = (await self._cluster.counts([topic])).get(topic, 0)
+            if count <= now:
+                raise ValueError(f"{topic} has {now} partitions: it can only grow")
+            await self._cluster.grow(topic, count)
         return count
 
     async def groups(self) -> list[dict[str, Any]]:
