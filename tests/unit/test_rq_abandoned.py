@@ -67,7 +67,7 @@ async def test_a_worker_that_slept_keeps_its_job_if_nobody_has_begun_it(both: Bo
 
 async def test_the_second_of_two_copies_waits_and_is_dropped(both: Both) -> None:
     job_id = await both.lane.send("gated")
-    workers = [await both.lane.worker()]
+    workers = [await both.lane.worker(slots=1)]
     await both.lane.reach(job_id, "active")
     both.rq.redis.rpush(f"rq:queue:{both.rq.name()}", job_id)
     workers.append(await both.lane.worker())
@@ -79,6 +79,28 @@ async def test_the_second_of_two_copies_waits_and_is_dropped(both: Both) -> None
     await both.lane.idle()
     assert both.lane.journal.started == [job_id]
     assert both.rq.job(job_id).get_status() is JobStatus.FINISHED
+
+
+async def test_what_was_given_back_already_is_not_given_back_twice(both: Both) -> None:
+    delivery, _ = await claimed(both)
+    await lease_over(both)
+    await both.lane.scripts.call("rq_tend", 100)
+    await delivery.release(None)
+    assert both.rq.queue().job_ids == [delivery.envelope.id]
+
+
+@pytest.mark.parametrize("when", ["before it is taken", "before it is claimed"])
+async def test_a_cancelled_job_is_taken_off_unrun(both: Both, when: str) -> None:
+    job_id = await both.lane.send()
+    rows = [] if when == "before it is taken" else await both.lane.scripts.call("rq_take", "w1", 1, 0)
+    await both.lane.redis.hset(f"{both.lane.settings.key_prefix}:job:{job_id}", "rq.state", "cancelled")
+    for taken in rows:
+        await both.lane.scripts.call("rq_drop", taken[0], taken[1], taken[2], "w1", "")
+    assert await take(both, 1) == []
+    assert both.rq.job(job_id).is_canceled
+    assert both.rq.queue().canceled_job_registry.get_job_ids(cleanup=False) == [job_id]
+    assert both.rq.ttl(job_id) > 0
+    assert started(both) == []
 
 
 async def test_rq_info_clears_up_after_a_dead_worker_and_loses_nothing(both: Both) -> None:

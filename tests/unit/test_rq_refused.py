@@ -128,6 +128,9 @@ async def test_changed_data_changes_nothing(both: Both) -> None:
 @pytest.mark.parametrize("kind", ["a string", "an odd id", "no record"])
 async def test_rubbish_in_a_queue_stops_nothing(both: Both, kind: str) -> None:
     odd = {"a string": str(uuid4()), "an odd id": "../x:y z", "no record": str(uuid4())}[kind]
+    if kind == "an odd id":
+        both.rq.redis.hset(f"rq:job:{odd}", "data", json.dumps([FUNCTION, None, ["noop", {}], {}]))
+        both.rq.redis.expire(f"rq:job:{odd}", 60)
     if kind == "a string":
         both.rq.redis.set(f"rq:job:{odd}", "text", ex=60)
     both.rq.redis.rpush(f"rq:queue:{both.rq.name()}", *[odd] * 250)
@@ -135,3 +138,5 @@ async def test_rubbish_in_a_queue_stops_nothing(both: Both, kind: str) -> None:
     await both.lane.worker()
     await both.lane.reach(job_id, "completed")
     await both.lane.idle()
+    assert both.lane.journal.started == [job_id]
+    assert await both.lane.publisher.dead_letters() == []

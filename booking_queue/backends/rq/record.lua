@@ -134,9 +134,8 @@ local STATUS = { active = 'started', retrying = 'scheduled', delayed = 'schedule
 function rq.settle(id, queue, leg)
   if not rq.exists(id) then return end
   local ended = leg.state == 'completed' and rq.finished(queue) or leg.state == 'dead' and rq.failed(queue)
-  if ended and redis.call('ZSCORE', ended, id) then
-    redis.call('HSET', rq.key(id), 'status', leg.state == 'dead' and 'failed' or 'finished')
-  elseif leg.state == 'completed' then
+  if ended and redis.call('ZSCORE', ended, id) then return end
+  if leg.state == 'completed' then
     rq.succeed(id, queue)
   elseif leg.state == 'dead' then
     rq.fail(id, queue, leg.error or '')

@@ -47,7 +47,7 @@ end
 local function hand_out(id, queue, worker)
   if not string.find(id, '^[%w_-]+$') then return end
   local job = redis.pcall('HMGET', rq.key(id), 'data', 'meta', 'retries_left', 'timeout')
-  if job.err or not job[1] then return end
+  if not job[1] then return end -- none, or something that is no record
   local leg = ledger.leg(id, 'rq', 'state', 'attempt', 'due', 'lease', 'error')
   if requeued(id, queue, leg.state) then return false end
   if TERMINAL[leg.state] or leg.state == 'cancelling' then return rq.settle(id, queue, leg) end
