@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from booking_queue import logs
+from booking_queue.backends.kafka.assignor import EvenSticky
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.lane import Lane
 from booking_queue.backends.kafka.lanes import Lanes
@@ -50,7 +50,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             # The assignor keeps its memory on the class: each member needs a class of its own.
-            partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
+            partition_assignment_strategy=(type("Sticky", (EvenSticky,), {}),),
             session_timeout_ms=10_000,
             heartbeat_interval_ms=1000,
             rebalance_timeout_ms=7000,
