@@ -25,7 +25,7 @@ async def streams(server: RestartableRedis, name_prefix: str) -> AsyncIterator[S
         redis_password=server.password,
         key_prefix=name_prefix.rstrip("-"),
         name_prefix=name_prefix,
-        lease_seconds=600,
+        lease_seconds=5,  # a claim whose answer was lost holds for so long
     )
     async with streams_of(settings) as streams:
         yield streams

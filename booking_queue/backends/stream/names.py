@@ -6,8 +6,22 @@ from booking_queue.domain.job import Priority
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
 
-_FILES = ("streams.lua", "publish.lua", "consume.lua", "keep.lua", "settle.lua", "tend.lua", "look.lua")
-LUA = "do\n" + source("booking_queue.backends.stream", *_FILES) + "\nend\n"
+
+def _lua(*names: str) -> str:
+    return source("booking_queue.backends.stream", *names)
+
+
+LUA = f"""do
+local function work()
+{_lua("streams.lua", "publish.lua", "consume.lua", "keep.lua", "settle.lua")}
+return stream
+end
+local function care(stream)
+{_lua("tend.lua", "look.lua")}
+end
+{_lua("lazy.lua")}
+end
+"""
 
 
 class Names:

@@ -21,17 +21,17 @@ end
 
 function stream.before(one, other) return padded(one) < padded(other) end
 
--- Whole nodes first; the rest one by one, so that exactly the newest `kept` stay.
+-- Whole nodes first, which costs nothing; of what is left in the first node so many one by one that exactly the
+-- newest `kept` stay.
 local function trim(name, limit, kept)
   local excess, removed = redis.call('XLEN', name) - kept, 0
   if excess > 100 then removed = redis.call('XTRIM', name, 'MINID', '~', limit, 'LIMIT', excess) end
   excess = excess - removed
-  if excess > 0 then
-    local oldest = redis.call('XRANGE', name, '-', '+', 'COUNT', math.min(excess, 100) + 1)
-    local cut = oldest[#oldest][1]
-    removed = removed + redis.call('XTRIM', name, 'MINID', stream.before(limit, cut) and limit or cut)
-  end
-  return removed
+  if excess > 100 then return removed + redis.call('XTRIM', name, 'MINID', limit) end
+  if excess <= 0 then return removed end
+  local oldest = redis.call('XRANGE', name, '-', '+', 'COUNT', excess + 1)
+  local cut = oldest[#oldest][1]
+  return removed + redis.call('XTRIM', name, 'MINID', stream.before(limit, cut) and limit or cut)
 end
 
 -- stream_trim: how many finished entries a level keeps -> removed. What is older than the ledger's records goes
