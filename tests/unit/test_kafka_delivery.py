@@ -31,7 +31,7 @@ async def in_hand(desk: Desk, ours: bool = True) -> tuple[KafkaDelivery, Claim]:
     envelope = Envelope.load(desk.notes.sent.pop().value or b"")
     claim = await desk.ledger.claim(leg.job_id, Backend.KAFKA, 1, "w")
     assert isinstance(claim, Claim)
-    return KafkaDelivery(envelope, ORIGIN, desk.ledger, desk.outbound, lambda: ours), claim
+    return KafkaDelivery(envelope, lambda: ORIGIN, desk.ledger, desk.outbound, lambda: ours), claim
 
 
 async def test_it_is_done_once_its_outcome_is_in_the_ledger(desk: Desk) -> None:

@@ -191,13 +191,15 @@ class KafkaConsumer:
         def ours() -> bool:
             return lane.owned and not self._stopping
 
-        origin = Origin.of(record, self._topics)
+        def origin() -> Origin:
+            return Origin.of(record, self._topics)
+
         if isinstance(record, Unreadable):
-            return await bury_raw(self._outbound, origin, f"unreadable: {record.reason}", ours)
+            return await bury_raw(self._outbound, origin(), f"unreadable: {record.reason}", ours)
         try:
             envelope = Envelope.load(record.value or b"")
         except UnreadableMessage as error:
-            return await bury_raw(self._outbound, origin, f"unreadable: {error}", ours)
+            return await bury_raw(self._outbound, origin(), f"unreadable: {error}", ours)
         delivery = KafkaDelivery(envelope, origin, self._ledger, self._outbound, ours)
         await handle(delivery)
         return delivery.done

@@ -24,7 +24,12 @@ class KafkaDelivery:
     __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "_settling", "done", "envelope")
 
     def __init__(
-        self, envelope: Envelope, origin: Origin, ledger: Ledger, outbound: Outbound, ours: Callable[[], bool]
+        self,
+        envelope: Envelope,
+        origin: Callable[[], Origin],
+        ledger: Ledger,
+        outbound: Outbound,
+        ours: Callable[[], bool],
     ):
         self.envelope = envelope
         self.done = False
@@ -57,7 +62,7 @@ class KafkaDelivery:
     async def bury(self, claim: Claim | None, reason: str) -> bool:
         self._settling = True
         if claim is None:
-            self.done = await bury_raw(self._outbound, self._origin, reason, self._ours)
+            self.done = await bury_raw(self._outbound, self._origin(), reason, self._ours)
         elif await self._ledger.bury(claim, reason):
             await self._hand_over(LegRef(claim.job_id, self.envelope.generation))
         return self.done
@@ -66,7 +71,7 @@ class KafkaDelivery:
         """The outbox row stands until the next copy is sent, so this one is done with whether or not that works."""
         self.done = True
         try:
-            await self._outbound.send(leg, self._origin)
+            await self._outbound.send(leg, self._origin())
         except LedgerUnavailable as error:
             log.warning("left_to_the_outbox", jobId=leg.job_id, why=str(error))
 

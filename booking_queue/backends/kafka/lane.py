@@ -33,7 +33,7 @@ class Lane:
         self.committed = -1
         self.unread = True  # the broker may hold records that we have not read yet
         self.running: dict[int, Any] = {}
-        self._queue: deque[Any] = deque()
+        self.queue: deque[Any] = deque()
         self._behind_key: dict[bytes, deque[Any]] = {}  # by each key that runs: what waits for it
         self._behind = 0
         self._due: dict[int, int] = {}
@@ -53,7 +53,7 @@ class Lane:
     @property
     def may_have_more(self) -> bool:
         """Whether waiting a moment may bring a record of it that could start."""
-        return self.owned and self.unread and not self.full
+        return self.unread and self.owned and not self.full
 
     @property
     def read_to(self) -> int | None:
@@ -61,7 +61,7 @@ class Lane:
 
     @property
     def backlog(self) -> int:
-        return len(self._queue) + self._behind
+        return len(self.queue) + self._behind
 
     @property
     def watermark(self) -> int | None:
@@ -87,7 +87,7 @@ class Lane:
     def _drop(self) -> None:
         """What was read and not started is no longer ours, or will be read again."""
         self.committed, self._next, self._read_enough = -1, None, False
-        self._queue.clear()
+        self.queue.clear()
         for waiting in self._behind_key.values():
             waiting.clear()
         self._behind = 0
@@ -109,18 +109,18 @@ class Lane:
             self._due[record.offset] = min(not_before(record), now_ms + self._delay_ms)
         self._open.add(record.offset)
         heapq.heappush(self._offsets, record.offset)
-        self._queue.append(record)
+        self.queue.append(record)
 
     def head(self, now_ms: int) -> Any | None:
         """What may start now, if anything may."""
         if not self.owned or self.full:
             return None
-        while self._queue:
-            record = self._queue[0]
+        while self.queue:
+            record = self.queue[0]
             behind = self._behind_key.get(record.key) if record.key else None
             if behind is None:
                 return None if self._due.get(record.offset, 0) > now_ms else record
-            behind.append(self._queue.popleft())
+            behind.append(self.queue.popleft())
             self._behind += 1
         return None
 
@@ -131,11 +131,11 @@ class Lane:
 
     def held_until(self) -> int | None:
         """When the head of a retry lane is due; None if nothing waits for its time."""
-        return self._due.get(self._queue[0].offset) if self._queue else None
+        return self._due.get(self.queue[0].offset) if self.queue else None
 
     def start(self, record: Any) -> None:
         """The head."""
-        self._queue.popleft()
+        self.queue.popleft()
         self._due.pop(record.offset, None)
         self.running[record.offset] = record
         if record.key:
@@ -152,7 +152,7 @@ class Lane:
             waiting.appendleft(record)
         elif self.owned:
             self._open.discard(record.offset)  # the partition went and came back: it is read again, if need be
-        self._queue.extendleft(reversed(waiting))
+        self.queue.extendleft(reversed(waiting))
 
     def should_pause(self, now_ms: int) -> bool:
         """Whether reading on would only fill memory."""

@@ -72,14 +72,15 @@ class Lanes:
         for level in Priority:
             if found := self._first(level, retries, now_ms):
                 return found
-            if any(lane.may_have_more for lane in self._by_level[level]):
-                return None
+            for lane in self._by_level[level]:
+                if lane.unread and lane.may_have_more:
+                    return None
         return None
 
     def _due_retries(self, now_ms: int) -> dict[Priority, tuple[Lane, Any]]:
         found: dict[Priority, tuple[Lane, Any]] = {}
         for lane in self._retries:
-            if lane.backlog and (record := lane.head(now_ms)):
+            if lane.queue and (record := lane.head(now_ms)):
                 found.setdefault(lane.level(record), (lane, record))
         return found
 
@@ -91,15 +92,16 @@ class Lanes:
             self._taken(self._retries, found[0])
             return found
         for lane in self._by_level[level]:
-            if record := lane.head(now_ms):
+            if lane.queue and (record := lane.head(now_ms)):
                 self._taken(self._by_level[level], lane)
                 return lane, record
         return None
 
     def _taken(self, lanes: list[Lane], lane: Lane) -> None:
         self._starts += 1
-        lanes.remove(lane)
-        lanes.append(lane)
+        if lanes[-1] is not lane:
+            lanes.remove(lane)
+            lanes.append(lane)
 
     def next_due(self) -> int | None:
         """When the next held retry is due."""
