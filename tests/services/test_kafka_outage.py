@@ -162,12 +162,13 @@ async def test_a_wedged_producer_is_replaced(own: Settings) -> None:
     async with lane_of("kafka", own) as lane:
         publisher = lane.publisher
         assert isinstance(publisher, KafkaPublisher)
-        first = await lane.accept()
 
-        async def taken() -> bool:
-            return (await lane.publish(first)).state == "queued" and publisher._sender.up
+        async def all_partitions_used() -> bool:
+            await lane.publish(await lane.accept())
+            producer = publisher._sender._producer
+            return producer is not None and len(producer._txn_manager._sequence_numbers) == 3
 
-        await eventually(taken, "a first message to be sent")
+        await eventually(all_partitions_used, "a message in each partition")
         producer = publisher._sender._producer
         numbers = producer._txn_manager._sequence_numbers
         for partition in list(numbers):
