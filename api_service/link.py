@@ -71,8 +71,10 @@ class Link:
         return answer if isinstance(answer, dict) else {}
 
     def _failed(self, why: str) -> None:
-        was_open = self.circuit.open
+        was_failing, was_open = self.circuit.failing, self.circuit.open
         self.circuit.failed()
+        if not was_failing:
+            log.warning("backend_fails", backend=self.backend, why=why)
         if self.circuit.open and not was_open:
             log.warning("circuit_opened", backend=self.backend, why=why)
 

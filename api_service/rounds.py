@@ -33,10 +33,12 @@ async def rounds(  # noqa: PLR0913 - the rest by name
         try:
             more = await turn()
             quiet = False
-        except (LedgerUnavailable, BackendUnavailable) as error:
+        except LedgerUnavailable as error:
             if not quiet:
                 log.warning("round_failed", round=name, why=str(error))
             quiet = True
+        except BackendUnavailable:
+            pass  # its link tells when it fails and when it works again
         except Exception as error:
             log.error("round_failed", exc=error, round=name)
         if more:
