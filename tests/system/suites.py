@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -65,14 +66,19 @@ class LocalSuite:
 
     def scale(self, workers: int) -> None:
         self._workers = [name for name in self._workers if self.private.processes[name].poll() is None]
-        while len(self._workers) < workers:
-            self._workers.append(self.private.start_worker())
+        new = [self.private.start_worker() for _ in range(workers - len(self._workers))]
+        self._workers += new
+        for name in new:  # before it has started it cannot answer SIGTERM in good order
+            assert wait_until(partial(self._started, name), 40), self.private.log(name)
         leaving = self._workers[workers:]
         del self._workers[workers:]
         for name in leaving:
             self.private.processes[name].send_signal(signal.SIGTERM)
         for name in leaving:
             assert self.private.stop(name) == 0, self.private.log(name)
+
+    def _started(self, name: str) -> bool:
+        return "worker_started" in self.private.log(name)
 
     def kill_worker(self, worker_id: str) -> None:
         """kill -9; as under a supervisor, another starts in its place."""
