@@ -18,22 +18,26 @@ from api_service.fanout import Fanout
 from api_service.feed import Feed
 from api_service.gateway import Gateway
 from api_service.janitor import Janitor
+from api_service.limits import limits_of
 from api_service.link import Link
 from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
-from api_service.routes import bookings, events, hotels, submit
+from api_service.routes import bookings, cancel, events, hotels, limits, submit
 from api_service.short import put_first
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.effects.mail import Mailer
 from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.events import EventLog
+from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
 from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.rooms import Rooms
 from booking_queue.ledger.script import Scripts, source
@@ -46,9 +50,10 @@ from booking_queue.web.service import create_app
 PORT = 3000
 CONNECTIONS = 16
 STOP_SECONDS = 3.0
+LIMITS_SECONDS = 30.0  # a ledger that was emptied is told again
 
 log = logs.get("gateway")
-LUA = source("booking_queue.ledger", "index.lua", "outbox.lua", "compensation.lua")
+LUA = source("booking_queue.ledger", "index.lua", "outbox.lua", "compensation.lua", "cancel.lua", "idempotency.lua")
 
 
 class Parts:
@@ -75,12 +80,18 @@ class Parts:
             feed=Feed(EventLog(self.redis, self.blocking, settings)),
             fanout=Fanout(ledger, self.links, settings.publish_deadline),
             pressure=Pressure(self.redis),
+            idempotency=Idempotency(scripts),
+            cancellations=Cancellations(scripts),
+            limits=Limits(scripts),
+            links=self.links,
+            compensate=asyncio.Event(),
         )
 
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
         turns = [
             rounds("pressure", self.gateway.pressure.turn, pressure.TURN_SECONDS, stop),
-            rounds("compensator", self.compensator.turn, compensator.TURN_SECONDS, stop),
+            rounds("compensator", self._compensate, compensator.TURN_SECONDS, stop, wake=self.gateway.compensate),
+            rounds("limits", self._tell_limits, LIMITS_SECONDS, stop),
             rounds("holds", self.janitor.holds, janitor.HOLDS_SECONDS, stop),
             rounds("index", self.janitor.index, janitor.INDEX_SECONDS, stop, busy_seconds=janitor.INDEX_BUSY_SECONDS),
         ]
@@ -88,6 +99,13 @@ class Parts:
             name = f"reconciler {each.link.backend}"
             turns.append(rounds(name, each.turn, reconciler.TURN_SECONDS, stop, wake=each.link.recovered))
         return [asyncio.create_task(turn) for turn in turns]
+
+    async def _compensate(self) -> bool:
+        self.gateway.compensate.clear()
+        return await self.compensator.turn()
+
+    async def _tell_limits(self) -> None:
+        await self.gateway.limits.defaults(limits_of(self.settings))
 
     async def measure(self) -> None:
         self.metrics.event_streams.set(self.gateway.feed.followers)
@@ -136,8 +154,9 @@ def build(settings: Settings) -> FastAPI:
         settings,
         default_port=PORT,
         lifespan=lifespan,
-        routers=[bookings.router, events.router, hotels.router],
+        routers=[submit.router, bookings.router, cancel.router, events.router, hotels.router, limits.router],
         checks={"redis": redis_check},
+        batch_paths={"/api/bookings/batch"},
         metrics=metrics,
         scrape=scrape,
     )

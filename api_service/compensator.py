@@ -1,4 +1,5 @@
-"""Gives back what was taken for bookings that all their legs left unconfirmed: the money, then the rooms.
+"""Gives back what was taken for bookings that all their legs left unconfirmed, or that were cancelled: the money, then
+the rooms.
 
 Safe in several replicas and after a crash at any point: a row is leased to one replica, `void` is idempotent by
 key and refuses any later charge, the mail's Message-ID folds a second copy, and the ledger ends the row once.
@@ -30,14 +31,14 @@ class Voids(Protocol):
     async def void(self, key: str) -> Void: ...
 
 
-class FailedMails(Protocol):
+class Mails(Protocol):
     async def send_failed(self, booking_id: str, fields: dict[str, Any]) -> str: ...
+
+    async def send_cancelled(self, booking_id: str, fields: dict[str, Any]) -> str: ...
 
 
 class Compensator:
-    def __init__(
-        self, ledger: Ledger, compensations: Compensations, payments: Voids, mails: FailedMails, metrics: Metrics
-    ):
+    def __init__(self, ledger: Ledger, compensations: Compensations, payments: Voids, mails: Mails, metrics: Metrics):
         self._ledger = ledger
         self._compensations = compensations
         self._payments = payments
@@ -64,7 +65,8 @@ class Compensator:
             await self._compensations.defer(booking_id, LONGEST_WAIT_MS)  # takes the row away
             return
         payment = record.effects.get("payment")
-        void = await self._payments.void(payment_key(record)) if payment else Void(0)
+        # Of a cancelled booking in any case: a worker may be about to charge it.
+        void = await self._payments.void(payment_key(record)) if payment or record.cancel else Void(0)
         paid = void.refunded > 0 or (payment is not None and payment.state == "done")
         if paid:
             await self._tell(record)
@@ -74,9 +76,9 @@ class Compensator:
 
     async def _tell(self, record: Record) -> None:
         try:
-            await self._mails.send_failed(record.id, record.data)
+            await (self._mails.send_cancelled if record.cancel else self._mails.send_failed)(record.id, record.data)
         except PermanentError as error:
-            log.warning("failed_mail_refused", jobId=record.id, why=str(error))
+            log.warning("mail_refused", jobId=record.id, why=str(error))
 
 
 def payment_key(record: Record) -> str:

@@ -24,10 +24,24 @@ class Fanout:
         """Raises LedgerUnavailable; once the job is accepted nothing is raised any more. A backend that does not
         take it in time leaves its leg `pending`, and the outbox brings it there."""
         await self._ledger.accept(job, indices)
-        under_way = {backend: future for backend in job.backends if (future := self._begin(backend, job.id))}
+        return (await self._publish([job]))[0]
+
+    async def submit_many(self, jobs: Sequence[tuple[NewJob, Sequence[str]]]) -> list[dict[Backend, Sent] | Exception]:
+        """An answer a job, in their order. Raises what every one of them failed with."""
+        accepted = await asyncio.gather(*(self._ledger.accept(*job) for job in jobs), return_exceptions=True)
+        failed = [answer for answer in accepted if isinstance(answer, Exception)]
+        if failed and len(failed) == len(jobs):
+            raise failed[0]
+        taken = [job for (job, _), answer in zip(jobs, accepted, strict=True) if not isinstance(answer, Exception)]
+        sent = iter(await self._publish(taken))
+        return [answer if isinstance(answer, Exception) else next(sent) for answer in accepted]
+
+    async def _publish(self, jobs: Sequence[NewJob]) -> list[dict[Backend, Sent]]:
+        begun = [{backend: self._begin(backend, job.id) for backend in job.backends} for job in jobs]
+        under_way = [future for legs in begun for future in legs.values() if future]
         if under_way:
-            await asyncio.wait(under_way.values(), timeout=self._deadline)
-        return {backend: _outcome(under_way.get(backend)) for backend in job.backends}
+            await asyncio.wait(under_way, timeout=self._deadline)
+        return [{backend: _outcome(future) for backend, future in legs.items()} for legs in begun]
 
     def _begin(self, backend: Backend, job_id: str) -> asyncio.Future[Sent] | None:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,9 +12,14 @@ from starlette.requests import Request
 
 from api_service.fanout import Fanout
 from api_service.feed import Feed
+from api_service.link import Link
 from api_service.pressure import Pressure
+from booking_queue.domain.job import Backend
+from booking_queue.ledger.cancel import Cancellations
+from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
 from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.rooms import Rooms
 from booking_queue.settings import Settings
 
@@ -26,6 +33,11 @@ class Gateway:
     feed: Feed
     fanout: Fanout
     pressure: Pressure
+    idempotency: Idempotency
+    cancellations: Cancellations
+    limits: Limits
+    links: Mapping[Backend, Link]
+    compensate: asyncio.Event  # there is something to give back
 
 
 def of(request: Request) -> Gateway:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.booking import Booking, Day, RoomType
-from booking_queue.domain.job import Backend, Level, Options, Priority
+from booking_queue.domain.job import Backend, Key, Level, Options, Priority
 
 MAX_DELAY_SECONDS = 31_536_000  # a year
 MAX_ROOMS = 1_000_000
+MAX_BATCH = 1000
 
 
 def _a_number(value: object) -> object:
@@ -30,7 +31,7 @@ def _each_once(backends: list[Backend]) -> list[Backend]:
 Seconds = Annotated[float, BeforeValidator(_a_number), Field(ge=0, le=MAX_DELAY_SECONDS, allow_inf_nan=False)]
 Backends = Annotated[list[Backend], Field(min_length=1), AfterValidator(_each_once)]
 
-_EXAMPLE = {"userId": "u1", "hotelId": "h1", "checkIn": "2026-06-01", "checkOut": "2026-06-03"}
+_EXAMPLE: dict[str, JsonValue] = {"userId": "u1", "hotelId": "h1", "checkIn": "2026-06-01", "checkOut": "2026-06-03"}
 
 
 class NewBooking(Booking):
@@ -40,6 +41,7 @@ class NewBooking(Booking):
     backends: Backends = Field(default_factory=lambda: list(Backend))
     priority: Level = Priority.NORMAL
     delay_seconds: Seconds = 0
+    ordering_key: Key | None = Field(None, description="Jobs of one key run one at a time, in order, on each backend.")
 
     def payload(self) -> dict[str, Any]:
         """The booking alone."""
@@ -48,12 +50,13 @@ class NewBooking(Booking):
     @property
     def options(self) -> Options:
         """Milliseconds are rounded up: never early."""
-        if self.priority is Priority.NORMAL and not self.delay_seconds:
+        if self.priority is Priority.NORMAL and not self.delay_seconds and not self.ordering_key:
             return _PLAIN
-        return Options.model_construct(priority=self.priority, delay=math.ceil(self.delay_seconds * 1000))
+        delay = math.ceil(self.delay_seconds * 1000)
+        return Options.model_construct(priority=self.priority, delay=delay, ordering_key=self.ordering_key)
 
 
-_HOW = {"backends", "priority", "delay_seconds"}
+_HOW = {"backends", "priority", "delay_seconds", "ordering_key"}
 _PLAIN = Options()
 
 
@@ -63,6 +66,15 @@ class DelayedBooking(NewBooking):
     model_config = ConfigDict(json_schema_extra={"example": {**_EXAMPLE, "delaySeconds": 30}})
     backends: Backends = Field(default_factory=lambda: [Backend.RQ])
     delay_seconds: Seconds = 10
+
+
+class BookingBatch(BaseModel):
+    """Each item is validated by itself, and may be as large as a booking that is sent alone."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"bookings": [_EXAMPLE]}})
+    bookings: list[Any] = Field(
+        min_length=1, max_length=MAX_BATCH, description="Bookings, as each would be sent alone."
+    )
 
 
 class NewTotal(BaseModel):

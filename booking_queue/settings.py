@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -24,6 +25,22 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
+
+
+class Rate(BaseModel):
+    """At most `max` starts in any `durationMs`."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    max: int = Field(ge=1, le=100_000)
+    duration_ms: int = Field(ge=1, le=86_400_000)
+
+
+class LimitSetting(BaseModel):
+    """Over all workers. `concurrency`: jobs at a time. What is not named is not limited."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    concurrency: int | None = Field(None, ge=1, le=1_000_000)
+    rate: Rate | None = None
 
 
 class Settings(BaseSettings):
@@ -79,6 +96,16 @@ class Settings(BaseSettings):
     ledger_retention: int = Field(172_800, ge=60, description="Seconds a finished job's record is kept.")
     stream_keep: int = Field(10_000, ge=0, description="Finished entries a stream keeps, for looking at.")
     publish_deadline: float = Field(1.5, gt=0, description="Seconds the gateway waits for a backend service.")
+
+    # Limits over all workers; what is set by PUT /api/limits goes before these
+    max_outstanding: int = Field(
+        1_000_000, ge=1, description="Jobs without an outcome that a backend may have; one more is answered 503."
+    )
+    limits: dict[str, LimitSetting] = Field(
+        {},
+        description='JSON by backend or `type:` and a job type: `{"rq": {"concurrency": 10}, '
+        '"type:booking": {"rate": {"max": 100, "durationMs": 1000}}}`.',
+    )
 
     # Simulation
     simulation: Literal["on", "off"] = Field("on", description="Whether bookings may carry `simulate`.")

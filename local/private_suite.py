@@ -112,8 +112,12 @@ class PrivateSuite:
 
     def stop(self, name: str, seconds: float = 40) -> int:
         """SIGTERM; the exit status. What takes longer is killed, and answers -9."""
+        self.processes[name].send_signal(signal.SIGTERM)
+        return self.stopped(name, seconds)
+
+    def stopped(self, name: str, seconds: float = 40) -> int:
+        """The exit status of one that was told to stop. It is told once: a second word may find it half gone."""
         process = self.processes.pop(name)
-        process.send_signal(signal.SIGTERM)
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -26,13 +26,14 @@ from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web import server
 from booking_queue.web.service import create_app
-from worker_service import janitor, stats
+from worker_service import janitor, pauses, stats
 from worker_service.heartbeat import Heartbeat, NameTaken, Presence
 from worker_service.processor import Processor, Tools
 from worker_service.supervisor import Supervisor
@@ -140,6 +141,7 @@ async def work(
         tools.watch.run(finished),
         presence.run(lambda: about | own.presence(), stop, finished),
         server.run(app, listener, finished),
+        pauses.follow(Limits(tools.ledger.scripts), {lane.backend: lane.slots for _, lane in lanes}, finished),
         janitor.run(Documents(settings.documents_dir), settings.ledger_retention, finished),
     ]
     tasks = [asyncio.create_task(room) for room in rooms]

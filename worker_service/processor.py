@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -85,13 +86,15 @@ class Processor:
 
     async def _claim(self, delivery: Delivery) -> Claim | None:
         """The right to run it; None once the message needs nothing more from us."""
-        envelope = delivery.envelope
+        envelope, nonce = delivery.envelope, secrets.token_hex(8)
         while True:
             if self.stopping:
                 await self._hand_back(delivery, None)
                 return None
             answer = await self._surely(
-                lambda: self.tools.ledger.claim(envelope.id, self.backend, envelope.generation, self.tools.worker_id)
+                lambda: self.tools.ledger.claim(
+                    envelope.id, self.backend, envelope.generation, self.tools.worker_id, nonce
+                )
             )
             if isinstance(answer, Claim):
                 return answer

@@ -2,60 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_service import views
-from api_service.gateway import Gateway, of
+from api_service import batch, views
+from api_service.gateway import Gateway, Running, of
+from api_service.idempotency import once
 from api_service.link import Sent
-from api_service.schemas import DelayedBooking, NewBooking
+from api_service.schemas import BookingBatch, DelayedBooking, NewBooking
 from booking_queue import trace
 from booking_queue.clock import iso, now_ms
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.web.problems import unavailable
 from booking_queue.web.replies import JsonResponse
 
+router = APIRouter(tags=["bookings"])
+
 
 async def create_booking(body: NewBooking, request: Request) -> Response:
     """Accepts a booking and sends it to its backends. `pending`: that backend could not be reached; the booking is
-    safe and gets there by itself."""
-    booking_id, sent = await _accept(body, of(request))
-    answer = {"bookingId": booking_id, "queues": views.queues(booking_id, sent), "links": views.links(booking_id)}
-    return _accepted(booking_id, answer)
+    safe and gets there by itself. With an `Idempotency-Key` it may be sent again: there will be one booking."""
+
+    async def make(new_id: Callable[[int], str]) -> Response:
+        booking_id, sent = await _accept(body, new_id(0), of(request))
+        answer = {"bookingId": booking_id, "queues": views.queues(booking_id, sent), "links": views.links(booking_id)}
+        return _accepted(booking_id, answer)
+
+    return await once(request, of(request), _fresh_id, make)
 
 
 async def create_delayed_booking(body: DelayedBooking, request: Request) -> Response:
     """Accepts a booking that is run `delaySeconds` from now, never earlier."""
-    before = now_ms()
-    booking_id, sent = await _accept(body, of(request))
-    answer: dict[str, Any] = {
-        "bookingId": booking_id,
-        "delaySeconds": views.whole(body.delay_seconds),
-        "scheduledFor": iso(before + body.options.delay),
-        "jobId": booking_id,
-        "queues": views.queues(booking_id, sent),
-        "message": f"Booking will be processed in {views.whole(body.delay_seconds)} seconds",
-        "links": views.links(booking_id),
-    }
-    return _accepted(booking_id, answer)
+
+    async def make(new_id: Callable[[int], str]) -> Response:
+        before = now_ms()
+        booking_id, sent = await _accept(body, new_id(0), of(request))
+        answer: dict[str, Any] = {
+            "bookingId": booking_id,
+            "delaySeconds": views.whole(body.delay_seconds),
+            "scheduledFor": iso(before + body.options.delay),
+            "jobId": booking_id,
+            "queues": views.queues(booking_id, sent),
+            "message": f"Booking will be processed in {views.whole(body.delay_seconds)} seconds",
+            "links": views.links(booking_id),
+        }
+        return _accepted(booking_id, answer)
+
+    return await once(request, of(request), _fresh_id, make)
 
 
-async def _accept(body: NewBooking, gateway: Gateway) -> tuple[str, dict[Backend, Sent]]:
+@router.post("/api/bookings/batch", status_code=202)
+async def create_bookings(body: BookingBatch, gateway: Running, request: Request) -> Response:
+    """Up to 1,000 bookings at once; one answer per item. A bad one stops no other."""
+    simulation = gateway.settings.simulation == "on"
+
+    async def make(new_id: Callable[[int], str]) -> Response:
+        _must_have_room(gateway)
+        read = [batch.read(item, simulation=simulation) for item in body.bookings]
+        items = [
+            item if isinstance(item, batch.Refused) else _job(item, new_id(number)) for number, item in enumerate(read)
+        ]
+        return await batch.submit(gateway.fanout, items)
+
+    return await once(request, gateway, _fresh_id, make)
+
+
+def _fresh_id(_: int) -> str:
+    return str(uuid4())
+
+
+def _must_have_room(gateway: Gateway) -> None:
     if gateway.pressure.full:
         raise unavailable("The ledger is nearly full: new work is refused until some of it is done")
+
+
+async def _accept(body: NewBooking, booking_id: str, gateway: Gateway) -> tuple[str, dict[Backend, Sent]]:
+    _must_have_room(gateway)
+    return booking_id, await gateway.fanout.submit(*_job(body, booking_id))
+
+
+def _job(body: NewBooking, booking_id: str) -> tuple[NewJob, tuple[str, ...]]:
+    """And the lists it is to be found in."""
     job = NewJob.model_construct(
-        id=str(uuid4()),
+        id=booking_id,
         type="booking",
         data=body.payload(),
         options=body.options,
         backends=body.backends,
         trace=trace.current.get(),
     )
-    indices = ("bookings", f"user:{body.user_id}", f"hotel:{body.hotel_id}")
-    return job.id, await gateway.fanout.submit(job, indices)
+    return job, ("bookings", f"user:{body.user_id}", f"hotel:{body.hotel_id}")
 
 
 def _accepted(booking_id: str, answer: dict[str, Any]) -> Response:

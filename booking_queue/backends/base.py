@@ -57,6 +57,10 @@ class Publisher(Protocol):
     async def redrive(self, job_id: str) -> Published | str:
         """Starts a dead job over, or says why not."""
 
+    async def discard(self, job_id: str) -> str:
+        """Takes a dead job out of the dead letters, and off the broker what it still holds of one that ended:
+        `discarded`, else its state, or unknown."""
+
 
 class Delivery(Protocol):
     """One message in hand. With a claim, each verb changes the ledger only while the claim's lease is ours, and

@@ -142,6 +142,10 @@ class KafkaPublisher:
         answer = (await self.publish([leg]))[0]
         return answer if isinstance(answer, Published) else Published(job_id, State.PENDING, None)
 
+    async def discard(self, job_id: str) -> str:
+        """The letter stays readable in the log, as long as that keeps it."""
+        return await self._ledger.discard(job_id, self.backend)
+
     async def topics(self) -> list[dict[str, Any]]:
         self._must_be_up()
         counts = await self._cluster.counts(self.topic_names.all)

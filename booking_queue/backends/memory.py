@@ -90,6 +90,12 @@ class MemoryPublisher:
         answer = (await self.publish([leg]))[0]
         return answer if isinstance(answer, Published) else Published(job_id, State.PENDING, None)
 
+    async def discard(self, job_id: str) -> str:
+        answer = await self._ledger.discard(job_id, self.backend)
+        if answer == "discarded":
+            self._broker.dead = [letter for letter in self._broker.dead if letter["id"] != job_id]
+        return answer
+
 
 class MemoryDelivery:
     def __init__(self, message: Message, broker: MemoryBroker, ledger: Ledger, publisher: MemoryPublisher):

@@ -20,10 +20,17 @@ class Slots:
         self._returning: deque[asyncio.Future[None]] = deque()
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._paused = False
 
     @property
     def free(self) -> int:
-        return 0 if self._returning else max(0, self.capacity - self._used)
+        return 0 if self._returning or self._paused else max(0, self.capacity - self._used)
+
+    def pause(self, paused: bool) -> None:
+        """Nothing new is taken; what runs goes on."""
+        self._paused = paused
+        if self.free:
+            self._freed.set()
 
     @property
     def tasks(self) -> int:

@@ -52,7 +52,7 @@ Day = Annotated[date, BeforeValidator(_iso_day)]
 
 class Simulate(BaseModel):
     """Faults a learner asks for: the first `times` attempts fail (or crash the worker) at the step `failAt`;
-    `slowMs` makes that step (or, without one, every step) that much slower."""
+    `slowMs` makes that step (or, without one, every step) that much slower. Until the job is redriven."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     fail_at: Literal["validate", "payment", "document", "mail", "inventory"] | None = None

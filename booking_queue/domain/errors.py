@@ -9,7 +9,8 @@ BookingQueueError
 ├── LeaseLost               another worker owns this job now: change nothing, stop
 ├── EffectHeld              another leg is doing this step: park, then look again
 ├── LedgerUnavailable       Redis does not answer: 503
-└── BackendUnavailable      a broker or its service does not answer: the leg stays pending
+├── BackendUnavailable      a broker or its service does not answer: the leg stays pending
+└── Overloaded              as much is outstanding as may be: 503
 """
 
 from __future__ import annotations
@@ -61,4 +62,8 @@ class LedgerUnavailable(BookingQueueError):
 
 
 class BackendUnavailable(BookingQueueError):
+    pass
+
+
+class Overloaded(BookingQueueError):
     pass

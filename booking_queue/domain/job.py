@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.retry import Backoff
@@ -95,8 +95,21 @@ class Keep(BaseModel):
     count: int | None = Field(None, ge=0, le=1_000_000)
 
 
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class RateLimit(BaseModel):
+    """At most `max` jobs of this key start in any `durationMs`, over all workers and backends."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    key: Key
+    max: int = Field(ge=1, le=10_000)
+    duration_ms: int = Field(ge=1, le=86_400_000)
+
+
 class Options(BaseModel):
-    """How a job is run. Durations in milliseconds."""
+    """How a job is run. Durations in milliseconds. Jobs of one `orderingKey` run one at a time on a backend, in the
+    order in which they were accepted."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     attempts: int = Field(3, ge=1, le=5)
@@ -106,6 +119,8 @@ class Options(BaseModel):
     timeout: int | None = Field(None, ge=100, le=3_600_000)
     remove_on_complete: bool | Keep = False
     remove_on_fail: bool | Keep = False
+    ordering_key: Key | None = None
+    rate_limit: RateLimit | None = None
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Options:

@@ -15,7 +15,7 @@ from typing import Any
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
 from booking_queue.domain.errors import PermanentError, RetryableError
-from booking_queue.effects.mail_message import Mail, confirmation, failure
+from booking_queue.effects.mail_message import Mail, cancellation, confirmation, failure
 from booking_queue.settings import Settings
 
 CONNECTIONS = 8
@@ -39,6 +39,9 @@ class Mailer:
 
     async def send_failed(self, booking_id: str, fields: Mapping[str, Any]) -> str:
         return await self._send(failure(booking_id, fields))
+
+    async def send_cancelled(self, booking_id: str, fields: Mapping[str, Any]) -> str:
+        return await self._send(cancellation(booking_id, fields))
 
     async def close(self) -> None:
         while self._idle:

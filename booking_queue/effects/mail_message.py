@@ -70,6 +70,12 @@ def failure(booking_id: str, fields: Mapping[str, Any]) -> Mail:
     return Mail(_message_id(booking_id, "failed"), _to(fields), subject, _text(text, booking_id, fields))
 
 
+def cancellation(booking_id: str, fields: Mapping[str, Any]) -> Mail:
+    text = "Your booking is cancelled, as you asked. Whatever was charged has been refunded."
+    subject = "Your booking is cancelled"
+    return Mail(_message_id(booking_id, "cancelled"), _to(fields), subject, _text(text, booking_id, fields))
+
+
 def address_of(user_id: str) -> str:
     """A mailbox for the user, on a name that never leaves the house. Ids that fit no mailbox get a digest."""
     fits = _LOCAL_PART.fullmatch(user_id) and ".." not in user_id and not user_id.endswith(".")

@@ -44,7 +44,8 @@ class _Work:
         self.job = job
         self.booking = booking
         self.id = job.claim.job_id
-        self.asked = booking.simulate if job.settings.simulation == "on" else None
+        wanted = job.settings.simulation == "on" and not job.claim.redrives  # to redrive is to say that it is mended
+        self.asked = booking.simulate if wanted else None
         nights = [(booking.check_in + timedelta(days=n)).isoformat() for n in range(booking.nights)]
         self.stay = Stay(booking.hotel_id, booking.room_type, nights, job.settings.inventory_default_rooms)
         self.by = {"workerId": job.worker_id}

@@ -82,9 +82,11 @@ local function give_back(id)
   local hold = redis.call('HGET', ledger.key(id), 'hold')
   redis.call('ZREM', P .. ':holds', id)
   if not hold then return false end
-  local h = cjson.decode(hold)
+  local h, sale = cjson.decode(hold), effect(id, 'inventory')
+  local sold = sale and sale.state == 'done'
   for _, night in ipairs(h.nights) do
     local key = rooms_key(h.hotel, h.kind, night)
+    if sold and redis.call('HINCRBY', key, 'sold', -1) <= 0 then redis.call('HDEL', key, 'sold') end
     if redis.call('HINCRBY', key, 'taken', -1) <= 0 and redis.call('HLEN', key) == 1 then redis.call('DEL', key) end
   end
   redis.call('HDEL', ledger.key(id), 'hold')
@@ -196,5 +198,6 @@ function ops.compensated(a)
   give_back(a[1])
   store(a[1], 'compensation', { state = 'done', result = a[2], at = NOW })
   ledger.emit(a[1], false, 'compensated')
+  if redis.call('HGET', ledger.key(a[1]), 'cancel') then ledger.cancelled(a[1]) end
   return { 1 }
 end

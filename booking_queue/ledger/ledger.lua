@@ -73,32 +73,63 @@ local function decoded(json) return json and cjson.decode(json) or nil end
 
 -- Once every leg has ended: the record begins to age, and what was taken for an unconfirmed booking is given back.
 local function settle(id)
-  local rec = get(id, 'legs', 'kind', 'hold', 'fx.payment', 'fx.inventory')
+  local rec = get(id, 'legs', 'kind', 'hold', 'fx.payment', 'fx.inventory', 'cancel')
   for backend in string.gmatch(rec[1], '[^,]+') do
     if not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
   end
   ledger.expire(id)
   local sold = decoded(rec[5])
-  if rec[2] == 'booking' and not (sold and sold.state == 'done') and (rec[3] or rec[4]) then
+  if rec[2] == 'booking' and not (sold and sold.state == 'done') and not rec[6] and (rec[3] or rec[4]) then
     redis.call('ZADD', P .. ':compensations', NOW, id)
   end
 end
+
+-- Who has died, for the inbox of dead letters.
+function ledger.graves(backend) return P .. ':index:dead:' .. backend end
 
 function ledger.finish(id, backend, state, fields)
   fields.state, fields.finished, fields.lease = state, NOW, 0
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.open(backend), id)
+  if state == 'dead' then redis.call('ZADD', ledger.graves(backend), NOW, id) end
   ledger.count(backend, state)
+  ledger.vacate(id, backend)
+  ledger.end_turn(id, backend)
   settle(id)
+end
+
+-- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read.
+function ledger.call_off(id, backend)
+  ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
+  redis.call('ZREM', ledger.outbox(backend), id)
+  ledger.vacate(id, backend)
+  ledger.end_turn(id, backend)
+end
+
+function ledger.cancelled(id)
+  ledger.set(id, 'cancel', 'cancelled')
+  for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
+    if ledger.leg(id, backend, 'state').state == 'cancelling' then ledger.finish(id, backend, 'cancelled', {}) end
+  end
+  ledger.expire(id)
+  ledger.emit(id, false, 'cancelled')
 end
 
 -- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), index keys…
 function ops.accept(a)
   local id, delay = a[1], tonumber(a[7])
   if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  for backend in string.gmatch(a[8], '[^,]+') do
+    if not ledger.has_room(backend) then return { 'full', backend } end
+  end
   local due = delay > 0 and NOW + delay or 0
   local fields = { 'type', a[2], 'kind', a[3], 'data', a[4], 'options', a[5], 'trace', a[6], 'legs', a[8],
                    'created', NOW, 'fence', 0 }
+  local order = string.find(a[5], '"orderingKey"', 1, true) and cjson.decode(a[5]).orderingKey
+  if order then
+    fields[#fields + 1] = 'order'
+    fields[#fields + 1] = order
+  end
   for backend in string.gmatch(a[8], '[^,]+') do
     for name, value in pairs({ state = 'pending', gen = 1, attempt = 0, starts = 0, due = due }) do
       fields[#fields + 1] = backend .. '.' .. name
@@ -106,6 +137,7 @@ function ops.accept(a)
     end
     redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
     redis.call('ZADD', ledger.open(backend), NOW, id)
+    if order then ledger.line_up(id, backend, order) end
     ledger.count(backend, 'accepted')
   end
   ledger.set(id, unpack(fields))
@@ -218,7 +250,7 @@ function ops.republish(a)
   local out = {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', ledger.open(a[1]), '-inf', NOW - tonumber(a[2]), 'LIMIT', 0, a[3])) do
     local leg = ledger.leg(id, a[1], 'state', 'lease', 'due')
-    local rests = leg.state ~= 'active' or tonumber(leg.lease) + tonumber(a[2]) < NOW
+    local rests = leg.state ~= 'cancelling' and (leg.state ~= 'active' or tonumber(leg.lease) + tonumber(a[2]) < NOW)
     if not leg.state then
       redis.call('ZREM', ledger.open(a[1]), id)
     elseif rests and tonumber(leg.due or 0) + tonumber(a[2]) < NOW then
@@ -236,37 +268,52 @@ local function wait_until(leg)
   return due > NOW and due - NOW or false
 end
 
--- May this envelope start? Answers the reason if not. `busy` and `early` carry the milliseconds to wait.
-local function refusal(leg, gen)
+-- May this envelope start? Answers the reason if not; busy, early, turn, paused and limited carry milliseconds to wait.
+local function refusal(id, backend, leg, gen)
   if not leg.state then return { 'missing' } end
   if gen < tonumber(leg.gen) or TERMINAL[leg.state] or leg.state == 'cancelling' then return { 'stale', leg.state } end
   if leg.state == 'active' and tonumber(leg.lease) > NOW then return { 'busy', tonumber(leg.lease) - NOW } end
   local early = wait_until(leg)
   if early and leg.state ~= 'active' then return { 'early', early } end
+  if not ledger.its_turn(id, backend) then return { 'turn', 1000 } end
+  return ledger.held_up(id, backend)
 end
 
--- claim: id, backend, generation, worker -> token, attempt, earlier starts without outcome, type, data, options, …
+local function claimed(id, leg, token, starts)
+  local rec = get(id, 'type', 'data', 'options', 'trace', 'created', 'round')
+  return { 'claimed', tostring(token), leg.attempt, starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1',
+           leg.due or '0', leg.redrives or '0' }
+end
+
+-- claim: id, backend, generation, worker, nonce -> token, attempt, earlier starts without outcome, type, data, options, …
+-- The nonce is the call's: a claim whose answer was lost is asked again with it, and gets the same answer.
 function ops.claim(a)
-  local id, backend = a[1], a[2]
-  local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started')
-  local no = refusal(leg, tonumber(a[3]))
+  local id, backend, nonce = a[1], a[2], a[5]
+  local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started', 'redrives',
+                         'nonce', 'token')
+  if leg.state == 'active' and leg.nonce == nonce then
+    ledger.extend(id, backend, leg.token)
+    return claimed(id, leg, leg.token, leg.starts - 1)
+  end
+  local no = refusal(id, backend, leg, tonumber(a[3]))
   if no then return no end
   local token = redis.call('HINCRBY', ledger.key(id), 'fence', 1)
   local fields = { state = 'active', gen = a[3], token = token, lease = NOW + LEASE, worker = a[4], progress = 0,
-                   step = '', starts = tonumber(leg.starts) + 1 }
+                   step = '', starts = tonumber(leg.starts) + 1, nonce = nonce }
   if not leg.started then fields.started = NOW end
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.emit(id, backend, 'started', { worker = a[4], attempt = leg.attempt + 1, starts = leg.starts + 1 })
-  local rec = get(id, 'type', 'data', 'options', 'trace', 'created', 'round')
-  return { 'claimed', tostring(token), leg.attempt, leg.starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1',
-           leg.due or '0' }
+  local answer = claimed(id, leg, token, leg.starts)
+  ledger.occupy(id, backend, answer[5], fields.lease, token)
+  return answer
 end
 
 -- extend: id, backend, token
 function ledger.extend(id, backend, token)
   if not ledger.owns(id, backend, token) then return false end
   ledger.set_leg(id, backend, { lease = NOW + LEASE })
+  ledger.occupy(id, backend, get(id, 'type')[1], NOW + LEASE)
   return true
 end
 
@@ -290,6 +337,7 @@ function ledger.retry(id, backend, token, failure, delay)
   local gen, due = leg.gen + 1, NOW + math.floor(tonumber(delay))
   ledger.set_leg(id, backend, { state = 'retrying', gen = gen, attempt = leg.attempt + 1, starts = 0, lease = 0,
                                 due = due, error = failure })
+  ledger.vacate(id, backend)
   ledger.count(backend, 'retried')
   ledger.emit(id, backend, 'retrying', { attempt = leg.attempt + 1, error = failure, due = due, worker = leg.worker })
   return gen, due
@@ -323,6 +371,7 @@ function ledger.release(id, backend, token)
   if not ledger.owns(id, backend, token) then return false end
   local leg = ledger.leg(id, backend, 'starts', 'worker')
   ledger.set_leg(id, backend, { state = 'queued', lease = 0, starts = leg.starts - 1 })
+  ledger.vacate(id, backend)
   ledger.emit(id, backend, 'released', { worker = leg.worker })
   return true
 end
@@ -330,25 +379,46 @@ end
 -- release: id, backend, token
 function ops.release(a) return { ledger.release(a[1], a[2], a[3]) and 1 or 0 } end
 
--- A dead leg starts over, as a new generation. A compensated booking begins a new round of effects.
-function ledger.redrive(id, backend)
-  local leg = ledger.leg(id, backend, 'state', 'gen')
-  if not leg.state then return false, 'unknown' end
-  if leg.state ~= 'dead' then return false, leg.state end
-  if redis.call('ZSCORE', P .. ':compensations', id) then return false, 'compensating' end
-  redis.call('PERSIST', ledger.key(id))
-  redis.call('PERSIST', P .. ':audit:' .. id)
+-- Why a dead leg cannot start over; nothing if it can.
+local function stays_dead(id, backend)
+  local state = ledger.leg(id, backend, 'state').state
+  if state ~= 'dead' then return state or 'unknown' end
+  local rec = get(id, 'cancel', 'kind')
+  if rec[1] then return rec[1] end
+  if rec[2] == 'letter' then return 'unreadable' end
+  if redis.call('ZSCORE', P .. ':compensations', id) then return 'compensating' end
+end
+
+-- What was compensated is done anew: the provider's void of the last round stays true.
+local function next_round(id)
   local key = ledger.key(id)
-  if redis.call('HDEL', key, 'fx.compensation') == 1 then
-    redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory')
-    if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
-  end
+  redis.call('PERSIST', key)
+  redis.call('PERSIST', P .. ':audit:' .. id)
+  if redis.call('HDEL', key, 'fx.compensation') == 0 then return end
+  redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory', 'compensation.tries')
+  if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
+end
+
+local function start_over(id, backend)
+  local key, leg, order = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order')[1]
+  local gen = (leg.gen or 0) + 1
   redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
-  ledger.set_leg(id, backend, { state = 'pending', gen = leg.gen + 1, attempt = 0, starts = 0, due = 0 })
+  redis.call('HINCRBY', key, backend .. '.redrives', 1)
+  ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
   redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
   redis.call('ZADD', ledger.open(backend), NOW, id)
-  ledger.emit(id, backend, 'redriven', { generation = leg.gen + 1 })
-  return leg.gen + 1
+  redis.call('ZREM', ledger.graves(backend), id)
+  if order then ledger.line_up(id, backend, order) end
+  ledger.emit(id, backend, 'redriven', { generation = gen })
+  return gen
+end
+
+-- A dead leg starts over, as a new generation.
+function ledger.redrive(id, backend)
+  local why = stays_dead(id, backend)
+  if why then return false, why end
+  next_round(id)
+  return start_over(id, backend)
 end
 
 -- redrive: id, backend -> 'redriven', generation
@@ -356,6 +426,74 @@ function ops.redrive(a)
   local gen, why = ledger.redrive(a[1], a[2])
   if not gen then return { why } end
   return { 'redriven', gen }
+end
+
+-- Only what no leg has done, or is doing, may be edited.
+local function editable(id)
+  for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
+    if ledger.leg(id, backend, 'state').state ~= 'dead' then return false end
+  end
+  return true
+end
+
+local function edit(id, kind, data)
+  ledger.emit(id, false, 'edited', { before = get(id, 'data')[1] })
+  ledger.set(id, 'type', kind, 'kind', kind == 'booking' and 'booking' or 'job', 'data', data)
+end
+
+-- Another backend takes a dead leg's place; the leg stays as it ended.
+local function move(id, from, to)
+  local leg = ledger.leg(id, to, 'state')
+  if leg.state and leg.state ~= 'dead' then return false, leg.state end
+  if not leg.state then
+    ledger.set(id, 'legs', get(id, 'legs')[1] .. ',' .. to)
+    ledger.count(to, 'accepted')
+  end
+  redis.call('ZREM', ledger.graves(from), id)
+  ledger.emit(id, from, 'moved', { to = to })
+  return start_over(id, to)
+end
+
+-- redrive_as: id, backend, to, type, data (JSON; '' for as it was) -> 'redriven', generation
+function ops.redrive_as(a)
+  local id, from, to, data = a[1], a[2], a[3], a[5]
+  if data ~= '' and ledger.leg(id, from, 'state').state == 'dead' then
+    if not editable(id) then return { 'not to be edited' } end
+    edit(id, a[4], data)
+  end
+  local why = stays_dead(id, from)
+  if why then return { why } end
+  next_round(id)
+  local gen
+  if from == to then gen = start_over(id, from) else gen, why = move(id, from, to) end
+  return gen and { 'redriven', gen } or { why }
+end
+
+-- discard: id, backend. A dead leg that nobody wants to see any more. -> 1, or its state
+function ops.discard(a)
+  local state = ledger.leg(a[1], a[2], 'state').state
+  if state ~= 'dead' then return { state or 'unknown' } end
+  if redis.call('ZREM', ledger.graves(a[2]), a[1]) == 1 then ledger.emit(a[1], a[2], 'discarded') end
+  return { 'discarded' }
+end
+
+-- What came to a broker and can be no job is a dead letter of its own, under an id that its place gives it.
+function ledger.letter(id, backend, kind, raw, reason)
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return end
+  ledger.set(id, 'type', kind ~= '' and kind or 'unreadable', 'kind', 'letter', 'data', cjson.encode({ raw = raw }),
+             'options', '{}', 'trace', '', 'legs', backend, 'created', NOW, 'fence', 0)
+  ledger.set_leg(id, backend, { state = 'dead', gen = 1, attempt = 0, starts = 0, due = 0, finished = NOW,
+                                error = reason })
+  redis.call('ZADD', ledger.graves(backend), NOW, id)
+  ledger.count(backend, 'dead')
+  ledger.expire(id)
+  ledger.emit(id, backend, 'dead', { error = reason })
+end
+
+-- letter: id, backend, type, raw (text), reason
+function ops.letter(a)
+  ledger.letter(a[1], a[2], a[3], a[4], a[5])
+  return { 1 }
 end
 
 -- adopt: id, backend, type, kind, data, options. A job that came onto the broker without us gets its record.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from booking_queue.domain.errors import Overloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.record import Record, parse
 from booking_queue.ledger.script import Arg, Scripts
@@ -29,11 +31,12 @@ class Claim:
     created: int
     round: int
     due: int = 0  # ms since 1970; 0 for at once
+    redrives: int = 0  # of this leg, after it was dead
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an envelope may not start: missing, stale, busy (for `wait_ms`) or early (by `wait_ms`)."""
+    """Why an envelope may not start: missing or stale; or for `wait_ms` busy, early, turn, paused or limited."""
 
     reason: str
     wait_ms: int = 0
@@ -71,6 +74,9 @@ class LegRef:
     generation: int
 
 
+RAW_BYTES = 16_384  # kept of what cannot be read
+
+
 def dumps(value: Any) -> bytes:
     return orjson.dumps(value)
 
@@ -86,7 +92,7 @@ class Ledger:
         self.scripts = scripts
 
     async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> bool:
-        """Writes the record and one outbox row a backend. False when the id is taken."""
+        """Writes the record and one outbox row a backend. False when the id is taken. Raises Overloaded."""
         answer = await self.scripts.call(
             "accept",
             job.id,
@@ -99,17 +105,22 @@ class Ledger:
             ",".join(job.backends),
             *indices,
         )
+        if answer[0] == b"full":
+            raise Overloaded(f"as many jobs are outstanding on {text(answer[1])} as may be")
         return bool(answer[0] == b"accepted")
 
     async def get(self, job_id: str) -> Record | None:
         return parse(job_id, await self.scripts.call("get", job_id))
 
-    async def claim(self, job_id: str, backend: Backend, generation: int, worker: str) -> Claim | Refused:
-        answer = await self.scripts.call("claim", job_id, backend, generation, worker)
+    async def claim(
+        self, job_id: str, backend: Backend, generation: int, worker: str, nonce: str = ""
+    ) -> Claim | Refused:
+        """`nonce`: of this call and its repetitions, so that one whose answer was lost gets the same answer again."""
+        answer = await self.scripts.call("claim", job_id, backend, generation, worker, nonce or secrets.token_hex(8))
         if answer[0] != b"claimed":
             wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
             return Refused(text(answer[0]), wait)
-        _, token, attempt, starts, kind, data, options, trace, created, round_, due = answer
+        _, token, attempt, starts, kind, data, options, trace, created, round_, due, redrives = answer
         return Claim(
             job_id=job_id,
             backend=backend,
@@ -123,6 +134,7 @@ class Ledger:
             created=int(created),
             round=int(round_),
             due=int(due),
+            redrives=int(redrives),
         )
 
     async def _owned(self, op: str, claim: Claim, *args: Arg) -> bool:
@@ -192,6 +204,21 @@ class Ledger:
         if answer[0] == b"redriven":
             return LegRef(job_id, int(answer[1]))
         return text(answer[0])
+
+    async def redrive_as(
+        self, job_id: str, backend: Backend, to: Backend, kind: str = "", data: dict[str, Any] | None = None
+    ) -> LegRef | str:
+        """As `redrive`; on another backend, or with other data, which only a job that no leg has done may get."""
+        answer = await self.scripts.call("redrive_as", job_id, backend, to, kind, dumps(data) if data else "")
+        return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
+
+    async def discard(self, job_id: str, backend: Backend) -> str:
+        """Out of the inbox of dead letters: `discarded`, or why not: its state, or unknown."""
+        return text((await self.scripts.call("discard", job_id, backend))[0])
+
+    async def letter(self, letter_id: str, backend: Backend, kind: str, raw: bytes, reason: str) -> None:
+        """Bytes that can be no job, noted as a dead letter of its own."""
+        await self.scripts.call("letter", letter_id, backend, kind, raw[:RAW_BYTES].decode(errors="replace"), reason)
 
     async def adopt(self, job_id: str, backend: Backend, kind: str, data: dict[str, Any], options: Options) -> bool:
         """A record for a job that came onto the broker without us. False when there is one already."""

@@ -64,20 +64,18 @@ class Record:
     legs: dict[Backend, Leg]
     effects: dict[str, Effect] = field(default_factory=dict)
     round: int = 1  # of effects: a compensated booking that is redriven begins the next
+    cancel: str = ""  # cancelling or cancelled, once that was asked for
 
     @property
     def booking_state(self) -> BookingState:
+        if self.cancel:
+            return BookingState(self.cancel)
         done = {step for step in STEP_NAMES if (fx := self.effects.get(step)) and fx.state == "done"}
         if len(done) == len(STEP_NAMES):
             return BookingState.CONFIRMED
         if "validate" in done and "rejected" in (self.effects["validate"].result or {}):
             return BookingState.REJECTED
-        states = {leg.state for leg in self.legs.values()}
-        if State.CANCELLING in states:
-            return BookingState.CANCELLING
-        if states == {State.CANCELLED}:
-            return BookingState.CANCELLED
-        if all(state.terminal for state in states):
+        if all(leg.state.terminal for leg in self.legs.values()):
             return BookingState.FAILED
         if self.effects or any(leg.started for leg in self.legs.values()):
             return BookingState.PROCESSING
@@ -106,6 +104,7 @@ def parse(job_id: str, flat: list[bytes]) -> Record | None:
         legs=legs,
         effects=effects,
         round=int(fields.get("round", "1")),
+        cancel=fields.get("cancel", ""),
     )
 
 

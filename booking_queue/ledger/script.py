@@ -20,6 +20,7 @@ Arg = str | bytes | int | float
 Answer = list[Any]
 Operation = tuple[str, tuple[Arg, ...]]
 
+CORE = ("ledger.lua", "turns.lua", "limits.lua", "effects.lua")
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 
 
@@ -42,7 +43,7 @@ class Scripts:
             settings.ledger_retention * 1000,
             int(settings.lease_seconds * 1000),
         )
-        lua = source("booking_queue.ledger", "ledger.lua", "effects.lua")
+        lua = source("booking_queue.ledger", *CORE)
         self._lua = "\n".join([lua, extra, source("booking_queue.ledger", "dispatch.lua")])
         self._sha = hashlib.sha1(self._lua.encode(), usedforsecurity=False).hexdigest()
         self._coalesced: Coalescer[Operation, Answer] = Coalescer(self._run, max_batch=MAX_BATCH)

@@ -56,6 +56,15 @@ async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) ->
     return JsonResponse({"id": answer.job_id, "state": answer.state, "receipt": answer.receipt}, 202)
 
 
+@router.delete("/dead-letters/{id}", tags=["dead letters"])
+async def discard(id: Annotated[str, Path(max_length=200)], service: Service) -> dict[str, Any]:
+    """Takes a dead job out of the dead letters; its record stays."""
+    outcome = await service.publisher.discard(id)
+    if outcome == "discarded":
+        return {"id": id, "outcome": outcome}
+    raise not_found("Job not found") if outcome == "unknown" else conflict(f"The job is {outcome}, not dead")
+
+
 def batch_answer(
     answers: Sequence[Submitted | Refusal], shape: Callable[[Submitted], dict[str, Any]]
 ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable
+from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable, Overloaded
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web import auth, health, problems, validation
@@ -101,7 +101,7 @@ def _handle_errors(app: FastAPI) -> None:
     async def problem(request: Request, error: Exception) -> Response:
         return problems.response(_problem_of(request, error), request.scope)
 
-    for kind in (Problem, HTTPException, RequestValidationError, InvalidData):
+    for kind in (Problem, HTTPException, RequestValidationError, InvalidData, Overloaded):
         app.add_exception_handler(kind, problem)
 
 
@@ -110,7 +110,9 @@ def _problem_of(request: Request, error: Exception) -> Problem:
         case Problem():
             return error
         case RequestValidationError():
-            return validation.problem_of(request, error)
+            return validation.problem_of(error, request)
+        case Overloaded():
+            return problems.unavailable(f"{str(error).capitalize()}: try again later", retry_after=5)
         case InvalidData():
             return validation.from_invalid_data(error)
         case HTTPException():

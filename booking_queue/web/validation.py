@@ -31,9 +31,11 @@ def on_invalid(members: str | Members) -> Callable[[Endpoint], Endpoint]:
     return mark
 
 
-def problem_of(request: Request, error: RequestValidationError) -> Problem:
+def problem_of(error: RequestValidationError, request: Request | None = None) -> Problem:
+    """`request`: the one whose whole body it was."""
     fields = [field for raw in error.errors() for field in _fields(raw, request, error.body)][:_MAX_ERRORS]
-    return from_fields(fields, getattr(request.scope.get("endpoint"), "__invalid__", ""))
+    endpoint = request.scope.get("endpoint") if request else None
+    return from_fields(fields, getattr(endpoint, "__invalid__", ""))
 
 
 def from_fields(fields: Sequence[FieldError], members: str | Members = "") -> Problem:
@@ -49,7 +51,7 @@ def from_invalid_data(error: InvalidData) -> Problem:
     return from_fields([FieldError(name, why, "invalid") for name, why in error.fields.items()])
 
 
-def _fields(raw: dict[str, Any], request: Request, body: Any) -> list[FieldError]:
+def _fields(raw: dict[str, Any], request: Request | None, body: Any) -> list[FieldError]:
     loc = [str(part) for part in raw["loc"]]
     if loc == ["body"] and raw["type"] == MISSING:
         return [FieldError(name, "Field required", MISSING) for name in _required(request)]
@@ -62,8 +64,8 @@ def _fields(raw: dict[str, Any], request: Request, body: Any) -> list[FieldError
     return [FieldError(name, message, MISSING if blank else raw["type"])]
 
 
-def _required(request: Request) -> list[str]:
-    body_field = getattr(request.scope.get("route"), "body_field", None)
+def _required(request: Request | None) -> list[str]:
+    body_field = getattr(request.scope.get("route"), "body_field", None) if request else None
     model = body_field.field_info.annotation if body_field else None
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return ["body"]

@@ -75,7 +75,7 @@ class LocalSuite:
         for name in leaving:
             self.private.processes[name].send_signal(signal.SIGTERM)
         for name in leaving:
-            assert self.private.stop(name) == 0, self.private.log(name)
+            assert self.private.stopped(name) == 0, self.private.log(name)
 
     def _started(self, name: str) -> bool:
         return "worker_started" in self.private.log(name)

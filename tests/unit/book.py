@@ -22,10 +22,10 @@ VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
 class Book:
     """The ledger, and shorthands."""
 
-    def __init__(self, redis: Redis, settings: Settings):
+    def __init__(self, redis: Redis, settings: Settings, extra: str = ""):
         self.redis = redis
         self.prefix = settings.key_prefix
-        self.scripts = Scripts(redis, settings)
+        self.scripts = Scripts(redis, settings, extra)
         self.ledger = Ledger(self.scripts)
         self.effects = Effects(self.scripts)
 

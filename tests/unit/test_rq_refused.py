@@ -48,7 +48,8 @@ async def test_another_function_is_refused(both: Both, tmp_path: Path) -> None:
     reason = await refused(both, job.id)
     assert "os.system" in reason and FUNCTION in reason
     assert not trap.exists()
-    assert await both.lane.ledger.get(job.id) is None
+    record = await both.lane.ledger.get(job.id)
+    assert record and record.kind == "letter"
 
 
 async def test_a_type_nobody_registered_is_refused(both: Both) -> None:

@@ -54,7 +54,7 @@ class KafkaDelivery:
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         self._settling = True
-        leg = await self._ledger.retry(claim, error, delay_ms)
+        leg = await self._ledger.retry(claim, error, self._outbound.delay(delay_ms))
         if leg:
             await self._hand_over(leg)
         return leg is not None
@@ -85,7 +85,8 @@ async def bury_raw(outbound: Outbound, origin: Origin, reason: str, ours: Callab
     while ours():
         try:
             await outbound.letter(origin, reason)
-        except BackendUnavailable:
+            await outbound.note_letter(origin, reason)
+        except (BackendUnavailable, LedgerUnavailable):
             await asyncio.sleep(AGAIN_SECONDS)
         else:
             return True

@@ -27,6 +27,11 @@ class Outbound:
         self._sender = sender
         self._noting: set[asyncio.Task[None]] = set()
 
+    def delay(self, wait_ms: int) -> int:
+        """How long a retry that is to wait so long will: as long as the topic that it goes to waits."""
+        retry = self._topics.retry_for(wait_ms) if wait_ms > 0 else None
+        return retry[1] if retry else wait_ms
+
     async def send(self, leg: LegRef, origin: Origin | None = None) -> Published:
         """Idempotent by (job id, generation). `origin`: the message that is retried or buried, where it is at hand."""
         found = await self._ledger.outgoing(leg, KAFKA)
@@ -65,7 +70,7 @@ class Outbound:
 
         topic = self._topics.levels[found.options.priority]
         headers = _headers(envelope, found)
-        place = receipt(await self._sender.send(topic, leg.job_id.encode(), envelope.dump(), headers, late))
+        place = receipt(await self._sender.send(topic, _key(leg, found), envelope.dump(), headers, late))
         await self._ledger.published(leg, KAFKA, place)
         return Published(leg.job_id, State.QUEUED, place)
 
@@ -73,7 +78,7 @@ class Outbound:
         """Its time is rounded up to the topic's delay, so that the head of a partition is always due first."""
         envelope = _envelope(leg, found, found.now + waits)
         place = (origin or await self._origin(leg.job_id)).place()
-        key = origin.key if origin else leg.job_id.encode()
+        key = origin.key if origin else _key(leg, found)
 
         def late(_: Sent) -> None:
             self._note_later(self._ledger.published(leg, KAFKA, None, State.RETRYING))
@@ -110,6 +115,12 @@ class Outbound:
         key = origin.key if origin.key or value else b""  # Kafka takes no message without both
         await self._sender.send(self._topics.dead, key, value, headers)
 
+    async def note_letter(self, origin: Origin, reason: str) -> None:
+        """For the inbox of dead letters: what has no record gets one of its own."""
+        kind = next((value for name, value in origin.headers if name == "type"), b"").decode(errors="replace")[:50]
+        place = f"{origin.topic}-{origin.partition}-{origin.offset}"
+        await self._ledger.letter(place, KAFKA, kind, origin.value or b"", reason)
+
     async def _origin(self, job_id: str) -> Origin:
         record = await self._ledger.get(job_id)
         leg = record.legs.get(KAFKA) if record else None
@@ -123,6 +134,11 @@ class Outbound:
             None,
             (),
         )
+
+
+def _key(leg: LegRef, found: Outgoing) -> bytes:
+    """Jobs of one ordering key go to one partition, where they are read in order."""
+    return (found.options.ordering_key or leg.job_id).encode()
 
 
 def _envelope(leg: LegRef, found: Outgoing, not_before: int) -> Envelope:

@@ -19,6 +19,10 @@ function rq.publish(id, gen)
     rq.die(id, rq.CALLED_OFF)
     return { 'over', 'dead', leg.receipt }
   end
+  if not ledger.its_turn(id, 'rq') then
+    redis.call('ZREM', ledger.outbox('rq'), id)
+    return { 'waits', 'pending', false }
+  end
   local options = cjson.decode(redis.call('HGET', ledger.key(id), 'options'))
   local queue, due = rq.QUEUES[rq.LEVELS[options.priority or 'normal']], tonumber(leg.due or 0)
   local state = due > NOW and 'delayed' or 'queued'
@@ -35,6 +39,8 @@ function rq.publish(id, gen)
   return { 'published', state, receipt }
 end
 
+ledger.on_turn.rq = rq.publish
+
 -- rq_publish: id, generation -> why, state, receipt
 function ops.rq_publish(a) return rq.publish(a[1], a[2]) end
 
@@ -43,4 +49,15 @@ function ops.rq_redrive(a)
   local gen, why = ledger.redrive(a[1], 'rq')
   if not gen then return { why } end
   return rq.publish(a[1], gen)
+end
+
+-- rq_discard: id. What RQ still holds of a job that has ended.
+function ops.rq_discard(a)
+  local answer, state = ops.discard({ a[1], 'rq' }), ledger.leg(a[1], 'rq', 'state').state
+  if not TERMINAL[state] and state ~= 'cancelling' then return answer end
+  for _, queue in ipairs(rq.QUEUES) do
+    redis.call('ZREM', rq.scheduled(queue), a[1])
+    rq.forget(a[1], queue)
+  end
+  return answer
 end

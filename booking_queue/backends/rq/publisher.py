@@ -60,7 +60,10 @@ class RqPublisher:
 
     async def redrive(self, job_id: str) -> Published | str:
         answer = await self._scripts.call("rq_redrive", job_id)
-        return published(job_id, answer) if answer[0] == b"published" else text(answer[0])
+        return published(job_id, answer) if len(answer) > 1 else text(answer[0])
+
+    async def discard(self, job_id: str) -> str:
+        return text((await self._scripts.call("rq_discard", job_id))[0])
 
     async def jobs(self, state: str, start: int, end: int) -> list[dict[str, Any]]:
         """From `start` to `end`, inclusive; of STATES. Waiting in line, finished ones newest first."""

@@ -101,6 +101,11 @@ function ops.rq_bury(a)
   return { 1 }
 end
 
+-- What stands in a record, as far as it is text.
+function rq.readable(data)
+  return type(data) == 'string' and (string.gsub(string.sub(data, 1, 16384), '[\128-\255]', '?')) or ''
+end
+
 -- rq_condemn: …, reason, reason (base64 of its zlib). Nobody may run what is in RQ's record. A leg of ours that rests
 -- dies of it, to be redriven from the ledger; one that runs elsewhere is left alone.
 function ops.rq_condemn(a)
@@ -108,6 +113,7 @@ function ops.rq_condemn(a)
   if state == 'active' then return ops.rq_drop(a) end
   if state and not TERMINAL[state] and state ~= 'cancelling' then rq.die(id, a[6]) end
   rq.leave(a)
+  if not state then ledger.letter(id, 'rq', '', rq.readable(redis.pcall('HGET', rq.key(id), 'data')), a[6]) end
   rq.fail(id, a[2], a[6], failure(a, a[7]))
   return { 1 }
 end

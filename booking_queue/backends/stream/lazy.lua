@@ -6,3 +6,4 @@
     if not rawget(all, name) then care(loaded) end
     return rawget(all, name)
   end })
+  ledger.on_turn.redisStreams = function(id, gen) ops.stream_publish({ id, gen }) end

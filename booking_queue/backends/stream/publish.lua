@@ -10,27 +10,46 @@ local function send(id, leg)
   return fresh and state or leg.state, receipt
 end
 
--- stream_publish: id, generation -> published | sent | superseded | unknown, state, receipt
-function ops.stream_publish(a)
-  local leg, why, known = ledger.outgoing(a[1], stream.backend, a[2])
+-- A dead letter that starts over, or that nobody wants any more.
+local function take_letter(id)
+  local letter = ledger.leg(id, stream.backend, 'letter').letter
+  if not letter then return end
+  redis.call('XDEL', stream.dead, letter)
+  redis.call('HDEL', ledger.key(id), stream.backend .. '.letter')
+end
+
+local function publish(id, gen)
+  local leg, why, known = ledger.outgoing(id, stream.backend, gen)
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
   if ENDED[leg.state] then
-    redis.call('ZREM', ledger.outbox(stream.backend), a[1])
+    redis.call('ZREM', ledger.outbox(stream.backend), id)
     return { 'sent', leg.state, leg.receipt or false }
   end
-  return { 'published', send(a[1], leg) }
+  if not ledger.its_turn(id, stream.backend) then
+    redis.call('ZREM', ledger.outbox(stream.backend), id)
+    return { 'waits', 'pending', false }
+  end
+  take_letter(id)
+  return { 'published', send(id, leg) }
 end
+
+-- stream_publish: id, generation -> published | sent | waits | superseded | unknown, state, receipt
+function ops.stream_publish(a) return publish(a[1], a[2]) end
 
 -- stream_redrive: id -> redriven, state, receipt; or why not
 function ops.stream_redrive(a)
-  local letter = ledger.leg(a[1], stream.backend, 'letter').letter
   local gen, why = ledger.redrive(a[1], stream.backend)
   if not gen then return { why } end
-  if letter then
-    redis.call('XDEL', stream.dead, letter)
-    redis.call('HDEL', ledger.key(a[1]), stream.backend .. '.letter')
-  end
-  return { 'redriven', send(a[1], { state = 'pending', gen = gen, attempt = 0, due = 0 }) }
+  return publish(a[1], gen)
+end
+
+-- stream_discard: id. What the stream still holds of a job that has ended.
+function ops.stream_discard(a)
+  local answer = ops.discard({ a[1], stream.backend })
+  if stream.waits[ledger.leg(a[1], stream.backend, 'state').state] then return answer end
+  redis.call('ZREM', stream.due, a[1])
+  take_letter(a[1])
+  return answer
 end
 
 local function promote(id)

@@ -77,9 +77,10 @@ class StreamPublisher:
 
     async def redrive(self, job_id: str) -> Published | str:
         answer = await self._scripts.call("stream_redrive", job_id)
-        if answer[0] != b"redriven":
-            return text(answer[0])
-        return _published(job_id, answer)
+        return _published(job_id, answer) if len(answer) > 1 else text(answer[0])
+
+    async def discard(self, job_id: str) -> str:
+        return text((await self._scripts.call("stream_discard", job_id))[0])
 
     async def pending(self, count: int = 100) -> list[list[Any]]:
         """[stream id, consumer, idle ms, deliveries], most urgent level first."""

@@ -44,6 +44,7 @@ function ops.stream_bury(a)
   if not stream.remove(name, id) and not token then return { 0 } end
   local letter = redis.call('XADD', stream.dead, '*', 'originalMessageId', job, 'originalStream', name,
                             'originalStreamId', id, 'type', a[4], 'error', a[6], 'failedAt', NOW, 'data', a[5])
+  if not token then ledger.letter(job, stream.backend, a[4], a[5], a[6]) end
   if token then
     ledger.set_leg(job, stream.backend, { letter = letter })
     stream.ended(job, 'dead')

@@ -1,0 +1,82 @@
+"""`Idempotency-Key`: a request that is sent again is answered again, and its work is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_service.gateway import Gateway
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded
+from booking_queue.ledger.idempotency import Attempt, Idempotency, KeyBusy, KeyReused
+from booking_queue.web.problems import FieldError, Problem
+from booking_queue.web.replies import JsonResponse
+
+HEADER = "idempotency-key"
+LONGEST = 255
+LARGEST_ANSWER = 64 * 1024  # a larger one is made anew from the ledger
+
+Make = Callable[[Callable[[int], str]], Awaitable[Response]]
+"""Does the work, given how its things get their ids: by number, from 0."""
+
+
+async def once(request: Request, gateway: Gateway, fresh_id: Callable[[int], str], make: Make) -> Response:
+    """Raises 400, 409 and 422 as the draft says, and whatever `make` raises."""
+    key = key_of(request)
+    if key is None:
+        return await make(fresh_id)
+    attempt = await _begin(gateway.idempotency, request, key)
+    if attempt.answer:
+        return _again(attempt.answer)
+    try:
+        response = await make(attempt.new_id)
+    except (Problem, Overloaded):
+        await gateway.idempotency.forget(attempt)
+        raise
+    with suppress(LedgerUnavailable):  # then the answer is made anew, should somebody ask
+        await _remember(gateway.idempotency, attempt, response)
+    return response
+
+
+def key_of(request: Request) -> str | None:
+    """As a structured string, in quotes, or bare."""
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    key = given.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not key or len(key) > LONGEST or not key.isascii() or not key.isprintable():
+        message = f"must be 1 to {LONGEST} printable ASCII characters"
+        error = FieldError("Idempotency-Key", message, "invalid")
+        raise Problem(400, f"Idempotency-Key {message}", errors=[error])
+    return key
+
+
+async def _begin(keys: Idempotency, request: Request, key: str) -> Attempt:
+    try:
+        return await keys.begin(f"default\n{request.url.path}", key, await request.body())
+    except KeyReused:
+        detail = "This Idempotency-Key was used with another body: take a new key for a new request"
+        raise Problem(422, detail, code="idempotency_key_reused") from None
+    except KeyBusy as busy:
+        wait = str(-(-busy.wait_ms // 1000))
+        detail = "The first request with this Idempotency-Key is still at work"
+        raise Problem(409, detail, code="idempotency_key_busy", headers={"Retry-After": wait}) from None
+
+
+async def _remember(keys: Idempotency, attempt: Attempt, response: Response) -> None:
+    body = bytes(response.body)
+    if len(body) > LARGEST_ANSWER:
+        return await keys.leave(attempt)
+    place = response.headers.get("location", "")
+    await keys.end(attempt, orjson.dumps([response.status_code, place, body.decode()]))
+
+
+def _again(stored: bytes) -> Response:
+    status, place, body = orjson.loads(stored)
+    headers = {"Idempotency-Replayed": "true"} | ({"Location": place} if place else {})
+    return Response(body, status, headers, media_type=JsonResponse.media_type)

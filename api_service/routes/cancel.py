@@ -1,0 +1,33 @@
+"""Cancelling bookings."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api_service import views
+from api_service.gateway import Running
+from api_service.routes.bookings import NOT_FOUND, canonical, existing
+from booking_queue.web.problems import conflict, not_found
+from booking_queue.web.replies import JsonResponse
+
+router = APIRouter(prefix="/api/bookings", tags=["bookings"])
+
+
+@router.delete("/{id}", status_code=202)
+async def cancel_booking(id: str, gateway: Running) -> Response:
+    """From now on nobody works at it. It is `cancelled` once whatever was charged is given back, which goes on until
+    it has succeeded; a confirmed booking's rooms are free again. Asking again is harmless."""
+    booking_id = canonical(id)
+    if booking_id is None:
+        raise not_found(NOT_FOUND)
+    await existing(gateway, booking_id)
+    answer = await gateway.cancellations.ask(booking_id)
+    if answer.outcome == "over":
+        raise conflict(f"The booking is {answer.state}: there is nothing to cancel", code="not_cancellable")
+    gateway.compensate.set()
+    return JsonResponse(
+        {"bookingId": booking_id, "state": "cancelling", "links": views.links(booking_id)},
+        202,
+        {"Location": f"/api/bookings/{booking_id}"},
+    )

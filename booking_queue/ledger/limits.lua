@@ -1,0 +1,117 @@
+-- Limits over all workers: how many run at a time, how many start in a time, whether a backend is paused, and how many
+-- may be outstanding. A job that is held up by one waits and uses up no attempt.
+-- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit.
+
+local LOOK_AGAIN = 100 -- ms: nobody tells who waits that a running job has ended
+
+local settings -- of this script: scope.name -> value
+local function limit(scope, name)
+  if not settings then
+    settings = {}
+    for _, key in ipairs({ ':limits:default', ':limits' }) do
+      local flat = redis.call('HGETALL', P .. key)
+      for i = 1, #flat, 2 do settings[flat[i]] = flat[i + 1] end
+    end
+  end
+  local value = settings[scope .. '.' .. name]
+  return value and value ~= '' and tonumber(value) or nil
+end
+
+local function running(scope) return P .. ':running:' .. scope end
+local function starts(scope) return P .. ':starts:' .. scope end
+
+function ledger.paused(backend) return limit(backend, 'paused') == 1 end
+
+-- May one more be accepted here?
+function ledger.has_room(backend)
+  local most = limit(backend, 'outstanding')
+  return not most or redis.call('ZCARD', ledger.open(backend)) < most
+end
+
+local function too_many_run(scope)
+  local most = limit(scope, 'concurrency')
+  if not most then return nil end
+  redis.call('ZREMRANGEBYSCORE', running(scope), '-inf', NOW)
+  return redis.call('ZCARD', running(scope)) >= most and LOOK_AGAIN or nil
+end
+
+-- ms until one more may start: exact over any window, at the price of one entry a start in it.
+local function too_soon(scope, most, window)
+  if not most or not window then return nil end
+  local log = starts(scope)
+  redis.call('ZREMRANGEBYSCORE', log, '-inf', NOW - window)
+  if redis.call('ZCARD', log) < most then return nil end
+  local first = redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')[2]
+  return math.max(1, tonumber(first) + window - NOW)
+end
+
+local function note_start(scope, member, window)
+  redis.call('ZADD', starts(scope), NOW, member)
+  redis.call('PEXPIRE', starts(scope), window)
+end
+
+local function own_rate(id)
+  local options = redis.call('HGET', ledger.key(id), 'options')
+  if not string.find(options, '"rateLimit"', 1, true) then return nil end
+  return cjson.decode(options).rateLimit
+end
+
+-- Why this leg may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.
+function ledger.held_up(id, backend)
+  if ledger.paused(backend) then return { 'paused', 1000 } end
+  local wait, scopes = nil, { backend, 'type:' .. redis.call('HGET', ledger.key(id), 'type') }
+  for _, scope in ipairs(scopes) do
+    wait = wait or too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
+  end
+  local own = own_rate(id)
+  if own and not wait then wait = too_soon('key:' .. own.key, own.max, own.durationMs) end
+  return wait and { 'limited', wait } or nil
+end
+
+-- It starts, or goes on: `until_` is the end of its lease.
+function ledger.occupy(id, backend, kind, until_, fresh)
+  local member = backend .. ':' .. id
+  for _, scope in ipairs({ backend, 'type:' .. kind }) do
+    if limit(scope, 'concurrency') then
+      redis.call('ZADD', running(scope), until_, member)
+      redis.call('PEXPIRE', running(scope), 2 * LEASE)
+    end
+    local window = fresh and limit(scope, 'rate') and limit(scope, 'window')
+    if window then note_start(scope, member .. ':' .. fresh, window) end
+  end
+  local own = fresh and own_rate(id)
+  if own then note_start('key:' .. own.key, member .. ':' .. fresh, own.durationMs) end
+end
+
+function ledger.vacate(id, backend)
+  local kind = redis.call('HGET', ledger.key(id), 'type')
+  for _, scope in ipairs({ backend, 'type:' .. kind }) do
+    if limit(scope, 'concurrency') then redis.call('ZREM', running(scope), backend .. ':' .. id) end
+  end
+end
+
+-- limits_get -> defaults and what was put over them: names and values in turn, of each
+function ops.limits_get()
+  return { redis.call('HGETALL', P .. ':limits:default'), redis.call('HGETALL', P .. ':limits') }
+end
+
+-- limits_put: name, value ('' takes it back to the default), name, value, …
+function ops.limits_put(a)
+  for i = 1, #a, 2 do
+    if a[i + 1] == '' then
+      redis.call('HDEL', P .. ':limits', a[i])
+    else
+      redis.call('HSET', P .. ':limits', a[i], a[i + 1])
+    end
+  end
+  settings = nil
+  return { 1 }
+end
+
+-- limits_default: name, value, … What the installation's settings say, in place of what they said before.
+function ops.limits_default(a)
+  redis.call('DEL', P .. ':limits:default')
+  if #a > 0 then redis.call('HSET', P .. ':limits:default', unpack(a)) end
+  settings = nil
+  return { 1 }
+end

@@ -1,0 +1,60 @@
+"""Limits over all workers, per backend and per job type."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from booking_queue.ledger.ledger import text
+from booking_queue.ledger.script import Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """None: no limit. `rate` starts in any `window` ms; `outstanding` of backends alone."""
+
+    concurrency: int | None = None
+    rate: int | None = None
+    window: int | None = None
+    outstanding: int | None = None
+    paused: int | None = None
+
+
+NAMES = tuple(each.name for each in fields(Limit))
+
+
+class Limits:
+    """A scope is a backend's name, or `type:` and a job type."""
+
+    def __init__(self, scripts: Scripts):
+        self._scripts = scripts
+
+    async def all(self) -> dict[str, Limit]:
+        """What is in force, by scope."""
+        found: dict[str, dict[str, int]] = {}
+        for flat in await self._scripts.call("limits_get"):
+            for name, value in zip(flat[::2], flat[1::2], strict=True):
+                scope, _, field = text(name).rpartition(".")
+                found.setdefault(scope, {})[field] = int(value)
+        return {scope: Limit(**values) for scope, values in sorted(found.items())}
+
+    async def put(self, scope: str, changes: Mapping[str, int | None]) -> None:
+        """None goes back to what the settings say."""
+        await self._scripts.call("limits_put", *_flat(scope, changes.items()))
+
+    async def defaults(self, limits: Mapping[str, Limit]) -> None:
+        """What the settings say, in place of what they said before."""
+        given = [
+            _flat(scope, ((name, getattr(limit, name)) for name in NAMES if getattr(limit, name) is not None))
+            for scope, limit in limits.items()
+        ]
+        await self._scripts.call("limits_default", *itertools.chain.from_iterable(given))
+
+
+def _flat(scope: str, values: Iterable[tuple[str, Any]]) -> list[str | int]:
+    flat: list[str | int] = []
+    for name, value in values:
+        flat += [f"{scope}.{name}", "" if value is None else value]
+    return flat

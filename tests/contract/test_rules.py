@@ -1,0 +1,85 @@
+"""What holds over all workers on every backend: order by key, limits, pauses, cancelling."""
+
+from __future__ import annotations
+
+import asyncio
+
+from booking_queue.ledger.cancel import Cancellations, Cancelled
+from booking_queue.ledger.limits import Limits
+from booking_queue.ledger.script import Scripts, source
+from tests.contract.lanes import Lane
+from tests.contract.looks import running
+from tests.contract.worker import eventually
+from worker_service import pauses
+
+
+async def test_jobs_of_one_key_run_one_at_a_time_in_order_over_retries_too(lane: Lane) -> None:
+    first = await lane.send(fails=1, ordering_key="guest-1")
+    others = [await lane.send(ordering_key="guest-1") for _ in range(4)]
+    alone = await lane.send(ordering_key="guest-2")
+    workers = [await lane.worker(), await lane.worker()]
+    for job in [first, *others, alone]:
+        await lane.reach(job, "completed")
+    assert [job for job in lane.journal.started if job != alone] == [first, first, *others]
+    for worker in workers:
+        await worker.leave()
+    await lane.idle()
+
+
+async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
+    first, second = await lane.send(fails=3, ordering_key="k"), await lane.send(ordering_key="k")
+    await lane.worker()
+    await lane.reach(first, "dead")
+    await lane.reach(second, "completed")
+
+
+async def test_no_more_run_at_a_time_than_the_limit_over_two_workers(lane: Lane) -> None:
+    await Limits(lane.ledger.scripts).put(lane.backend, {"concurrency": 2})
+    jobs = [await lane.send("gated") for _ in range(6)]
+    await lane.worker()
+    await lane.worker()
+    await eventually(lambda: running(lane, 2), "two running")
+    lane.journal.gate.set()
+    for job in jobs:
+        assert (await lane.reach(job, "completed")).attempts == 1, "waiting uses up no attempt"
+    assert lane.journal.most_at_once == 2
+    await lane.idle()
+
+
+async def test_a_paused_backend_starts_nothing_until_it_is_resumed(lane: Lane) -> None:
+    limits = Limits(lane.ledger.scripts)
+    await limits.put(lane.backend, {"paused": 1})
+    worker, stop = await lane.worker(), asyncio.Event()
+    slots = worker.processor.slots
+    following = asyncio.create_task(pauses.follow(limits, {lane.backend: slots}, stop))
+    await eventually(lambda: _is(not slots.free), "the worker to take nothing")
+    jobs = [await lane.send() for _ in range(3)]
+    await limits.put(lane.backend, {"paused": None})
+    for job in jobs:
+        leg = await lane.reach(job, "completed")
+        assert leg.started and leg.attempts == 1
+    stop.set()
+    await following
+    await lane.idle()
+
+
+async def test_a_cancelled_job_never_runs_and_a_running_one_changes_nothing_more(lane: Lane) -> None:
+    scripts = Scripts(lane.redis, lane.settings, extra=source("booking_queue.ledger", "cancel.lua"))
+    active = await lane.send("gated")
+    await lane.worker(slots=1)
+    await lane.reach(active, "active")
+    waiting = await lane.send()
+    for job in (active, waiting):
+        assert await Cancellations(scripts).ask(job) == Cancelled("cancelled")
+    lane.journal.gate.set()
+    last = await lane.send()
+    await lane.reach(last, "completed")
+    for job in (active, waiting):
+        leg = await lane.leg(job)
+        assert (leg.state, leg.result) == ("cancelled", None)
+    assert waiting not in lane.journal.started
+    await lane.idle()
+
+
+async def _is(truth: bool) -> bool:
+    return truth

@@ -1,0 +1,214 @@
+"""Cancelling, idempotency keys, batches and limits at the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from booking_queue.domain.booking import STEPS
+from booking_queue.domain.job import Backend
+from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger.effects import Effects
+from booking_queue.settings import Settings
+from tests.services.api_world import BOOKING, World, until, world
+from tests.services.live_providers import Providers, live_providers
+
+VALIDATE, PAYMENT, *_ = STEPS
+
+
+@pytest.fixture
+async def providers(tmp_path: Path) -> AsyncIterator[Providers]:
+    async with live_providers(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def shop(redis_settings: Settings, providers: Providers) -> AsyncIterator[World]:
+    ours = {name: getattr(providers.settings, name) for name in ("providers_url", "smtp_host", "smtp_port")}
+    async with world(redis_settings, **ours) as made:
+        yield made
+
+
+async def cancel(shop: World, booking_id: str) -> httpx.Response:
+    return await shop.http.delete(f"/api/bookings/{booking_id}")
+
+
+async def cancelled(shop: World, booking_id: str) -> None:
+    async def is_() -> bool:
+        return bool((await shop.status(booking_id))["state"] == "cancelled")
+
+    await until(is_)
+
+
+# Cancelling
+
+
+async def test_a_booking_is_cancelled_before_it_is_charged(shop: World, providers: Providers) -> None:
+    booking_id = await shop.book()
+    answer = await cancel(shop, booking_id)
+    assert (answer.status_code, answer.json()["state"]) == (202, "cancelling")
+    await cancelled(shop, booking_id)
+    assert set((await shop.states(booking_id)).values()) == {"cancelled"}
+    assert (await providers.get(f"/payments/{booking_id}:payment"))["charges"] == []
+    again = await cancel(shop, booking_id)
+    assert (again.status_code, again.json()["code"]) == (409, "not_cancellable")
+
+
+async def test_a_charge_whose_reply_was_lost_is_refunded(shop: World, providers: Providers) -> None:
+    booking_id = await shop.book(backends=["rq"])
+    claim = await shop.claim(booking_id)
+    await Effects(shop.ledger.scripts).claim(claim, PAYMENT)
+    payments = PaymentProvider(providers.settings)
+    await payments.charge(f"{booking_id}:payment", 18_000, "EUR", "CONF-X")  # and nobody is told
+    assert (await cancel(shop, booking_id)).status_code == 202
+    await cancelled(shop, booking_id)
+    found = await providers.get(f"/payments/{booking_id}:payment")
+    assert (found["status"], found["refunded"], len(found["charges"])) == ("voided", 18_000, 1)
+    await payments.close()
+
+
+async def test_a_worker_that_wakes_after_the_cancel_charges_nothing(shop: World, providers: Providers) -> None:
+    booking_id = await shop.book(backends=["rq"])
+    claim = await shop.claim(booking_id)
+    assert await Effects(shop.ledger.scripts).claim(claim, PAYMENT) is None  # and then it is stopped
+    await cancel(shop, booking_id)
+    await cancelled(shop, booking_id)
+    payments = PaymentProvider(providers.settings)
+    with pytest.raises(Exception, match="refused"):
+        await payments.charge(f"{booking_id}:payment", 18_000, "EUR", "CONF-X")
+    await payments.close()
+    found = await providers.get(f"/payments/{booking_id}:payment")
+    assert (found["refunded"], found["charges"]) == (0, [])
+    assert not await shop.ledger.complete(claim, {})
+
+
+async def test_what_cannot_be_cancelled_says_why(shop: World) -> None:
+    dead = await shop.book(backends=["rq"])
+    await shop.ledger.bury(await shop.claim(dead), "no")
+    answer = await cancel(shop, dead)
+    assert answer.status_code == 409 and "failed" in answer.json()["detail"]
+    for unknown in (str(uuid4()), "nonsense"):
+        assert (await cancel(shop, unknown)).status_code == 404
+
+
+# Idempotency keys
+
+
+async def send(shop: World, key: str, **changes: Any) -> httpx.Response:
+    return await shop.http.post("/api/bookings", json={**BOOKING, **changes}, headers={"Idempotency-Key": key})
+
+
+async def test_the_same_key_and_body_make_one_booking(shop: World) -> None:
+    answers = await asyncio.gather(*(send(shop, '"order-1"') for _ in range(20)))
+    taken = [answer for answer in answers if answer.status_code == 202]
+    assert {answer.status_code for answer in answers} <= {202, 409} and taken
+    again = await send(shop, "order-1")
+    assert {answer.text for answer in (*taken, again)} == {taken[0].text}
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == taken[0].headers["location"]
+    assert len((await shop.get("/api/bookings"))["items"]) == 1
+    assert [service.waiting for service in shop.services.values()] == [1, 1, 1]
+
+
+async def test_another_body_under_a_used_key_is_refused(shop: World) -> None:
+    await send(shop, "k")
+    answer = await send(shop, "k", guests=3)
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    other = await shop.http.post("/api/bookings/delayed", json=BOOKING, headers={"Idempotency-Key": "k"})
+    assert other.status_code == 202, "each route has its own keys"
+
+
+async def test_a_refused_request_leaves_its_key_free(shop: World) -> None:
+    assert (await send(shop, "k", guests=0)).status_code == 400
+    assert (await send(shop, "k")).status_code == 202
+    for bad in ("", "x" * 256, '""'):
+        assert (await send(shop, bad)).status_code == 400, bad
+
+
+async def test_an_answer_that_nobody_stored_is_made_anew(shop: World) -> None:
+    first = (await send(shop, "k")).json()
+    (row,) = [key async for key in shop.redis.scan_iter(shop.key("idempotency:*"))]
+    await shop.redis.hdel(row, "answer")
+    assert (await send(shop, "k")).json()["bookingId"] == first["bookingId"]
+    assert len((await shop.get("/api/bookings"))["items"]) == 1
+
+
+# Batches
+
+
+async def test_a_batch_answers_each_item(shop: World) -> None:
+    bad = {**BOOKING, "guests": 0}
+    body = {"bookings": [BOOKING, bad, {**BOOKING, "backends": ["kafka"]}, "nonsense"]}
+    answer = await shop.http.post("/api/bookings/batch", json=body)
+    told = answer.json()
+    assert (answer.status_code, told["accepted"], told["refused"]) == (202, 2, 2)
+    assert [item["status"] for item in told["items"]] == ["accepted", "refused", "accepted", "refused"]
+    assert told["items"][1]["errors"][0]["field"] == "guests"
+    assert list(told["items"][2]["queues"]) == ["kafka"]
+    assert shop.services[Backend.KAFKA].waiting == 2
+
+
+async def test_a_thousand_are_taken_at_once_and_again_under_their_key(shop: World) -> None:
+    body = {"bookings": [{**BOOKING, "backends": ["rq"]}] * 1000}
+    headers = {"Idempotency-Key": "big"}
+    first, again = [(await shop.http.post("/api/bookings/batch", json=body, headers=headers)).json() for _ in range(2)]
+    assert first["accepted"] == 1000
+    ids = [item["bookingId"] for item in first["items"]]
+    assert ids == [item["bookingId"] for item in again["items"]] and len(set(ids)) == 1000
+    await until(lambda: shop.services[Backend.RQ].waiting == 1000)
+
+
+async def test_a_batch_of_nothing_good_is_refused(shop: World) -> None:
+    batches: list[list[Any]] = [[], [{}], [BOOKING] * 1001]
+    for bookings in batches:
+        answer = await shop.http.post("/api/bookings/batch", json={"bookings": bookings})
+        assert answer.status_code == 400, bookings[:1]
+    assert await shop.redis.exists(shop.key("index:bookings")) == 0
+
+
+# Limits
+
+
+async def put(shop: World, changes: Any) -> httpx.Response:
+    return await shop.http.put("/api/limits", json=changes)
+
+
+async def test_limits_are_set_shown_and_taken_back(shop: World) -> None:
+    changes = {"rq": {"concurrency": 3}, "type:booking": {"rate": {"max": 5, "durationMs": 1000}}}
+    told = (await put(shop, changes)).json()["limits"]
+    assert told["rq"]["concurrency"] == 3
+    assert told["type:booking"]["rate"] == {"max": 5, "durationMs": 1000}
+    await put(shop, {"rq": {"concurrency": None}, "kafka": {"paused": True}})
+    told = (await shop.get("/api/limits"))["limits"]
+    assert told["rq"]["concurrency"] is None and told["kafka"]["paused"]
+    assert told["type:booking"]["rate"]["max"] == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mars": {"concurrency": 1}},
+        {"rq": {"concurrency": 0}},
+        {"rq": {"speed": 1}},
+        {"type:booking": {"paused": 1}},
+    ],
+)
+async def test_a_limit_that_makes_no_sense_is_refused(shop: World, changes: Any) -> None:
+    answer = await put(shop, changes)
+    assert answer.status_code == 400 and answer.json()["errors"], answer.text
+
+
+async def test_as_much_as_may_be_outstanding_is_taken(shop: World) -> None:
+    await put(shop, {"kafka": {"outstanding": 1}})
+    await shop.book()
+    answer = await shop.post()
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert "kafka" in answer.json()["detail"]
+    await shop.book(backends=["rq"])

@@ -1,0 +1,252 @@
+"""Turns, limits, cancelling and idempotency keys in the ledger, on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from booking_queue.domain.booking import STEPS
+from booking_queue.domain.errors import LeaseLost, Overloaded
+from booking_queue.domain.job import Backend, NewJob, Options, State
+from booking_queue.ledger.cancel import Cancellations, Cancelled
+from booking_queue.ledger.compensation import Compensations
+from booking_queue.ledger.connection import connect
+from booking_queue.ledger.effects import Stay
+from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
+from booking_queue.ledger.ledger import Claim, Refused
+from booking_queue.ledger.limits import Limit, Limits
+from booking_queue.ledger.record import BookingState
+from booking_queue.ledger.script import source
+from booking_queue.settings import Settings
+from tests.unit.book import Book
+
+RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
+VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
+LUA = source("booking_queue.ledger", "cancel.lua", "idempotency.lua", "compensation.lua")
+
+
+@pytest.fixture
+async def book(redis_settings: Settings) -> AsyncIterator[Book]:
+    redis = connect(redis_settings)
+    yield Book(redis, redis_settings, LUA)
+    await redis.aclose()
+
+
+async def ordered(book: Book, key: str = "k", **options: Any) -> str:
+    job = NewJob(
+        id=str(uuid.uuid4()),
+        type="booking",
+        data={},
+        backends=[KAFKA],
+        options=Options(ordering_key=key, **options),
+    )
+    assert await book.ledger.accept(job)
+    return job.id
+
+
+# Turns
+
+
+async def test_jobs_of_one_key_start_in_the_order_of_acceptance(book: Book) -> None:
+    first, second, other = await ordered(book), await ordered(book), await ordered(book, "other")
+    assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
+    assert isinstance(await book.ledger.claim(other, KAFKA, 1, "w"), Claim)
+    claim = await book.claim(first, KAFKA)
+    assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
+    assert await book.ledger.complete(claim, {})
+    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_a_retry_keeps_its_turn_and_a_dead_job_gives_it_up(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    await book.ledger.retry(await book.claim(first, KAFKA), "boom", 0)
+    assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
+    assert await book.ledger.bury(await book.claim(first, KAFKA, 2), "no")
+    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_a_job_whose_record_is_gone_holds_up_nobody(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    await book.redis.delete(f"{book.prefix}:job:{first}")
+    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_a_redriven_job_goes_to_the_end_of_its_line(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    await book.ledger.bury(await book.claim(first, KAFKA), "no")
+    await book.ledger.redrive(first, KAFKA)
+    assert await book.ledger.claim(first, KAFKA, 2, "w") == Refused("turn", 1000)
+    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+# Limits
+
+
+async def test_no_more_run_at_a_time_than_the_limit_over_all_workers(book: Book) -> None:
+    await Limits(book.scripts).put("rq", {"concurrency": 2})
+    jobs = [await book.job() for _ in range(3)]
+    claims = [await book.claim(job, worker=f"w{n}") for n, job in enumerate(jobs[:2])]
+    answer = await book.ledger.claim(jobs[2], RQ, 1, "w3")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+    assert (await book.record(jobs[2])).legs[RQ].attempts == 0
+    assert await book.ledger.extend(claims[0])
+    await book.ledger.release(claims[1])
+    await book.claim(jobs[2])
+
+
+async def test_a_dead_worker_s_place_is_free_once_its_lease_has_ended(book: Book) -> None:
+    await Limits(book.scripts).put("type:booking", {"concurrency": 1})
+    first, second = await book.job(RQ), await book.job(KAFKA)
+    await book.claim(first)
+    await asyncio.sleep(1.1)  # the lease of these settings
+    await book.claim(second, KAFKA)
+
+
+async def test_a_rate_is_exact_over_any_window(book: Book) -> None:
+    limits = Limits(book.scripts)
+    await limits.put("type:booking", {"rate": 2, "window": 60_000})
+    jobs = [await book.job() for _ in range(3)]
+    for job in jobs[:2]:
+        await book.claim(job)
+    answer = await book.ledger.claim(jobs[2], RQ, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited" and 50_000 < answer.wait_ms <= 60_000
+    await limits.put("type:booking", {"rate": None, "window": None})
+    await book.claim(jobs[2])
+
+
+async def test_a_job_s_own_rate_limit_is_shared_by_its_key(book: Book) -> None:
+    limit = {"key": "provider", "max": 1, "durationMs": 60_000}
+    jobs = [await ordered(book, f"o{n}", rate_limit=limit) for n in range(2)]
+    await book.claim(jobs[0], KAFKA)
+    answer = await book.ledger.claim(jobs[1], KAFKA, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+
+
+async def test_a_paused_backend_starts_nothing(book: Book) -> None:
+    limits, job = Limits(book.scripts), await book.job(RQ, KAFKA)
+    await limits.put("kafka", {"paused": 1})
+    assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("paused", 1000)
+    await book.claim(job, RQ)
+    await limits.put("kafka", {"paused": None})
+    await book.claim(job, KAFKA)
+
+
+async def test_settings_are_under_what_was_put(book: Book) -> None:
+    limits = Limits(book.scripts)
+    await limits.defaults({"rq": Limit(outstanding=2, concurrency=5)})
+    await limits.put("rq", {"concurrency": 1})
+    assert await limits.all() == {"rq": Limit(outstanding=2, concurrency=1)}
+    await limits.put("rq", {"concurrency": None})
+    assert (await limits.all())["rq"].concurrency == 5
+    await book.job(), await book.job()
+    with pytest.raises(Overloaded):
+        await book.job()
+    await book.job(KAFKA)
+
+
+# Cancelling
+
+
+async def paid(book: Book, *backends: Backend) -> tuple[str, Claim]:
+    job = await book.job(*backends)
+    claim = await book.claim(job, (backends or (RQ,))[0])
+    await book.effects.claim(claim, VALIDATE)
+    await book.effects.hold_rooms(claim, VALIDATE, book.stay(), 600_000)
+    await book.do(claim, PAYMENT)
+    return job, claim
+
+
+async def taken(book: Book) -> list[Any]:
+    keys = [f"{book.prefix}:rooms:h:standard:2026-01-0{n}" for n in (1, 2)]
+    return [await book.redis.hgetall(key) for key in keys]
+
+
+async def test_a_cancelled_booking_is_nobody_s_and_owes_its_money(book: Book) -> None:
+    job, claim = await paid(book, RQ, KAFKA)
+    cancel, owed = Cancellations(book.scripts), Compensations(book.scripts)
+    assert await cancel.ask(job) == Cancelled("cancelling")
+    assert await cancel.ask(job) == Cancelled("cancelling", "cancelling")
+    assert (await book.record(job)).booking_state is BookingState.CANCELLING
+    assert not await book.ledger.complete(claim, {})
+    with pytest.raises(LeaseLost):
+        await book.effects.claim(claim, DOCUMENT)
+    assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("stale")
+    assert await owed.take(10, 1000) == [job]
+    assert await owed.done(job, {"refunded": 1})
+    record = await book.record(job)
+    assert record.booking_state is BookingState.CANCELLED
+    assert {leg.state for leg in record.legs.values()} == {State.CANCELLED}
+    assert await taken(book) == [{}, {}]
+    assert await book.redis.zcard(f"{book.prefix}:compensations") == 0
+    assert await book.redis.ttl(f"{book.prefix}:job:{job}") > 0
+    assert await cancel.ask(job) == Cancelled("over", "cancelled")
+    assert await book.ledger.redrive(job, RQ) == "cancelled"
+
+
+async def test_a_confirmed_booking_can_be_cancelled_and_its_sale_is_undone(book: Book) -> None:
+    job, claim = await paid(book, RQ)
+    await book.do(claim, DOCUMENT, MAIL)
+    await book.effects.claim(claim, INVENTORY)
+    stay = book.stay()
+    await book.effects.sell_rooms(claim, INVENTORY, Stay(stay.hotel_id, stay.room_type, stay.nights, 1))
+    assert await book.ledger.complete(claim, {"status": "confirmed"})
+    assert (await taken(book))[0][b"sold"] == b"1"
+    assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelling")
+    assert await Compensations(book.scripts).done(job, {})
+    assert await taken(book) == [{}, {}]
+    assert (await book.record(job)).booking_state is BookingState.CANCELLED
+    assert (await book.record(job)).legs[RQ].state is State.COMPLETED
+
+
+async def test_what_is_over_cannot_be_cancelled(book: Book) -> None:
+    cancel, job = Cancellations(book.scripts), await book.job()
+    await book.ledger.bury(await book.claim(job), "no")
+    assert await cancel.ask(job) == Cancelled("over", "failed")
+    assert await cancel.ask(str(uuid.uuid4())) == Cancelled("unknown")
+
+
+async def test_a_job_that_owes_nothing_is_cancelled_at_once(book: Book) -> None:
+    job = await book.job(RQ, KAFKA, kind="noop")
+    assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelled")
+    assert {leg.state for leg in (await book.record(job)).legs.values()} == {State.CANCELLED}
+    assert await book.redis.zcard(f"{book.prefix}:outbox:rq") == 0
+
+
+async def test_a_cancelled_job_gives_up_its_turn(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    await Cancellations(book.scripts).ask(first)
+    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+# Idempotency keys
+
+
+async def test_one_key_one_answer(book: Book) -> None:
+    keys = Idempotency(book.scripts)
+    first = await keys.begin("t", "key", b"body")
+    with pytest.raises(KeyBusy):
+        await keys.begin("t", "key", b"body")
+    with pytest.raises(KeyReused):
+        await keys.begin("t", "key", b"other")
+    assert (await keys.begin("another tenant", "key", b"other")).nonce != first.nonce
+    await keys.end(first, b"answer")
+    again = await keys.begin("t", "key", b"body")
+    assert (again.answer, again.new_id()) == (b"answer", first.new_id())
+    assert first.new_id(1) != first.new_id(0)
+
+
+async def test_a_server_that_died_at_it_leaves_the_key_to_the_next(book: Book) -> None:
+    keys = Idempotency(book.scripts)
+    first = await keys.begin("t", "key", b"body")
+    await book.redis.hset(f"{book.prefix}:idempotency:{first.key}", "lease", "1")
+    second = await keys.begin("t", "key", b"body")
+    assert second.new_id() == first.new_id() and second.answer is None
+    await keys.leave(second)
+    third = await keys.begin("t", "key", b"body")
+    assert (third.new_id(), third.answer) == (first.new_id(), None)
+    await keys.forget(third)
+    assert (await keys.begin("t", "key", b"anything")).nonce != first.nonce
