@@ -45,7 +45,7 @@ def ensure(level: str) -> Path:
         )
     print("Installing the locked requirements (once)", file=sys.stderr, flush=True)
     if subprocess.run([python(), "-m", "pip", "--version"], capture_output=True, check=False).returncode:
-        _run([str(python()), "-m", "ensurepip", "-q"], "remove the folder and run again")
+        _run([str(python()), "-m", "ensurepip"], "remove the folder and run again")
     files = [word for name in LOCKS[level] for word in ("-r", str(ROOT / "lock" / name))]
     pip = [str(python()), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes"]
     _run([*pip, *files], "look at the lines above")
