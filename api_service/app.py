@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api_service import compensator, feed, janitor, pressure, reconciler
 from api_service.compensator import Compensator
+from api_service.dead_letters import Inbox
 from api_service.fanout import Fanout
 from api_service.feed import Feed
 from api_service.gateway import Gateway
@@ -23,7 +24,7 @@ from api_service.link import Link
 from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
-from api_service.routes import bookings, cancel, events, hotels, limits, submit
+from api_service.routes import bookings, cancel, dead_letters, events, hotels, limits, submit
 from api_service.short import put_first
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
@@ -66,6 +67,7 @@ class Parts:
         self.blocking = connect(settings, connections=1, answer_seconds=feed.BLOCK_MS / 1000 + 3)
         scripts = Scripts(self.redis, settings, extra=LUA)
         ledger, index, rooms = Ledger(scripts), Index(scripts, settings), Rooms(scripts)
+        event_log = EventLog(self.redis, self.blocking, settings)
         self.links = {backend: Link(backend, _client(settings, url)) for backend, url in _urls(settings).items()}
         outbox = Outbox(scripts)
         self.reconcilers = [Reconciler(link, ledger, outbox, metrics) for link in self.links.values()]
@@ -77,13 +79,13 @@ class Parts:
             ledger=ledger,
             index=index,
             rooms=rooms,
-            feed=Feed(EventLog(self.redis, self.blocking, settings)),
+            feed=Feed(event_log),
             fanout=Fanout(ledger, self.links, settings.publish_deadline),
             pressure=Pressure(self.redis),
             idempotency=Idempotency(scripts),
             cancellations=Cancellations(scripts),
             limits=Limits(scripts),
-            links=self.links,
+            inbox=Inbox(index, ledger, event_log, self.links, settings.publish_deadline),
             compensate=asyncio.Event(),
         )
 
@@ -154,7 +156,7 @@ def build(settings: Settings) -> FastAPI:
         settings,
         default_port=PORT,
         lifespan=lifespan,
-        routers=[submit.router, bookings.router, cancel.router, events.router, hotels.router, limits.router],
+        routers=[module.router for module in (submit, bookings, cancel, events, hotels, limits, dead_letters)],
         checks={"redis": redis_check},
         batch_paths={"/api/bookings/batch"},
         metrics=metrics,

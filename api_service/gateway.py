@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
+from api_service.dead_letters import Inbox
 from api_service.fanout import Fanout
 from api_service.feed import Feed
-from api_service.link import Link
 from api_service.pressure import Pressure
-from booking_queue.domain.job import Backend
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
@@ -36,7 +34,7 @@ class Gateway:
     idempotency: Idempotency
     cancellations: Cancellations
     limits: Limits
-    links: Mapping[Backend, Link]
+    inbox: Inbox
     compensate: asyncio.Event  # there is something to give back
 
 

@@ -1,9 +1,10 @@
 -- Lists: members of an index, newest first, and the sweeping out of those whose record is gone.
 
--- Rank of the first entry behind (score, id), also when that entry itself is no longer there.
+-- Rank of the first entry behind (score, id), also when that entry itself is no longer there, or elsewhere.
 local function behind(key, score, id)
-  local rank = redis.call('ZREVRANK', key, id)
-  if rank then return rank + 1 end
+  if tonumber(redis.call('ZSCORE', key, id) or -1) == tonumber(score) then
+    return redis.call('ZREVRANK', key, id) + 1
+  end
   local low = redis.call('ZCOUNT', key, '(' .. score, '+inf')
   local high = low + redis.call('ZCOUNT', key, score, score)
   while low < high do

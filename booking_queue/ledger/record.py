@@ -24,6 +24,7 @@ class Leg:
     step: str
     worker: str
     due: int
+    redrives: int
     enqueued: int | None
     started: int | None
     finished: int | None
@@ -133,6 +134,7 @@ def _leg(backend: Backend, fields: dict[str, str]) -> Leg:
         step=get("step") or "",
         worker=get("worker") or "",
         due=number("due"),
+        redrives=number("redrives"),
         enqueued=moment("enqueued"),
         started=moment("started"),
         finished=moment("finished"),

@@ -1,0 +1,215 @@
+"""The dead letters of all backends: look at them, let them run again, or put them away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from starlette.responses import Response
+
+from api_service import dead_letters
+from api_service.dead_letters import Filter, Letter, Mark
+from api_service.gateway import Gateway, Running
+from api_service.link import Sent
+from booking_queue.domain.errors import InvalidData
+from booking_queue.domain.job import Backend, State
+from booking_queue.handlers import registry
+from booking_queue.web.problems import FieldError, Problem, conflict, not_found
+from booking_queue.web.replies import JsonResponse
+from booking_queue.web.schemas import JobType
+
+router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
+
+MOST = 1000
+AT_A_TIME = 50
+_WHY = {
+    "compensating": "What was charged for it is being given back: try again in a moment",
+    "not to be edited": "Another backend has done it or is at it: only a job that is dead everywhere can be edited",
+}
+
+
+def _known_cursor(cursor: str) -> str:
+    Mark.of(cursor)
+    return cursor
+
+
+Cursor = Annotated[str, StringConstraints(max_length=500), AfterValidator(_known_cursor)]
+Id = Annotated[str, Path(min_length=1, max_length=200)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Redrive(_Model):
+    """`to`: another backend. `data`: the payload in place of the old one; `type` goes with it, for what was no job."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"to": "rq"}})
+    to: Backend | None = None
+    type: JobType | None = None
+    data: dict[str, Any] | None = None
+
+
+class Which(_Model):
+    backend: Backend
+    id: str = Field(min_length=1, max_length=200)
+
+
+class Matching(_Model):
+    backend: Backend | None = None
+    type: str | None = Field(None, max_length=50)
+    q: str = Field("", max_length=100)
+
+
+class Many(_Model):
+    """Either the named letters, or those that match, newest first, up to `limit`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"matching": {"backend": "kafka"}}})
+    items: list[Which] | None = Field(None, min_length=1, max_length=MOST)
+    matching: Matching | None = None
+    limit: int = Field(MOST, ge=1, le=MOST)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.items is None) == (self.matching is None):
+            raise ValueError("items or matching must be given, not both")
+        return self
+
+
+class RedriveMany(Many):
+    to: Backend | None = None
+
+
+@router.get("")
+async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
+    gateway: Running,
+    cursor: Annotated[Cursor | None, Query(description="`nextCursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    backend: Backend | None = None,
+    type: Annotated[str | None, Query(max_length=50)] = None,
+    q: Annotated[str, Query(max_length=100, description="An id, a user, a hotel, or a part of the reason.")] = "",
+) -> Response:
+    """Newest first. A page that is filtered may be short before the end is reached: go on until `nextCursor` is
+    null."""
+    after = Mark.of(cursor) if cursor else None
+    letters, mark = await gateway.inbox.page(Filter(backend, type, q), after, limit)
+    return JsonResponse(
+        {"items": [dead_letters.shown(letter) for letter in letters], "nextCursor": mark.cursor if mark else None}
+    )
+
+
+@router.get("/{backend}/{id}")
+async def get_dead_letter(backend: Backend, id: Id, gateway: Running) -> Response:
+    """With its options, its place at the broker, and all that happened to it."""
+    letter = await _existing(gateway, backend, id)
+    return JsonResponse(await gateway.inbox.inspect(letter))
+
+
+@router.post("/redrive", status_code=202)
+async def redrive_many(body: RedriveMany, gateway: Running) -> Response:
+    """Lets many run again, on their backend or on another; one answer each."""
+
+    async def one(which: Which) -> dict[str, Any]:
+        outcome = await gateway.inbox.redrive(which.id, which.backend, body.to or which.backend)
+        done = isinstance(outcome, Sent)
+        told = {"state": outcome.state} if isinstance(outcome, Sent) else {"error": _reason(outcome)}
+        return {"backend": which.backend, "id": which.id, "outcome": "redriven" if done else "refused", **told}
+
+    return await _each(gateway, body, one, "redriven")
+
+
+@router.post("/discard")
+async def discard_many(body: Many, gateway: Running) -> Response:
+    """Puts many away; one answer each. Their records stay."""
+
+    async def one(which: Which) -> dict[str, Any]:
+        outcome = await gateway.inbox.discard(which.id, which.backend)
+        told = {"outcome": outcome} if outcome == "discarded" else {"outcome": "refused", "error": _reason(outcome)}
+        return {"backend": which.backend, "id": which.id, **told}
+
+    return await _each(gateway, body, one, "discarded")
+
+
+@router.post("/{backend}/{id}/redrive", status_code=202)
+async def redrive(backend: Backend, id: Id, gateway: Running, body: Redrive | None = None) -> Response:
+    """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
+    what was simulated is over."""
+    asked = body or Redrive()
+    letter = await _existing(gateway, backend, id)
+    kind = asked.type or letter.record.type
+    if asked.data is not None:
+        _must_fit(kind, asked.data)
+    to = asked.to or backend
+    outcome = await gateway.inbox.redrive(id, backend, to, kind, asked.data)
+    if isinstance(outcome, str):
+        raise _refusal(outcome)
+    return JsonResponse({"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}, 202)
+
+
+@router.delete("/{backend}/{id}")
+async def discard(backend: Backend, id: Id, gateway: Running) -> Response:
+    """Out of the inbox. Its record stays as long as others do."""
+    outcome = await gateway.inbox.discard(id, backend)
+    if outcome != "discarded":
+        raise _refusal(outcome)
+    return JsonResponse({"id": id, "backend": backend, "outcome": outcome})
+
+
+async def _existing(gateway: Gateway, backend: Backend, job_id: str) -> Letter:
+    record = await gateway.ledger.get(job_id)
+    leg = record.legs.get(backend) if record else None
+    if record is None or leg is None:
+        raise not_found("Job not found")
+    if leg.state is not State.DEAD:
+        raise conflict(f"The job is {leg.state} on {backend}, not dead")
+    return Letter(Mark(leg.finished or 0, job_id, backend), record)
+
+
+async def _each(gateway: Gateway, body: Many, one: Any, done: str) -> Response:
+    chosen = body.items or []
+    if body.matching:
+        wanted = Filter(body.matching.backend, body.matching.type, body.matching.q)
+        chosen = await _matching(gateway, wanted, body.limit)
+    told: list[dict[str, Any]] = []
+    for first in range(0, len(chosen), AT_A_TIME):
+        told += await asyncio.gather(*(one(which) for which in chosen[first : first + AT_A_TIME]))
+    count = sum(each["outcome"] == done for each in told)
+    status = 202 if done == "redriven" else 200
+    return JsonResponse({done: count, "refused": len(told) - count, "items": told}, status)
+
+
+async def _matching(gateway: Gateway, wanted: Filter, limit: int) -> list[Which]:
+    found: list[Letter] = []
+    mark: Mark | None = None
+    while len(found) < limit:
+        letters, mark = await gateway.inbox.page(wanted, mark, min(100, limit - len(found)))
+        found += letters
+        if mark is None:
+            break
+    return [Which(backend=letter.mark.backend, id=letter.record.id) for letter in found]
+
+
+def _must_fit(kind: str, data: dict[str, Any]) -> None:
+    handler = registry().get(kind)
+    if handler is None:
+        error = FieldError("type", f"must name what the data is: one of {', '.join(sorted(registry()))}", "missing")
+        raise Problem(400, f"{error.field}: {error.message}", errors=[error])
+    try:
+        handler.parse(data)
+    except InvalidData as error:
+        raise InvalidData({f"data.{name}": why for name, why in error.fields.items()}) from None
+
+
+def _reason(outcome: str) -> str:
+    return _WHY.get(outcome, f"The job is {outcome}, not dead")
+
+
+def _refusal(outcome: str) -> Problem:
+    if outcome == "unknown":
+        return not_found("Job not found")
+    if outcome == "unreadable":
+        error = FieldError("data", "this letter is no job: send the type and the data that it should have", "missing")
+        return Problem(400, f"{error.field}: {error.message}", errors=[error])
+    return conflict(_reason(outcome))

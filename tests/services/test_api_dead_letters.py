@@ -1,0 +1,163 @@
+"""One inbox of dead letters over three backends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from booking_queue.domain.booking import STEPS
+from booking_queue.domain.job import Backend
+from booking_queue.ledger.effects import Effects
+from booking_queue.settings import Settings
+from tests.services.api_world import BOOKING, World, until, world
+
+RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
+INBOX = "/api/dead-letters"
+
+
+@pytest.fixture
+async def shop(redis_settings: Settings) -> AsyncIterator[World]:
+    async with world(redis_settings) as made:
+        yield made
+
+
+async def die(shop: World, *backends: Backend, why: str = "no such hotel", **changes: Any) -> str:
+    booking_id = await shop.book(backends=[backend.value for backend in backends or (RQ,)], **changes)
+    for backend in backends or (RQ,):
+        assert await shop.ledger.bury(await shop.claim(booking_id, backend), why)
+    return booking_id
+
+
+async def inbox(shop: World, **params: Any) -> list[tuple[str, str]]:
+    """All pages: ids and backends."""
+    found: list[tuple[str, str]] = []
+    cursor = None
+    while True:
+        page = await shop.get(INBOX, **params, **({"cursor": cursor} if cursor else {}))
+        found += [(item["id"], item["backend"]) for item in page["items"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            return found
+
+
+async def redrive(shop: World, backend: str, job_id: str, **body: Any) -> httpx.Response:
+    return await shop.http.post(f"{INBOX}/{backend}/{job_id}/redrive", json=body)
+
+
+async def test_the_dead_of_all_backends_are_in_one_list_newest_first(shop: World) -> None:
+    first, second = await die(shop, RQ, KAFKA), await die(shop, STREAMS)
+    found = await inbox(shop)
+    assert found[0] == (second, "redisStreams")
+    assert sorted(found[1:]) == [(first, "kafka"), (first, "rq")]
+    assert await inbox(shop, limit=1) == found
+    assert await inbox(shop, backend="kafka") == [(first, "kafka")]
+
+
+async def test_one_job_dead_on_three_backends_at_once_is_three_letters_on_any_page(shop: World) -> None:
+    job = await die(shop, RQ, STREAMS, KAFKA)
+    for backend in Backend:
+        await shop.redis.zadd(shop.key(f"index:dead:{backend}"), {job: 1_000})
+    for limit in (1, 2, 3):
+        assert sorted(await inbox(shop, limit=limit)) == sorted((job, backend.value) for backend in Backend)
+
+
+async def test_letters_are_found_by_what_is_in_them(shop: World) -> None:
+    ada = await die(shop, why="the printer is on fire")
+    bob = await die(shop, userId="bob")
+    assert await inbox(shop, q="bob") == [(bob, "rq")]
+    assert await inbox(shop, q="PRINTER") == [(ada, "rq")]
+    assert await inbox(shop, q=ada) == [(ada, "rq")]
+    assert await inbox(shop, type="noop") == []
+    for bad in ({"backend": "mars"}, {"cursor": "nonsense"}, {"limit": 0}):
+        assert (await shop.http.get(INBOX, params=bad)).status_code == 400
+
+
+async def test_a_letter_tells_all_that_is_known(shop: World) -> None:
+    job = await die(shop, why="boom")
+    told = await shop.get(f"{INBOX}/rq/{job}")
+    assert (told["error"], told["attempts"], told["type"], told["data"]["userId"]) == ("boom", 1, "booking", "ada")
+    assert [event["event"] for event in told["timeline"]] == ["accepted", "queued", "started", "dead"]
+    assert (await shop.http.get(f"{INBOX}/rq/00000000-0000-0000-0000-000000000000")).status_code == 404
+    alive = await shop.book()
+    assert (await shop.http.get(f"{INBOX}/rq/{alive}")).status_code == 409
+
+
+async def test_a_letter_runs_again_where_it_died(shop: World) -> None:
+    job = await die(shop)
+    answer = await redrive(shop, "rq", job)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    assert await inbox(shop) == []
+    claim = await shop.claim(job, generation=2)
+    assert (claim.attempt, claim.redrives) == (1, 1)
+    assert (await redrive(shop, "rq", job)).status_code == 409
+
+
+async def test_a_letter_runs_again_elsewhere_with_other_data(shop: World) -> None:
+    job = await die(shop, KAFKA)
+    bad = await redrive(shop, "kafka", job, data={**BOOKING, "guests": 0})
+    assert bad.status_code == 400 and bad.json()["errors"][0]["field"] == "data.guests"
+    answer = await redrive(shop, "kafka", job, to="redisStreams", data={**BOOKING, "guests": 4})
+    assert answer.status_code == 202 and answer.json()["backend"] == "redisStreams"
+    assert await shop.states(job) == {"kafka": "dead", "redisStreams": "queued"}
+    claim = await shop.claim(job, STREAMS)
+    assert claim.data["guests"] == 4
+    assert await inbox(shop) == []
+    assert shop.services[KAFKA].broker.dead == []
+
+
+async def test_what_another_backend_does_is_not_edited(shop: World) -> None:
+    job = await shop.book(backends=["rq", "kafka"])
+    await shop.ledger.bury(await shop.claim(job), "no")
+    answer = await redrive(shop, "rq", job, data={**BOOKING, "guests": 4})
+    assert answer.status_code == 409 and "at it" in answer.json()["detail"]
+    assert (await redrive(shop, "rq", job, to="kafka")).status_code == 409
+
+
+async def test_a_letter_is_kept_back_while_its_money_is_given_back(shop: World) -> None:
+    job = await shop.book(backends=["rq"])
+    claim = await shop.claim(job)
+    await Effects(shop.ledger.scripts).claim(claim, STEPS[1])
+    await shop.ledger.bury(claim, "no")
+    answer = await redrive(shop, "rq", job)
+    assert answer.status_code == 409 and "given back" in answer.json()["detail"]
+
+
+async def test_a_discarded_letter_is_gone_from_inbox_and_broker(shop: World) -> None:
+    job = await die(shop)
+    await until(lambda: len(shop.services[RQ].broker.dead) <= 1)
+    assert (await shop.http.delete(f"{INBOX}/rq/{job}")).json()["outcome"] == "discarded"
+    assert await inbox(shop) == []
+    assert shop.services[RQ].broker.dead == []
+    assert (await shop.states(job)) == {"rq": "dead"}
+    assert (await shop.http.delete(f"{INBOX}/rq/nobody")).status_code == 404
+
+
+async def test_many_run_again_by_filter_or_by_name(shop: World) -> None:
+    jobs = await asyncio.gather(*(die(shop, why="flood") for _ in range(7)))
+    other = await die(shop, KAFKA, why="fire")
+    answer = await shop.http.post(f"{INBOX}/redrive", json={"matching": {"q": "flood"}, "to": "kafka", "limit": 5})
+    told = answer.json()
+    assert (answer.status_code, told["redriven"], told["refused"]) == (202, 5, 0)
+    assert len(await inbox(shop)) == 3
+    items = [{"backend": "rq", "id": job} for job in jobs] + [{"backend": "kafka", "id": other}]
+    told = (await shop.http.post(f"{INBOX}/discard", json={"items": items})).json()
+    assert (told["discarded"], told["refused"]) == (8, 0)
+    assert await inbox(shop) == []
+    refused: list[dict[str, Any]] = [{}, {"items": items, "matching": {}}, {"items": []}, {"matching": {"q": 1}}]
+    for bad in refused:
+        assert (await shop.http.post(f"{INBOX}/redrive", json=bad)).status_code == 400
+
+
+async def test_what_is_no_job_runs_once_it_is_given_a_type_and_data(shop: World) -> None:
+    await shop.ledger.letter("booking-events-0-7", KAFKA, "", b"\xff\x00 nonsense", "unreadable: no JSON")
+    assert await inbox(shop) == [("booking-events-0-7", "kafka")]
+    assert (await redrive(shop, "kafka", "booking-events-0-7")).status_code == 400
+    assert (await redrive(shop, "kafka", "booking-events-0-7", data=BOOKING)).status_code == 400
+    answer = await redrive(shop, "kafka", "booking-events-0-7", type="booking", data=BOOKING)
+    assert answer.status_code == 202
+    claim = await shop.claim("booking-events-0-7", KAFKA, 2)
+    assert (claim.type, claim.data["userId"]) == ("booking", "ada")
