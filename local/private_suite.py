@@ -102,8 +102,12 @@ class PrivateSuite:
         if not wait_until(alive, START_SECONDS):
             raise RuntimeError(f"{name} did not answer in {START_SECONDS:g} s: {self.log(name)}")
 
+    def whole_log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
     def log(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
+        """Its end."""
+        return self.whole_log(name)[-2000:]
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

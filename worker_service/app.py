@@ -34,9 +34,11 @@ from booking_queue.settings import Settings
 from booking_queue.web import server
 from booking_queue.web.service import create_app
 from worker_service import janitor, pauses, stats
+from worker_service.attempt import Tools
 from worker_service.heartbeat import Heartbeat, NameTaken, Presence
-from worker_service.processor import Processor, Tools
+from worker_service.processor import Processor
 from worker_service.supervisor import Supervisor
+from worker_service.suspects import Suspects
 
 WAIT_FOR_REDIS_SECONDS = 1.0
 
@@ -115,14 +117,15 @@ async def run(settings: Settings) -> None:
 async def work(
     settings: Settings, tools: Tools, presence: Presence, stop: asyncio.Event, stack: AsyncExitStack
 ) -> None:
-    heartbeat = Heartbeat(settings)
+    heartbeat, suspects = Heartbeat(settings), Suspects(tools.worker_id)
+    stack.push_async_callback(suspects.close)
     lanes: list[tuple[Consumer, Processor]] = []
     for backend in settings.backends:
         consumer = consumer_of(backend, settings, tools.ledger.scripts, tools.worker_id)
         await consumer.open()
         stack.push_async_callback(consumer.close)
         slots = Slots(settings.concurrency(backend))
-        lanes.append((consumer, Processor(backend, tools, slots, heartbeat)))
+        lanes.append((consumer, Processor(backend, tools, slots, heartbeat, suspects)))
     own = stats.WorkerStats(tools.worker_id, [processor for _, processor in lanes], tools.metrics, tools.ledger.scripts)
     app = create_app(
         "worker",

@@ -6,24 +6,22 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from booking_queue import clock, logs
 from booking_queue.backends.base import Delivery
 from booking_queue.backends.slots import Slots
-from booking_queue.domain.errors import LeaseLost, LedgerUnavailable, RetryableError
+from booking_queue.domain.errors import LeaseLost, LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.domain.retry import Bury, Retry, describe
-from booking_queue.handlers.base import Handler, Outside, Run
-from booking_queue.ledger.effects import Effects
-from booking_queue.ledger.ledger import Claim, Ledger
-from booking_queue.ledger.watch import EffectWatch
-from booking_queue.metrics import Metrics
-from booking_queue.settings import Settings
+from booking_queue.ledger.ledger import Claim
+from worker_service.attempt import Tools, run_handler
 from worker_service.heartbeat import Heartbeat
+from worker_service.suspects import Crashed, Seat, Suspects
 
 MAX_STARTS = 5  # without an outcome: then it is the job that kills workers
 LOOK_AGAIN_SECONDS = 1.0
@@ -35,25 +33,15 @@ T = TypeVar("T")
 log = logs.get("worker")
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What every attempt needs, wired once."""
-
-    settings: Settings
-    ledger: Ledger
-    effects: Effects
-    watch: EffectWatch
-    outside: Outside
-    handlers: Mapping[str, Handler]
-    metrics: Metrics
-    worker_id: str
-
-
 class Processor:
     """For one backend. `stop` asks it to take no new claim; `abandon` cancels what runs, which hands it back."""
 
-    def __init__(self, backend: Backend, tools: Tools, slots: Slots, heartbeat: Heartbeat):
+    def __init__(
+        self, backend: Backend, tools: Tools, slots: Slots, heartbeat: Heartbeat, suspects: Suspects | None = None
+    ):
+        """Without `suspects`, a job that may kill its process is run in this one."""
         self.backend = backend
+        self._suspects = suspects
         self.tools = tools
         self.slots = slots
         self.heartbeat = heartbeat
@@ -69,22 +57,23 @@ class Processor:
     async def handle(self, delivery: Delivery) -> None:
         """Returns when the delivery is settled, handed back, or not ours any more. Never raises but CancelledError."""
         claim: Claim | None = None
-        try:
-            while claim := await self._claim(delivery):
-                if await self._attempt(delivery, claim):
-                    return
-                claim = None  # the lease was lost: what became of the job decides what to do with the message
-        except asyncio.CancelledError:
-            if not self.stopping:
-                raise
-            await self._hand_back(delivery, claim)
+        with Seat(self._suspects) as seat:
+            try:
+                while claim := await self._claim(delivery, seat):
+                    if await self._attempt(delivery, claim, seat):
+                        return
+                    claim = None  # the lease was lost: what became of the job decides what to do with the message
+            except asyncio.CancelledError:
+                if not self.stopping:
+                    raise
+                await self._hand_back(delivery, claim)
 
     async def _hand_back(self, delivery: Delivery, claim: Claim | None) -> None:
         with suppress(LedgerUnavailable, TimeoutError):  # then its lease ends by itself
             async with asyncio.timeout(2):
                 await delivery.release(claim)
 
-    async def _claim(self, delivery: Delivery) -> Claim | None:
+    async def _claim(self, delivery: Delivery, seat: Seat) -> Claim | None:
         """The right to run it; None once the message needs nothing more from us."""
         envelope, nonce = delivery.envelope, secrets.token_hex(8)
         while True:
@@ -93,11 +82,13 @@ class Processor:
                 return None
             answer = await self._surely(
                 lambda: self.tools.ledger.claim(
-                    envelope.id, self.backend, envelope.generation, self.tools.worker_id, nonce
+                    envelope.id, self.backend, envelope.generation, self.tools.worker_id, nonce, alone=seat.alone
                 )
             )
             if isinstance(answer, Claim):
                 return answer
+            if answer.reason == "suspect" and seat.take():
+                continue
             if answer.reason == "stale":
                 await self._surely(lambda: delivery.ack(None))
                 return None
@@ -123,7 +114,7 @@ class Processor:
                 async with self.slots.parked():
                     await asyncio.sleep(LEDGER_AWAY_SECONDS * (0.5 + random.random()))
 
-    async def _attempt(self, delivery: Delivery, claim: Claim) -> bool:
+    async def _attempt(self, delivery: Delivery, claim: Claim, seat: Seat) -> bool:
         """True when settled; False when the lease was lost."""
         if claim.earlier_starts >= MAX_STARTS:
             reason = f"kills workers: {claim.earlier_starts} starts without an outcome"
@@ -135,7 +126,7 @@ class Processor:
         beat = self.heartbeat.of(delivery, claim)
         try:
             with beat:  # not while it is settled: a beat that crosses the ack would find the lease gone
-                result = await self._run_through_outages(delivery, claim)
+                result = await self._run_through_outages(delivery, claim, seat)
         except LeaseLost:
             self._finished("fenced", claim, started)
             return False
@@ -145,53 +136,41 @@ class Processor:
             self._uncancel()
             self._finished("fenced", claim, started)
             return False
+        except Crashed as error:
+            reason = f"kills workers: {MAX_STARTS} starts without an outcome, the last: {error}"
+            return await self._surely(lambda: delivery.bury(claim, reason))
         except Exception as error:
             return await self._failed(delivery, claim, error, started)
         settled = await self._surely(lambda: delivery.ack(claim, result))
         self._finished("completed" if settled else "fenced", claim, started)
         return settled
 
-    async def _run_through_outages(self, delivery: Delivery, claim: Claim) -> Any:
-        """The ledger's absence costs the job no attempt: the handler starts over, its finished steps are kept."""
+    async def _run_through_outages(self, delivery: Delivery, claim: Claim, seat: Seat) -> Any:
+        """The ledger's absence costs the job no attempt: the handler starts over, its finished steps are kept. Nor
+        does the death of a suspect's process, which is counted as a start."""
         while True:
             try:
-                return await self._run(claim)
+                if seat.taken:
+                    return await seat.run(claim)
+                return await run_handler(claim, self.tools, self.slots.parked)
+            except Crashed as error:
+                claim = await self._start_again(claim, error)
             except LedgerUnavailable:
-                if not await self._surely(lambda: delivery.extend(claim)):
+                if not await self._surely(partial(delivery.extend, claim)):
                     raise LeaseLost(claim.job_id) from None
+
+    async def _start_again(self, claim: Claim, error: Crashed) -> Claim:
+        if claim.earlier_starts + 1 >= MAX_STARTS:
+            raise error
+        if not await self._surely(lambda: self.tools.ledger.crashed(claim, str(error))):
+            raise LeaseLost(claim.job_id) from None
+        return replace(claim, earlier_starts=claim.earlier_starts + 1)
 
     @staticmethod
     def _uncancel() -> None:
         task = asyncio.current_task()
         if task:
             task.uncancel()
-
-    async def _run(self, claim: Claim) -> Any:
-        handler = self.tools.handlers.get(claim.type)
-        if handler is None:
-            known = ", ".join(sorted(self.tools.handlers))
-            raise UnknownType(f"no handler for type {claim.type!r}; this worker knows: {known}")
-        payload = handler.parse(claim.data)
-        run = Run(
-            claim=claim,
-            worker_id=self.tools.worker_id,
-            settings=self.tools.settings,
-            effects=self.tools.effects,
-            watch=self.tools.watch,
-            outside=self.tools.outside,
-            progress=lambda step, percent: self._progress(claim, step, percent),
-            parked=self.slots.parked,
-        )
-        limit = (claim.options.timeout or handler.timeout_ms) / 1000
-        try:
-            async with asyncio.timeout(limit):
-                return await handler.run(run, payload)
-        except TimeoutError as error:
-            raise RetryableError(f"took longer than its limit of {limit:g} s") from error
-
-    async def _progress(self, claim: Claim, step: str, percent: int) -> None:
-        if not await self.tools.ledger.progress(claim, step, percent):
-            raise LeaseLost(claim.job_id)
 
     async def _failed(self, delivery: Delivery, claim: Claim, error: Exception, started: float) -> bool:
         handler = self.tools.handlers.get(claim.type)
@@ -217,7 +196,3 @@ class Processor:
 
     def _log(self, event: str, claim: Claim, **more: Any) -> None:
         log.event(event, jobId=claim.job_id, jobType=claim.type, backend=self.backend, **more)
-
-
-class UnknownType(RetryableError):
-    """Another worker, of a newer version, may know it."""

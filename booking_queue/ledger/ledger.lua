@@ -285,7 +285,7 @@ local function claimed(id, leg, token, starts)
            leg.due or '0', leg.redrives or '0' }
 end
 
--- claim: id, backend, generation, worker, nonce -> token, attempt, earlier starts without outcome, type, data, options, …
+-- claim: id, backend, generation, worker, nonce, alone (1: it may kill its process) -> token, attempt, earlier starts without outcome, type, data, options, …
 -- The nonce is the call's: a claim whose answer was lost is asked again with it, and gets the same answer.
 function ops.claim(a)
   local id, backend, nonce = a[1], a[2], a[5]
@@ -297,6 +297,7 @@ function ops.claim(a)
   end
   local no = refusal(id, backend, leg, tonumber(a[3]))
   if no then return no end
+  if tonumber(leg.starts) > 0 and a[6] ~= '1' then return { 'suspect', 500 } end
   local token = redis.call('HINCRBY', ledger.key(id), 'fence', 1)
   local fields = { state = 'active', gen = a[3], token = token, lease = NOW + LEASE, worker = a[4], progress = 0,
                    step = '', starts = tonumber(leg.starts) + 1, nonce = nonce }
@@ -315,6 +316,16 @@ function ledger.extend(id, backend, token)
   ledger.set_leg(id, backend, { lease = NOW + LEASE })
   ledger.occupy(id, backend, get(id, 'type')[1], NOW + LEASE)
   return true
+end
+
+-- crashed: id, backend, token, why. The process that ran it died, and its keeper starts it anew.
+function ops.crashed(a)
+  if not ledger.owns(a[1], a[2], a[3]) then return { 0 } end
+  local leg = ledger.leg(a[1], a[2], 'starts', 'worker', 'attempt')
+  ledger.set_leg(a[1], a[2], { starts = leg.starts + 1, lease = NOW + LEASE })
+  ledger.count(a[2], 'crashed')
+  ledger.emit(a[1], a[2], 'crashed', { error = a[4], worker = leg.worker, starts = tonumber(leg.starts) })
+  return { 1 }
 end
 
 function ops.extend(a) return { ledger.extend(a[1], a[2], a[3]) and 1 or 0 } end

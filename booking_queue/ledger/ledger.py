@@ -36,7 +36,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an envelope may not start: missing or stale; or for `wait_ms` busy, early, turn, paused or limited."""
+    """Why an envelope may not start: missing, stale or suspect; or for `wait_ms` busy, early, turn, paused, limited."""
 
     reason: str
     wait_ms: int = 0
@@ -112,11 +112,13 @@ class Ledger:
     async def get(self, job_id: str) -> Record | None:
         return parse(job_id, await self.scripts.call("get", job_id))
 
-    async def claim(
-        self, job_id: str, backend: Backend, generation: int, worker: str, nonce: str = ""
+    async def claim(  # noqa: PLR0913 - the last by name
+        self, job_id: str, backend: Backend, generation: int, worker: str, nonce: str = "", *, alone: bool = True
     ) -> Claim | Refused:
-        """`nonce`: of this call and its repetitions, so that one whose answer was lost gets the same answer again."""
-        answer = await self.scripts.call("claim", job_id, backend, generation, worker, nonce or secrets.token_hex(8))
+        """`nonce`: of this call and its repetitions, so that one whose answer was lost gets the same answer again.
+        `alone`: it runs in a process of its own, so that it may be one that kills its process."""
+        nonce = nonce or secrets.token_hex(8)
+        answer = await self.scripts.call("claim", job_id, backend, generation, worker, nonce, int(alone))
         if answer[0] != b"claimed":
             wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
             return Refused(text(answer[0]), wait)
@@ -149,6 +151,10 @@ class Ledger:
 
     async def release(self, claim: Claim) -> bool:
         return await self._owned("release", claim)
+
+    async def crashed(self, claim: Claim, why: str) -> bool:
+        """One more start without an outcome, and the next begins."""
+        return await self._owned("crashed", claim, why)
 
     async def bury(self, claim: Claim, reason: str) -> bool:
         """For brokers outside Redis: an outbox row keeps the dead letter until it is sent."""
@@ -222,15 +228,9 @@ class Ledger:
 
     async def adopt(self, job_id: str, backend: Backend, kind: str, data: dict[str, Any], options: Options) -> bool:
         """A record for a job that came onto the broker without us. False when there is one already."""
-        answer = await self.scripts.call(
-            "adopt",
-            job_id,
-            backend,
-            kind,
-            "booking" if kind == "booking" else "job",
-            dumps(data),
-            options.model_dump_json(by_alias=True, exclude_defaults=True),
-        )
+        shown = options.model_dump_json(by_alias=True, exclude_defaults=True)
+        family = "booking" if kind == "booking" else "job"
+        answer = await self.scripts.call("adopt", job_id, backend, kind, family, dumps(data), shown)
         return bool(answer[0] == b"adopted")
 
     async def outbox_due(self, backend: Backend, limit: int = 100) -> list[LegRef]:

@@ -26,8 +26,9 @@ from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from tests.contract.worker import Journal, Nothing, Worker, eventually
+from worker_service.attempt import Tools
 from worker_service.heartbeat import Heartbeat
-from worker_service.processor import Processor, Tools
+from worker_service.processor import Processor
 
 
 class Lane:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,11 @@ class Developer:
 
 
 @pytest.fixture
-def developer(tmp_path: Path) -> Iterator[Developer]:
-    made = Developer(tmp_path / "local")
-    yield made
-    made.run("down")
+def developer() -> Iterator[Developer]:
+    with tempfile.TemporaryDirectory(prefix="bq-") as short:  # a path that a socket's name has room behind
+        made = Developer(Path(short) / "local")
+        yield made
+        made.run("down")
 
 
 def test_brokers_come_up_come_back_and_go(developer: Developer) -> None:

@@ -78,7 +78,7 @@ class LocalSuite:
             assert self.private.stopped(name) == 0, self.private.log(name)
 
     def _started(self, name: str) -> bool:
-        return "worker_started" in self.private.log(name)
+        return "worker_started" in self.private.whole_log(name)
 
     def kill_worker(self, worker_id: str) -> None:
         """kill -9; as under a supervisor, another starts in its place."""

@@ -24,7 +24,7 @@ from booking_queue.settings import Settings
 from tests.contract.lanes import Lane, lane_of
 from tests.unit.rq_side import FUNCTION, RqSide, side_of
 from worker_service import app, rq_job
-from worker_service.processor import Tools
+from worker_service.attempt import Tools
 
 BOOKING = {"userId": "u1", "hotelId": "h1", "checkIn": "2026-06-01", "checkOut": "2026-06-03"}
 

@@ -1,0 +1,125 @@
+"""Jobs that kill the process they run in: alone from their second start on, dead after the fifth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from booking_queue.domain.booking import STEPS
+from booking_queue.domain.job import Backend, NewJob
+from booking_queue.ledger.effects import Effects, Stay
+from booking_queue.ledger.ledger import Claim, Refused
+from booking_queue.settings import Settings
+from tests.contract.lanes import Lane, lane_of
+from tests.contract.looks import events
+from tests.contract.worker import eventually
+from tests.services.live_providers import live_providers
+from worker_service.suspects import Crashed, Suspects
+
+BOOKING = {"userId": "ada", "hotelId": "grand", "checkIn": "2027-01-01", "checkOut": "2027-01-03"}
+
+
+@pytest.fixture
+async def lane(redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lane]:
+    """On streams, with the real booking handler in the children, which read their settings from the environment."""
+    async with live_providers(tmp_path) as providers:
+        theirs = {name: getattr(providers.settings, name) for name in ("providers_url", "smtp_host", "smtp_port")}
+        ours = redis_settings.model_copy(update={**theirs, "documents_dir": tmp_path, "lease_seconds": 5})
+        for name in type(ours).model_fields:
+            value = getattr(ours, name)
+            if value not in (None, "") and name not in ("limits",):
+                monkeypatch.setenv(name.upper(), str(value))
+        async with lane_of("redisStreams", ours) as made:
+            yield made
+
+
+async def crashed_once(lane: Lane, **simulate: Any) -> tuple[str, Claim]:
+    """A booking whose first start had no outcome, claimed again."""
+    job_id = str(uuid4())
+    data = BOOKING | ({"simulate": simulate} if simulate else {})
+    await lane.ledger.accept(NewJob(id=job_id, type="booking", data=data, backends=[lane.backend]))
+    await lane.publish(job_id)
+    assert isinstance(await lane.ledger.claim(job_id, lane.backend, 1, "gone"), Claim)
+    await lane.redis.hset(f"{lane.settings.key_prefix}:job:{job_id}", f"{lane.backend}.lease", "1")
+    claim = await lane.ledger.claim(job_id, lane.backend, 1, "w")
+    assert isinstance(claim, Claim)
+    return job_id, claim
+
+
+async def test_a_suspect_that_does_no_harm_is_confirmed_in_a_process_of_its_own(lane: Lane) -> None:
+    _, claim = await crashed_once(lane)
+    suspects = Suspects("w")
+    result = await suspects.run(claim)
+    assert (result["status"], result["workerId"]) == ("confirmed", "w")
+    again = await suspects.run((await crashed_once(lane))[1])
+    assert again["status"] == "confirmed"
+    assert len(suspects._idle) == 1, "one child served both"
+    await suspects.close()
+
+
+async def test_its_death_is_its_own(lane: Lane) -> None:
+    _, claim = await crashed_once(lane, failAt="payment", crash=True, times=9)
+    suspects = Suspects("w")
+    with pytest.raises(Crashed, match="-9"):
+        await suspects.run(claim)
+    _, failing = await crashed_once(lane, failAt="payment", times=9)
+    with pytest.raises(Exception, match="failed as asked"):
+        await suspects.run(failing)
+    await suspects.close()
+
+
+async def test_a_suspect_is_claimed_only_by_who_runs_it_alone(lane: Lane) -> None:
+    job_id, claim = await crashed_once(lane)
+    await lane.redis.hset(f"{lane.settings.key_prefix}:job:{job_id}", f"{lane.backend}.lease", "1")
+    refused = await lane.ledger.claim(job_id, lane.backend, 1, "w2", alone=False)
+    assert isinstance(refused, Refused) and refused.reason == "suspect"
+    assert claim.earlier_starts == 1, "to be refused counts nothing"
+    second = await lane.ledger.claim(job_id, lane.backend, 1, "w2")
+    assert isinstance(second, Claim) and second.earlier_starts == 2
+
+
+async def test_a_job_that_kills_whatever_runs_it_goes_dead_and_its_neighbours_are_done(lane: Lane) -> None:
+    worker = await lane.worker(slots=8)
+    suspects = worker.processor._suspects = Suspects("w1")
+    job_id, _ = await crashed_once(lane, failAt="validate", crash=True, times=9)
+    await lane.redis.hset(f"{lane.settings.key_prefix}:job:{job_id}", f"{lane.backend}.lease", "1")
+    neighbours = [await lane.send() for _ in range(20)]
+
+    async def dead() -> bool:
+        return (await lane.leg(job_id)).state == "dead"
+
+    await eventually(dead, "the poison to be dead", patience=60)
+    leg = await lane.leg(job_id)
+    assert leg.error and leg.error.startswith("kills workers: 5 starts")
+    told = [event["event"] for event in await events(lane, job_id)]
+    assert told.count("started") + told.count("crashed") == 5
+    for neighbour in neighbours:
+        assert (await lane.reach(neighbour, "completed")).attempts == 1
+    await suspects.close()
+
+
+async def test_a_child_ends_with_its_parent(lane: Lane) -> None:
+    _, claim = await crashed_once(lane, slowMs=30_000)
+    suspects = Suspects("w")
+    running = asyncio.create_task(suspects.run(claim))
+
+    async def at_work() -> bool:
+        record = await lane.ledger.get(claim.job_id)
+        return bool(record and "validate" in record.effects)
+
+    await eventually(at_work, "the child to be at work")
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    # Whoever comes next may do what it held.
+    await lane.redis.hset(f"{lane.settings.key_prefix}:job:{claim.job_id}", f"{lane.backend}.lease", "1")
+    heir = await lane.ledger.claim(claim.job_id, Backend.STREAMS, 1, "heir")
+    assert isinstance(heir, Claim)
+    effects = Effects(lane.ledger.scripts)
+    assert await effects.claim(heir, STEPS[0]) is None
+    await effects.hold_rooms(heir, STEPS[0], Stay("grand", "standard", ["2027-01-01"], 5), 60_000)

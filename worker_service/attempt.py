@@ -1,0 +1,65 @@
+"""What every attempt needs, and the handler's own part of it: the same in the worker and in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from booking_queue.domain.errors import LeaseLost, RetryableError
+from booking_queue.handlers.base import Handler, Outside, Run
+from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import Claim, Ledger
+from booking_queue.ledger.watch import EffectWatch
+from booking_queue.metrics import Metrics
+from booking_queue.settings import Settings
+
+
+class UnknownType(RetryableError):
+    """Another worker, of a newer version, may know it."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Wired once."""
+
+    settings: Settings
+    ledger: Ledger
+    effects: Effects
+    watch: EffectWatch
+    outside: Outside
+    handlers: Mapping[str, Handler]
+    metrics: Metrics
+    worker_id: str
+
+
+async def run_handler(claim: Claim, tools: Tools, parked: Callable[[], AbstractAsyncContextManager[None]]) -> Any:
+    """The job's result. Raises whatever its handler does, LeaseLost, and RetryableError when it takes too long."""
+    handler = tools.handlers.get(claim.type)
+    if handler is None:
+        known = ", ".join(sorted(tools.handlers))
+        raise UnknownType(f"no handler for type {claim.type!r}; this worker knows: {known}")
+    payload = handler.parse(claim.data)
+
+    async def progress(step: str, percent: int) -> None:
+        if not await tools.ledger.progress(claim, step, percent):
+            raise LeaseLost(claim.job_id)
+
+    run = Run(
+        claim=claim,
+        worker_id=tools.worker_id,
+        settings=tools.settings,
+        effects=tools.effects,
+        watch=tools.watch,
+        outside=tools.outside,
+        progress=progress,
+        parked=parked,
+    )
+    limit = (claim.options.timeout or handler.timeout_ms) / 1000
+    try:
+        async with asyncio.timeout(limit):
+            return await handler.run(run, payload)
+    except TimeoutError as error:
+        raise RetryableError(f"took longer than its limit of {limit:g} s") from error
