@@ -69,7 +69,7 @@ def create_app(  # noqa: PLR0913 - all but two by name
     _handle_errors(app)
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
     if settings.auth == "required":
-        app.add_middleware(auth.ApiKey, key=settings.api_key)
+        app.add_middleware(auth.ApiKey, key=settings.api_key, frontend_url=settings.frontend_url)
     app.add_middleware(Edge, explain=_unavailable)
     _document_problems(app)
     return app
