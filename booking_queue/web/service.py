@@ -15,22 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable, Overloaded
+from booking_queue.domain.errors import InvalidData, Overloaded
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.web import auth, health, problems, validation
+from booking_queue.web import auth, health, outages, problems, validation
 from booking_queue.web.body import Body
 from booking_queue.web.edge import Edge
 from booking_queue.web.problems import Problem
 from booking_queue.web.replies import JsonResponse
 
-log = logs.get("web")
-
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
-
-# By name, for redis-py is imported by those who use it: it would cost the others 15 MiB.
-_REDIS_UNAVAILABLE = {"ConnectionError", "TimeoutError", "OutOfMemoryError", "ReadOnlyError"}
 
 
 def create_app(  # noqa: PLR0913 - all but two by name
@@ -70,7 +64,7 @@ def create_app(  # noqa: PLR0913 - all but two by name
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
     if settings.auth == "required":
         app.add_middleware(auth.ApiKey, key=settings.api_key, frontend_url=settings.frontend_url)
-    app.add_middleware(Edge, explain=_unavailable)
+    app.add_middleware(Edge, explain=outages.explain)
     _document_problems(app)
     return app
 
@@ -118,13 +112,3 @@ def _problem_of(request: Request, error: Exception) -> Problem:
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=error.headers)
     raise error
-
-
-def _unavailable(error: Exception) -> Problem | None:
-    """What a store that is away, full or read-only makes of a request."""
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "redis.exceptions"}
-    refused = names & _REDIS_UNAVAILABLE or (names and str(error).startswith("MISCONF"))
-    if refused or isinstance(error, LedgerUnavailable | BackendUnavailable):
-        log.warning("unavailable", why=f"{type(error).__name__}: {error}"[:300])
-        return problems.unavailable("A store this service needs does not take work at the moment")
-    return None
