@@ -18,7 +18,7 @@ from starlette.responses import Response
 from booking_queue.domain.errors import InvalidData, Overloaded
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.web import auth, health, outages, problems, validation
+from booking_queue.web import auth, docs, health, outages, problems, validation
 from booking_queue.web.body import Body
 from booking_queue.web.edge import Edge
 from booking_queue.web.problems import Problem
@@ -44,21 +44,13 @@ def create_app(  # noqa: PLR0913 - all but two by name
     date before /metrics is read; `batch_paths`: those that take 1 MiB. `app.state.stopping` is an Event,
     set when the service starts to stop."""
     auth.check_settings(settings)
-    app = FastAPI(
-        title=f"booking-queue {name}",
-        lifespan=lifespan,
-        redirect_slashes=False,
-        default_response_class=JsonResponse,
-        generate_unique_id_function=_operation_id,
-        responses=_PROBLEMS,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are trace.py, metrics.py and logs.py
-    )
+    app = _empty(name, lifespan)
     app.state.service = name
     app.state.port = settings.port or default_port
     app.state.stopping = asyncio.Event()
     app.state.metrics = metrics or Metrics()
     app.include_router(health.router(name, about or {}, checks or {}, app.state.metrics, scrape))
-    for router in routers:
+    for router in (*routers, docs.router):
         app.include_router(router)
     _handle_errors(app)
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
@@ -67,6 +59,20 @@ def create_app(  # noqa: PLR0913 - all but two by name
     app.add_middleware(Edge, explain=outages.explain)
     _document_problems(app)
     return app
+
+
+def _empty(name: str, lifespan: Lifespan | None) -> FastAPI:
+    return FastAPI(
+        title=f"booking-queue {name}",
+        lifespan=lifespan,
+        docs_url=None,  # ours is docs.py
+        redoc_url=None,
+        redirect_slashes=False,
+        default_response_class=JsonResponse,
+        generate_unique_id_function=_operation_id,
+        responses=_PROBLEMS,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are trace.py, metrics.py and logs.py
+    )
 
 
 def _operation_id(route: APIRoute) -> str:
