@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { instant, problem, skewOf, toBooking, toCounters } from "./api.ts";
+import { instant, problem, skewOf, toBooking } from "./api.ts";
 
 describe("toBooking", () => {
   it("reads a leg, its times as ms or as ISO dates, its error as a word or a record", () => {
@@ -34,25 +34,6 @@ describe("toBooking", () => {
     for (const body of [null, [], "x", {}, { status: [] }, { status: { rq: {} } }]) {
       expect(() => toBooking(body)).not.toThrow();
     }
-  });
-});
-
-describe("toCounters", () => {
-  it("says of a source without figures that it has none", () => {
-    const counters = toCounters({
-      queues: { rq: { waiting: 0, levels: {} }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
-      staleness: {
-        rq: { stale: false, ageSeconds: 0.4, error: null },
-        redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },
-        kafka: { stale: true, ageSeconds: null, error: null },
-      },
-    });
-    expect(counters).toEqual({
-      rq: { figures: { waiting: 0 }, stale: "" },
-      redisStreams: { figures: { totalMessages: 7 }, stale: "Stale, from 14 s ago: no answer within 2 s" },
-      kafka: { figures: null, stale: "No answer yet" },
-    });
-    expect(toCounters({}).kafka).toEqual({ figures: null, stale: "No figures" });
   });
 });
 

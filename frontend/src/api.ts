@@ -35,10 +35,6 @@ export type Health = {
   services: { name: string; url: string; healthy: boolean; note: string }[];
 };
 
-/** `figures` are the last known, null when there never were any; `stale` says why they are not of this moment. */
-export type LaneCounters = { figures: Record<string, string | number> | null; stale: string };
-export type Counters = Record<Backend, LaneCounters>;
-
 export type Leg = {
   state: string;
   progress: number;
@@ -117,8 +113,16 @@ async function send(path: string, init: RequestInit, signal?: AbortSignal): Prom
   }
 }
 
+let refused = (): void => undefined;
+
+/** What happens when the suite wants a key. */
+export function whenRefused(then: () => void): void {
+  refused = then;
+}
+
 /** The error an answer stands for; RFC 9457, or whatever else came. */
 export async function problem(response: Response): Promise<ApiError> {
+  if (response.status === 401) refused();
   const body = record(await response.json().catch(() => null));
   const fields = list(body["errors"]).map((each) => ({
     field: text(record(each)["field"]),
@@ -128,7 +132,9 @@ export async function problem(response: Response): Promise<ApiError> {
   return new ApiError(words, response.status, fields);
 }
 
-async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<{ body: Json; date: number | null }> {
+type Answer = { body: Json; date: number | null };
+
+export async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<Answer> {
   const response = await send(path, init, signal);
   if (!response.ok) throw await problem(response);
   const body: unknown = await response.json().catch(() => null);
@@ -144,30 +150,6 @@ export async function readHealth(signal: AbortSignal): Promise<Health> {
     return { name: text(it["name"]), url: text(it["url"]), healthy, note: healthy ? "" : reason(it["error"]) };
   });
   return { services };
-}
-
-function staleness(value: unknown): string {
-  const { stale, ageSeconds, error } = record(value);
-  if (stale !== true) return "";
-  const age = typeof ageSeconds === "number" ? `Stale, from ${Math.round(ageSeconds)} s ago` : "No answer yet";
-  return error ? `${age}: ${reason(error)}` : age;
-}
-
-export function toCounters(body: unknown): Counters {
-  const queues = record(record(body)["queues"]);
-  const ages = record(record(body)["staleness"]);
-  const lane = (backend: Backend): LaneCounters => {
-    const entries = Object.entries(record(queues[backend])).filter(
-      (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
-    );
-    const figures = entries.length > 0 ? Object.fromEntries(entries) : null;
-    return { figures, stale: staleness(ages[backend]) || (figures ? "" : "No figures") };
-  };
-  return { rq: lane("rq"), redisStreams: lane("redisStreams"), kafka: lane("kafka") };
-}
-
-export async function readCounters(signal: AbortSignal): Promise<Counters> {
-  return toCounters((await answer("/monitoring/dashboard", {}, signal)).body);
 }
 
 function toLeg(value: Json): Leg {

@@ -23,8 +23,8 @@ describe("reduce", () => {
 });
 
 describe("isFinal", () => {
-  it("is so for a booking that is not there, not for a gateway that is not there", () => {
-    expect([404, 401, 502, 503, 429, 0].map((code) => isFinal(new ApiError("", code)))).toEqual([
+  it("is so for a booking that is not there, not for a gateway or a key that may come", () => {
+    expect([404, 403, 401, 502, 503, 0].map((code) => isFinal(new ApiError("", code)))).toEqual([
       true,
       true,
       false,
