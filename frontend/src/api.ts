@@ -55,6 +55,8 @@ export type Booking = {
   state: string;
   legs: Partial<Record<Backend, Leg>>;
   confirmationNumber: string;
+  /** A failed booking's money: `none` was taken, it is `back`, or it is on its way back (`owed`). */
+  charge: "none" | "back" | "owed";
   /** How far this browser's clock is from the suite's, in ms; 0 when they agree to a second or two. */
   skew: number;
 };
@@ -176,6 +178,12 @@ export function skewOf(date: number | null, local: number): number {
   return Math.abs(skew) > 2_000 ? skew : 0;
 }
 
+function toCharge(it: Json): Booking["charge"] {
+  const made = it["compensation"];
+  if (!isRecord(made)) return "owed";
+  return number(made["refunded"]) > 0 ? "back" : "none";
+}
+
 export function toBooking(body: unknown, date: number | null = null, local = Date.now()): Booking {
   const it = record(body);
   const legs: Booking["legs"] = {};
@@ -186,7 +194,8 @@ export function toBooking(body: unknown, date: number | null = null, local = Dat
     legs[backend] = toLeg(leg);
     confirmationNumber ||= text(record(leg["result"])["confirmationNumber"]);
   }
-  return { id: text(it["bookingId"]), state: text(it["state"]), legs, confirmationNumber, skew: skewOf(date, local) };
+  const [id, state, charge] = [text(it["bookingId"]), text(it["state"]), toCharge(it)];
+  return { id, state, legs, confirmationNumber, charge, skew: skewOf(date, local) };
 }
 
 const bookingPath = (id: string) => `/api/bookings/${encodeURIComponent(id)}`;
