@@ -105,7 +105,7 @@ class Office:
 
     async def last_event(self, booking_id: str) -> dict[str, Any]:
         """What its audit ends with, without the id before it."""
-        said = bytes((await self.redis.lrange(self.key(f"audit:{booking_id}"), -1, -1))[0])
+        said: Any = await self.redis.lindex(self.key(f"audit:{booking_id}"), -1)
         event: dict[str, Any] = json.loads(said.decode().partition(" ")[2])
         return event
 
