@@ -20,7 +20,7 @@ _REFUSES = {
     "OOM": "Redis, which holds the ledger, is full. Nothing was changed: wait for work to end, or raise maxmemory",
     "MISCONF": "Redis, which holds the ledger, cannot write its disk. Nothing was changed: give it room, try again",
     "READONLY": "This Redis takes no writes, it is a replica. Nothing was changed: try again once there is a primary",
-    "maxmemory-policy": "Redis would throw jobs away when it is full: set its maxmemory-policy to noeviction",
+    "maxmemory-policy": "Redis would throw jobs away when it is full. Set its maxmemory-policy to noeviction",
 }
 _KINDS = {"BusyLoadingError": "LOADING", "OutOfMemoryError": "OOM", "ReadOnlyError": "READONLY"}
 _BROKER = (
@@ -36,7 +36,8 @@ def explain(error: Exception) -> Problem | None:
     if not refused and not isinstance(error, LedgerUnavailable | BackendUnavailable):
         return None
     log.warning("unavailable", why=f"{type(error).__name__}: {error}"[:300])
-    return unavailable(_BROKER if isinstance(error, BackendUnavailable) else _redis(names, str(error)))
+    told = _BROKER if isinstance(error, BackendUnavailable) else _redis(names, str(error))
+    return unavailable(told, error=told.split(". ")[0])
 
 
 def _redis(names: set[str], said: str) -> str:

@@ -55,6 +55,14 @@ describe("problem", () => {
   });
 });
 
+describe("a refusal", () => {
+  it("does not tell a reader of pages to send a header", async () => {
+    const headers = { "WWW-Authenticate": "Bearer" };
+    const refusal = new Response('{"detail":"Send it as `x-api-key`"}', { status: 401, headers });
+    expect(await problem(refusal)).toMatchObject({ message: "An API key is needed", status: 401 });
+  });
+});
+
 describe("time", () => {
   it("takes ms and ISO dates, and no nonsense", () => {
     expect([instant(5), instant("1970-01-01T00:00:01Z"), instant(0), instant("soon"), instant(null)]).toEqual([

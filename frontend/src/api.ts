@@ -125,6 +125,7 @@ export function whenRefused(then: () => void): void {
 /** The error an answer stands for; RFC 9457, or whatever else came. */
 export async function problem(response: Response): Promise<ApiError> {
   if (response.status === 401) refused();
+  if (response.headers.has("WWW-Authenticate")) return new ApiError("An API key is needed", response.status);
   const body = record(await response.json().catch(() => null));
   const fields = list(body["errors"]).map((each) => ({
     field: text(record(each)["field"]),

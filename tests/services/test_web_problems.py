@@ -178,8 +178,9 @@ async def test_errors_of_ours(server: Live, kind: str, status: int, code: str) -
     ],
 )
 async def test_an_outage_names_who_is_away_and_what_to_do(server: Live, kind: str, says: str) -> None:
-    detail = (await problem(server, "GET", f"/fail/{kind}", 503))["detail"]
-    assert says in detail and (kind == "broker" or "Redis" in detail)
+    body = await problem(server, "GET", f"/fail/{kind}", 503)
+    assert says in body["detail"] and (kind == "broker" or "Redis" in body["detail"])
+    assert body["detail"].startswith(body["error"]) and len(body["error"]) < 80, "what others repeat is one sentence"
 
 
 async def test_legacy_error_of_an_http_exception_is_its_detail(server: Live) -> None:
