@@ -12,8 +12,8 @@ log = logs.get("web")
 _REDIS = {"ConnectionError", "TimeoutError", "OutOfMemoryError", "ReadOnlyError"}
 
 _AWAY = (
-    "Redis, which holds the ledger, does not answer. Try again in a few seconds, and look first whether what you sent "
-    "was stored: that is not known. If it lasts, see that Redis runs; GET /readyz says when it is back"
+    "Redis, which holds the ledger, does not answer. Try again in a few seconds, a POST with the Idempotency-Key it "
+    "had: whether this one was stored is not known. If it lasts, see that Redis runs; GET /readyz says when it is back"
 )
 _REFUSES = {
     "LOADING": "Redis, which holds the ledger, still loads its data. Nothing was changed: try again in a few seconds",
