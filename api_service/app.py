@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -24,7 +24,7 @@ from api_service.link import Link
 from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
-from api_service.routes import bookings, cancel, dead_letters, events, hotels, limits, submit
+from api_service.routes import bookings, cancel, dead_letters, events, hotels, limits, session, submit
 from api_service.short import put_first
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
@@ -156,7 +156,7 @@ def build(settings: Settings) -> FastAPI:
         settings,
         default_port=PORT,
         lifespan=lifespan,
-        routers=[module.router for module in (submit, bookings, cancel, events, hotels, limits, dead_letters)],
+        routers=_routers(settings),
         checks={"redis": redis_check},
         batch_paths={"/api/bookings/batch"},
         metrics=metrics,
@@ -166,6 +166,11 @@ def build(settings: Settings) -> FastAPI:
     put_first(app, "/api/bookings/delayed", submit.create_delayed_booking, **options)
     put_first(app, "/api/bookings", submit.create_booking, **options)
     return app
+
+
+def _routers(settings: Settings) -> list[APIRouter]:
+    modules = (submit, bookings, cancel, events, hotels, limits, dead_letters)
+    return [*(module.router for module in modules), session.router(settings)]
 
 
 @asynccontextmanager

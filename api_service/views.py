@@ -48,6 +48,7 @@ def status(record: Record) -> dict[str, Any]:
         "state": record.booking_state,
         "status": {backend.value: _leg(leg) for backend, leg in record.legs.items()},
         "effects": _effects(record),
+        "compensation": _compensation(record),
     }
 
 
@@ -62,7 +63,6 @@ def booking(record: Record) -> dict[str, Any]:
         "priority": record.options.get("priority", "normal"),
         "delaySeconds": whole(record.options.get("delay", 0) / 1000),
         "result": result,
-        "compensation": _compensation(record),
         "links": links(record.id),
     }
 

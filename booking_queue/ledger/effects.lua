@@ -192,12 +192,12 @@ function ops.compensations_take(a)
   return ids
 end
 
--- compensated: id, result (JSON). The money is back: so are the rooms.
+-- compensated: id, result (JSON). The money is back, where any was taken (`refunded`): so are the rooms.
 function ops.compensated(a)
   if redis.call('ZREM', P .. ':compensations', a[1]) == 0 then return { 0 } end
   give_back(a[1])
   store(a[1], 'compensation', { state = 'done', result = a[2], at = NOW })
-  ledger.emit(a[1], false, 'compensated')
+  ledger.emit(a[1], false, 'compensated', { refunded = cjson.decode(a[2]).refunded })
   if redis.call('HGET', ledger.key(a[1]), 'cancel') then ledger.cancelled(a[1]) end
   return { 1 }
 end

@@ -8,9 +8,10 @@ import ipaddress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from booking_queue.settings import Settings
+from booking_queue.web import session
 from booking_queue.web.problems import Problem, response
 
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", session.PATH})  # the last is where one gets in
 
 
 def check_settings(settings: Settings) -> None:
@@ -45,21 +46,34 @@ def credentials(scope: Scope) -> bytes:
 
 
 class ApiKey:
-    """ASGI middleware: every route but OPEN_PATHS needs the key."""
+    """ASGI middleware: every route but OPEN_PATHS needs the key, or a session that was opened with it."""
 
-    def __init__(self, app: ASGIApp, key: str):
+    def __init__(self, app: ASGIApp, key: str, frontend_url: str):
         self.app = app
-        self.key = key.encode()
+        self.key = key
+        self.frontend_url = frontend_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            given = credentials(scope)
-            if not given or not hmac.compare_digest(given, self.key):
-                problem = Problem(
-                    401,
-                    "Send your API key as `x-api-key` or `authorization: Bearer`",
-                    error="Unauthorized",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+            problem = self._refusal(scope)
+            if problem:
                 return await response(problem, scope)(scope, receive, send)
         await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        given = credentials(scope)
+        if given:
+            return None if hmac.compare_digest(given, self.key.encode()) else _UNAUTHORIZED
+        if session.expires(self.key, session.token_of(scope)) is None:
+            return _UNAUTHORIZED
+        if scope["method"] not in session.SAFE_METHODS and not session.from_our_page(scope, self.frontend_url):
+            return session.FOREIGN
+        return None
+
+
+_UNAUTHORIZED = Problem(
+    401,
+    "Send your API key as `x-api-key` or `authorization: Bearer`",
+    error="Unauthorized",
+    headers={"WWW-Authenticate": "Bearer"},
+)

@@ -87,8 +87,8 @@ def conflict(detail: str, code: str = "") -> Problem:
     return Problem(409, detail, code=code)
 
 
-def unavailable(detail: str, retry_after: int = RETRY_AFTER_SECONDS) -> Problem:
-    return Problem(503, detail, headers={"Retry-After": str(retry_after)})
+def unavailable(detail: str, retry_after: int = RETRY_AFTER_SECONDS, *, error: str = "") -> Problem:
+    return Problem(503, detail, error=error, headers={"Retry-After": str(retry_after)})
 
 
 def too_many(detail: str, retry_after: int = RETRY_AFTER_SECONDS) -> Problem:

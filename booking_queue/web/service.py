@@ -15,22 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable, Overloaded
+from booking_queue.domain.errors import InvalidData, Overloaded
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.web import auth, health, problems, validation
+from booking_queue.web import auth, docs, health, outages, problems, validation
 from booking_queue.web.body import Body
 from booking_queue.web.edge import Edge
 from booking_queue.web.problems import Problem
 from booking_queue.web.replies import JsonResponse
 
-log = logs.get("web")
-
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
-
-# By name, for redis-py is imported by those who use it: it would cost the others 15 MiB.
-_REDIS_UNAVAILABLE = {"ConnectionError", "TimeoutError", "OutOfMemoryError", "ReadOnlyError"}
 
 
 def create_app(  # noqa: PLR0913 - all but two by name
@@ -50,29 +44,35 @@ def create_app(  # noqa: PLR0913 - all but two by name
     date before /metrics is read; `batch_paths`: those that take 1 MiB. `app.state.stopping` is an Event,
     set when the service starts to stop."""
     auth.check_settings(settings)
-    app = FastAPI(
+    app = _empty(name, lifespan)
+    app.state.service = name
+    app.state.port = settings.port or default_port
+    app.state.stopping = asyncio.Event()
+    app.state.metrics = metrics or Metrics()
+    app.include_router(health.router(name, about or {}, checks or {}, app.state.metrics, scrape))
+    for router in (*routers, docs.router):
+        app.include_router(router)
+    _handle_errors(app)
+    app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
+    if settings.auth == "required":
+        app.add_middleware(auth.ApiKey, key=settings.api_key, frontend_url=settings.frontend_url)
+    app.add_middleware(Edge, explain=outages.explain)
+    _document_problems(app)
+    return app
+
+
+def _empty(name: str, lifespan: Lifespan | None) -> FastAPI:
+    return FastAPI(
         title=f"booking-queue {name}",
         lifespan=lifespan,
+        docs_url=None,  # ours is docs.py
+        redoc_url=None,
         redirect_slashes=False,
         default_response_class=JsonResponse,
         generate_unique_id_function=_operation_id,
         responses=_PROBLEMS,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are trace.py, metrics.py and logs.py
     )
-    app.state.service = name
-    app.state.port = settings.port or default_port
-    app.state.stopping = asyncio.Event()
-    app.state.metrics = metrics or Metrics()
-    app.include_router(health.router(name, about or {}, checks or {}, app.state.metrics, scrape))
-    for router in routers:
-        app.include_router(router)
-    _handle_errors(app)
-    app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
-    if settings.auth == "required":
-        app.add_middleware(auth.ApiKey, key=settings.api_key)
-    app.add_middleware(Edge, explain=_unavailable)
-    _document_problems(app)
-    return app
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -118,13 +118,3 @@ def _problem_of(request: Request, error: Exception) -> Problem:
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=error.headers)
     raise error
-
-
-def _unavailable(error: Exception) -> Problem | None:
-    """What a store that is away, full or read-only makes of a request."""
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "redis.exceptions"}
-    refused = names & _REDIS_UNAVAILABLE or (names and str(error).startswith("MISCONF"))
-    if refused or isinstance(error, LedgerUnavailable | BackendUnavailable):
-        log.warning("unavailable", why=f"{type(error).__name__}: {error}"[:300])
-        return problems.unavailable("A store this service needs does not take work at the moment")
-    return None

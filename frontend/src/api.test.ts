@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { instant, problem, skewOf, toBooking, toCounters } from "./api.ts";
+import { instant, problem, skewOf, toBooking } from "./api.ts";
 
 describe("toBooking", () => {
   it("reads a leg, its times as ms or as ISO dates, its error as a word or a record", () => {
@@ -37,25 +37,6 @@ describe("toBooking", () => {
   });
 });
 
-describe("toCounters", () => {
-  it("says of a source without figures that it has none", () => {
-    const counters = toCounters({
-      queues: { rq: { waiting: 0, levels: {} }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
-      staleness: {
-        rq: { stale: false, ageSeconds: 0.4, error: null },
-        redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },
-        kafka: { stale: true, ageSeconds: null, error: null },
-      },
-    });
-    expect(counters).toEqual({
-      rq: { figures: { waiting: 0 }, stale: "" },
-      redisStreams: { figures: { totalMessages: 7 }, stale: "Stale, from 14 s ago: no answer within 2 s" },
-      kafka: { figures: null, stale: "No answer yet" },
-    });
-    expect(toCounters({}).kafka).toEqual({ figures: null, stale: "No figures" });
-  });
-});
-
 describe("problem", () => {
   const answer = (body: unknown, status: number) => new Response(JSON.stringify(body), { status });
 
@@ -71,6 +52,14 @@ describe("problem", () => {
   it("makes do with the old `error`, and with no body at all", async () => {
     expect((await problem(answer({ error: "Missing type or data" }, 400))).message).toBe("Missing type or data");
     expect((await problem(new Response("<html>", { status: 504 }))).message).toBe("Answered 504");
+  });
+});
+
+describe("a refusal", () => {
+  it("does not tell a reader of pages to send a header", async () => {
+    const headers = { "WWW-Authenticate": "Bearer" };
+    const refusal = new Response('{"detail":"Send it as `x-api-key`"}', { status: 401, headers });
+    expect(await problem(refusal)).toMatchObject({ message: "An API key is needed", status: 401 });
   });
 });
 

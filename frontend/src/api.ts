@@ -35,10 +35,6 @@ export type Health = {
   services: { name: string; url: string; healthy: boolean; note: string }[];
 };
 
-/** `figures` are the last known, null when there never were any; `stale` says why they are not of this moment. */
-export type LaneCounters = { figures: Record<string, string | number> | null; stale: string };
-export type Counters = Record<Backend, LaneCounters>;
-
 export type Leg = {
   state: string;
   progress: number;
@@ -59,6 +55,8 @@ export type Booking = {
   state: string;
   legs: Partial<Record<Backend, Leg>>;
   confirmationNumber: string;
+  /** A failed booking's money: `none` was taken, it is `back`, or it is on its way back (`owed`). */
+  charge: "none" | "back" | "owed";
   /** How far this browser's clock is from the suite's, in ms; 0 when they agree to a second or two. */
   skew: number;
 };
@@ -117,8 +115,17 @@ async function send(path: string, init: RequestInit, signal?: AbortSignal): Prom
   }
 }
 
+let refused = (): void => undefined;
+
+/** What happens when the suite wants a key. */
+export function whenRefused(then: () => void): void {
+  refused = then;
+}
+
 /** The error an answer stands for; RFC 9457, or whatever else came. */
 export async function problem(response: Response): Promise<ApiError> {
+  if (response.status === 401) refused();
+  if (response.headers.has("WWW-Authenticate")) return new ApiError("An API key is needed", response.status);
   const body = record(await response.json().catch(() => null));
   const fields = list(body["errors"]).map((each) => ({
     field: text(record(each)["field"]),
@@ -128,7 +135,9 @@ export async function problem(response: Response): Promise<ApiError> {
   return new ApiError(words, response.status, fields);
 }
 
-async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<{ body: Json; date: number | null }> {
+type Answer = { body: Json; date: number | null };
+
+export async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<Answer> {
   const response = await send(path, init, signal);
   if (!response.ok) throw await problem(response);
   const body: unknown = await response.json().catch(() => null);
@@ -144,30 +153,6 @@ export async function readHealth(signal: AbortSignal): Promise<Health> {
     return { name: text(it["name"]), url: text(it["url"]), healthy, note: healthy ? "" : reason(it["error"]) };
   });
   return { services };
-}
-
-function staleness(value: unknown): string {
-  const { stale, ageSeconds, error } = record(value);
-  if (stale !== true) return "";
-  const age = typeof ageSeconds === "number" ? `Stale, from ${Math.round(ageSeconds)} s ago` : "No answer yet";
-  return error ? `${age}: ${reason(error)}` : age;
-}
-
-export function toCounters(body: unknown): Counters {
-  const queues = record(record(body)["queues"]);
-  const ages = record(record(body)["staleness"]);
-  const lane = (backend: Backend): LaneCounters => {
-    const entries = Object.entries(record(queues[backend])).filter(
-      (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
-    );
-    const figures = entries.length > 0 ? Object.fromEntries(entries) : null;
-    return { figures, stale: staleness(ages[backend]) || (figures ? "" : "No figures") };
-  };
-  return { rq: lane("rq"), redisStreams: lane("redisStreams"), kafka: lane("kafka") };
-}
-
-export async function readCounters(signal: AbortSignal): Promise<Counters> {
-  return toCounters((await answer("/monitoring/dashboard", {}, signal)).body);
 }
 
 function toLeg(value: Json): Leg {
@@ -194,6 +179,12 @@ export function skewOf(date: number | null, local: number): number {
   return Math.abs(skew) > 2_000 ? skew : 0;
 }
 
+function toCharge(it: Json): Booking["charge"] {
+  const made = it["compensation"];
+  if (!isRecord(made)) return "owed";
+  return number(made["refunded"]) > 0 ? "back" : "none";
+}
+
 export function toBooking(body: unknown, date: number | null = null, local = Date.now()): Booking {
   const it = record(body);
   const legs: Booking["legs"] = {};
@@ -204,7 +195,8 @@ export function toBooking(body: unknown, date: number | null = null, local = Dat
     legs[backend] = toLeg(leg);
     confirmationNumber ||= text(record(leg["result"])["confirmationNumber"]);
   }
-  return { id: text(it["bookingId"]), state: text(it["state"]), legs, confirmationNumber, skew: skewOf(date, local) };
+  const [id, state, charge] = [text(it["bookingId"]), text(it["state"]), toCharge(it)];
+  return { id, state, legs, confirmationNumber, charge, skew: skewOf(date, local) };
 }
 
 const bookingPath = (id: string) => `/api/bookings/${encodeURIComponent(id)}`;

@@ -3,6 +3,7 @@ import { CreateBooking } from "./create/CreateBooking.tsx";
 import { FollowBooking } from "./follow/FollowBooking.tsx";
 import { CREATE, OVERVIEW, type Route, followPath, navigate, parseRoute, usePath } from "./route.ts";
 import { Overview } from "./services/Overview.tsx";
+import { KeyButton, KeyDialog, useSession } from "./session/KeyDialog.tsx";
 import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
 import { Link } from "./ui/Link.tsx";
 
@@ -70,6 +71,7 @@ export function App() {
   const path = usePath();
   const route = parseRoute(path);
   const name = title(route);
+  const { round } = useSession();
   const main = useRef<HTMLElement>(null);
   const shown = useRef(path);
 
@@ -99,12 +101,14 @@ export function App() {
           </Link>
         </nav>
         <FindBooking />
+        <KeyButton />
       </header>
       <main id="main" ref={main} tabIndex={-1} aria-label={name}>
-        <ErrorBoundary key={path}>
+        <ErrorBoundary key={`${path} ${round}`}>
           <Page route={route} />
         </ErrorBoundary>
       </main>
+      <KeyDialog />
     </>
   );
 }

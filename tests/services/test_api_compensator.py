@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,12 @@ class Office:
     def key(self, name: str) -> str:
         return f"{self.settings.key_prefix}:{name}"
 
+    async def last_event(self, booking_id: str) -> dict[str, Any]:
+        """What its audit ends with, without the id before it."""
+        said: Any = await self.redis.lindex(self.key(f"audit:{booking_id}"), -1)
+        event: dict[str, Any] = json.loads(said.decode().partition(" ")[2])
+        return event
+
     def count(self, name: str) -> float:
         return self.metrics.registry.get_sample_value(name) or 0
 
@@ -128,6 +135,7 @@ async def test_a_paid_booking_that_failed_is_refunded_told_and_its_rooms_are_fre
     record = await office.ledger.get(booking_id)
     assert record and record.effects["compensation"].result == {"refunded": 18_000, "mailed": True}
     assert office.count("bookings_compensated_total") == 1
+    assert (await office.last_event(booking_id))["refunded"] == 18_000
     await office.compensator().turn()
     assert len(await office.failed_mails(booking_id)) == 1
 
@@ -150,6 +158,7 @@ async def test_whatever_state_the_payment_was_left_in(office: Office, paid: str,
     await office.compensator().turn()
     assert await office.owed() == 0 and await office.taken() == [0, 0]
     assert len(await office.failed_mails(booking_id)) == mails
+    assert (await office.last_event(booking_id))["refunded"] == (18_000 if charged else 0)
     if paid:
         assert (await office.charge(booking_id))["status"] == "voided"
         late = await office.providers.http.post(

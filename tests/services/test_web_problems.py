@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 
 from booking_queue.domain.booking import Booking
-from booking_queue.domain.errors import InvalidData, LedgerUnavailable
+from booking_queue.domain.errors import BackendUnavailable, InvalidData, LedgerUnavailable
 from booking_queue.settings import Settings
 from booking_queue.web import problems
 from booking_queue.web.problems import FieldError
@@ -25,6 +25,9 @@ ERRORS: dict[str, Exception] = {
     "problem": problems.conflict("already cancelled", code="terminal"),
     "data": InvalidData({"userId": "is missing"}),
     "ledger": LedgerUnavailable("redis://secret-host"),
+    "stopped": LedgerUnavailable("Redis refuses: LOADING secret"),
+    "policy": LedgerUnavailable("maxmemory-policy is allkeys-lru: Redis would throw jobs away."),
+    "broker": BackendUnavailable("Kafka at secret-host"),
     "refused": redis.exceptions.ConnectionError("redis://secret-host"),
     "slow": redis.exceptions.TimeoutError("redis://secret-host"),
     "loading": redis.exceptions.BusyLoadingError("loading"),
@@ -159,6 +162,25 @@ async def test_errors_of_ours(server: Live, kind: str, status: int, code: str) -
     assert "secret" not in str(body)
     if status == 503:
         assert (await server.http.get(f"/fail/{kind}")).headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("ledger", "does not answer. Try again"),
+        ("slow", "does not answer. Try again"),
+        ("loading", "still loads"),
+        ("stopped", "still loads"),
+        ("full", "is full"),
+        ("disk", "cannot write its disk"),
+        ("policy", "noeviction"),
+        ("broker", "broker of this service"),
+    ],
+)
+async def test_an_outage_names_who_is_away_and_what_to_do(server: Live, kind: str, says: str) -> None:
+    body = await problem(server, "GET", f"/fail/{kind}", 503)
+    assert says in body["detail"] and (kind == "broker" or "Redis" in body["detail"])
+    assert body["detail"].startswith(body["error"]) and len(body["error"]) < 80, "what others repeat is one sentence"
 
 
 async def test_legacy_error_of_an_http_exception_is_its_detail(server: Live) -> None:

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PRESETS, day, emptyDraft, isPreset, nights, serverErrors, toBooking, validate } from "./booking.ts";
+import { PRESETS, another, day, emptyDraft, isPreset, nights, serverErrors, toBooking, validate } from "./booking.ts";
 
 const draft = emptyDraft(new Date(2027, 1, 27));
 
@@ -18,6 +18,13 @@ describe("an untouched draft", () => {
       guests: 2,
       roomType: "standard",
     });
+  });
+});
+
+describe("another booking", () => {
+  it("keeps who books where, and nothing that was broken on purpose", () => {
+    const last = { ...draft, userId: "ada", hotelId: "grand", guests: "4", failAt: "mail", times: "9", crash: true };
+    expect(another(last, new Date(2027, 1, 27))).toEqual({ ...draft, userId: "ada", hotelId: "grand" });
   });
 });
 

@@ -47,6 +47,10 @@ export function emptyDraft(today: Date): Draft {
   };
 }
 
+export function another(last: Draft, today: Date): Draft {
+  return { ...emptyDraft(today), userId: last.userId, hotelId: last.hotelId };
+}
+
 /** Days since 1970 of an ISO date that the calendar has; null otherwise (2027-02-30 is not one). */
 export function day(iso: string): number | null {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(iso)) return null;

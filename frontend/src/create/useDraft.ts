@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { type Draft, type Errors, type Field, emptyDraft, validate } from "./booking.ts";
+import { type Draft, type Errors, type Field, another, emptyDraft, validate } from "./booking.ts";
 
 const KEPT = "booking-queue.draft";
 
@@ -22,6 +22,9 @@ function keep(draft: Draft): void {
     // A browser that keeps nothing still books.
   }
 }
+
+/** The next booking is another one: who books where stays, what was broken on purpose does not. */
+export const beginAfresh = () => keep(another(kept(), new Date()));
 
 /** The draft, and those of its complaints that are due: of fields already left, or of all after a try to send. */
 export function useDraft() {

@@ -1,4 +1,5 @@
 import { type Booking, confirmationUrl } from "../api.ts";
+import { beginAfresh } from "../create/useDraft.ts";
 import { CREATE } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
@@ -45,7 +46,7 @@ function Head({ id, following }: { id: string; following: Following }) {
             Open the PDF
           </a>
         )}
-        <Link to={CREATE} className="button">
+        <Link to={CREATE} className="button" before={beginAfresh}>
           Book another
         </Link>
       </div>
@@ -68,7 +69,7 @@ function NotHere({ id, error }: { id: string; error: Error }) {
   );
 }
 
-const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", skew: 0 });
+const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", charge: "none", skew: 0 });
 
 export function FollowBooking({ id }: { id: string }) {
   const following = useFollow(id);

@@ -37,6 +37,9 @@ function inWords(rows: Row[], now: number): string {
   return rows.length > 0 ? `Time each lane spent: ${rows.map(lane).join("; ")}` : "No times known yet";
 }
 
+/** Where there is little room, every other label goes; the ends stay. */
+const sparse = (index: number, ticks: number) => index > 0 && (ticks - 1 - index) % 2 === 1;
+
 const percent = (part: number, whole: number) => `${(100 * Math.max(0, part)) / whole}%`;
 
 function Strip({ row, start, end, now }: { row: Row; start: number; end: number; now: number }) {
@@ -87,10 +90,10 @@ export function TimeChart({ booking, events, open }: { booking: Booking; events:
         <div className="chart-row" aria-hidden="true">
           <span />
           <svg className="axis">
-            {axis.ticks.map((tick) => (
-              <g key={tick.at}>
+            {axis.ticks.map((tick, index) => (
+              <g key={tick.at} className={sparse(index, axis.ticks.length) ? "sparse" : undefined}>
                 <rect x={percent(tick.at, axis.end)} width="1" height="5" />
-                <text x={percent(tick.at, axis.end)} y="18" className={tick.at === axis.end ? "last" : undefined}>
+                <text x={percent(tick.at, axis.end)} y="18">
                   {points.length > 0 ? tick.label : ""}
                 </text>
               </g>

@@ -17,6 +17,11 @@ function started({ attempt, starts, worker }: FeedEvent): string {
   return worker ? `${what} by ${worker}` : what;
 }
 
+function givenBack(refunded: number | null): string {
+  if (refunded === null) return "what was taken is given back";
+  return refunded > 0 ? "charge and room given back" : "nothing was charged; no room is held any more";
+}
+
 function says(event: FeedEvent): string {
   const step = stepTitle(event.step);
   const why = event.error ? `: ${event.error}` : "";
@@ -45,7 +50,7 @@ function says(event: FeedEvent): string {
     case "hold_expired":
       return "room hold ran out";
     case "compensated":
-      return "charge and room given back";
+      return givenBack(event.refunded);
     default:
       return `${words(event.kind)}${event.step ? ` ${step}` : ""}${why}`;
   }

@@ -15,6 +15,8 @@ export type FeedEvent = {
   worker: string;
   error: string;
   due: number | null;
+  /** Of a compensation: what was given back, null where the event does not say. */
+  refunded: number | null;
 };
 
 const backend = (value: unknown): Backend | null => BACKENDS.find((each) => each === value) ?? null;
@@ -46,6 +48,7 @@ export function toEvent(message: Message): FeedEvent | null {
     worker: text(body["worker"]),
     error: reason(body["error"]),
     due: instant(body["due"]),
+    refunded: typeof body["refunded"] === "number" ? body["refunded"] : null,
   };
 }
 

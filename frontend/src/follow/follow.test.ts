@@ -17,14 +17,14 @@ describe("reduce", () => {
   });
 
   it("says of a history that something is missing, and keeps what it has", () => {
-    const event = { id: "1-0", kind: "a", at: 1, backend: null, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null };
+    const event = { id: "1-0", kind: "a", at: 1, backend: null, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
     expect(after({ type: "events", events: [event] }, { type: "reset" })).toMatchObject({ events: [event], cut: true });
   });
 });
 
 describe("isFinal", () => {
-  it("is so for a booking that is not there, not for a gateway that is not there", () => {
-    expect([404, 401, 502, 503, 429, 0].map((code) => isFinal(new ApiError("", code)))).toEqual([
+  it("is so for a booking that is not there, not for a gateway or a key that may come", () => {
+    expect([404, 403, 401, 502, 503, 0].map((code) => isFinal(new ApiError("", code)))).toEqual([
       true,
       true,
       false,

@@ -51,9 +51,9 @@ const FRAME_MS = 100;
 const POLL_MS = 2000;
 const SILENCE_MS = 45_000;
 
-/** Asking again cannot help: there is no such booking, or not for us. */
+/** Asking again cannot help: there is no such booking, or not for us. (After a 401 it can: the key may come.) */
 export const isFinal = (error: Error | null): boolean =>
-  error !== null && [400, 401, 403, 404, 410, 422].includes((error as Partial<ApiError>).status ?? 0);
+  error !== null && [400, 403, 404, 410, 422].includes((error as Partial<ApiError>).status ?? 0);
 
 const toError = (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)));
 

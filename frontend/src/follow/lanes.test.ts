@@ -38,8 +38,13 @@ describe("words", () => {
     expect(doing(of("", 0))).toBe("Started");
   });
 
-  it("give a failed booking its reason", () => {
+  it("give a failed booking its reason, and say what became of the money", () => {
     const dead = leg("dead", { error: { message: "card declined" } });
-    expect(outcome(booking("failed", { rq: dead }))).toBe("Every lane ended without a confirmation: card declined.");
+    const said = (compensation: object | null) =>
+      outcome(toBooking({ bookingId: "b", state: "failed", status: { rq: dead }, compensation }));
+    const ended = "Every lane ended without a confirmation: card declined.";
+    expect(said({ refunded: 0, mailed: false })).toBe(`${ended} Nothing was charged.`);
+    expect(said({ refunded: 18_000, mailed: true })).toBe(`${ended} The charge was given back.`);
+    expect(said(null)).toBe(`${ended} What was charged, if anything, is being given back.`);
   });
 });

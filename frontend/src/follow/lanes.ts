@@ -56,6 +56,12 @@ export function doing(leg: Leg): string {
   }
 }
 
+const CHARGE: Record<Booking["charge"], string> = {
+  none: "Nothing was charged.",
+  back: "The charge was given back.",
+  owed: "What was charged, if anything, is being given back.",
+};
+
 /** What the booking's state means to whoever made it. */
 export function outcome(booking: Booking): string {
   const why = Object.values(booking.legs).find((leg) => leg.error)?.error;
@@ -69,7 +75,7 @@ export function outcome(booking: Booking): string {
     case "rejected":
       return `Nothing was charged${why ? `: ${why}` : ""}.`;
     case "failed":
-      return `Every lane ended without a confirmation${why ? `: ${why}` : ""}.`;
+      return `Every lane ended without a confirmation${why ? `: ${why}` : ""}. ${CHARGE[booking.charge]}`;
     case "cancelling":
       return "Being cancelled; what was charged is refunded.";
     case "cancelled":

@@ -1,7 +1,9 @@
-import { BACKENDS, BACKEND_NAMES, type Backend, type LaneCounters, readCounters } from "../api.ts";
+import { BACKENDS, BACKEND_NAMES, type Backend } from "../api.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { count } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
+import { Comparison } from "./Comparison.tsx";
+import { type LaneCounters, readCounters } from "./counters.ts";
 
 const EVERY_MS = 2000;
 
@@ -49,17 +51,28 @@ function Lane({ backend, counters }: { backend: Backend; counters: LaneCounters 
 
 export function Counters() {
   const { data, error, at } = usePoll(readCounters, EVERY_MS);
+  const old = error && data ? "old" : "";
   return (
-    <section aria-labelledby="lanes">
-      <div className="section-head">
-        <h2 id="lanes">The three lanes</h2>
-        <Freshness at={at} error={error} everyMs={EVERY_MS} />
-      </div>
-      <div className={error && data ? "three old" : "three"}>
-        {BACKENDS.map((backend) => (
-          <Lane key={backend} backend={backend} counters={data?.[backend]} />
-        ))}
-      </div>
-    </section>
+    <>
+      <section aria-labelledby="lanes">
+        <div className="section-head">
+          <h2 id="lanes">The three lanes</h2>
+          <Freshness at={at} error={error} everyMs={EVERY_MS} />
+        </div>
+        <div className={old}>
+          <Comparison counters={data} />
+        </div>
+      </section>
+      <section aria-labelledby="brokers">
+        <div className="section-head">
+          <h2 id="brokers">What each broker counts</h2>
+        </div>
+        <div className={`three ${old}`}>
+          {BACKENDS.map((backend) => (
+            <Lane key={backend} backend={backend} counters={data?.lanes[backend]} />
+          ))}
+        </div>
+      </section>
+    </>
   );
 }

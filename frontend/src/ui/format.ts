@@ -8,6 +8,13 @@ export function duration(ms: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** How long something has been so, in the one unit that tells. */
+export function age(seconds: number): string {
+  if (seconds > 0 && seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
 export function ago(at: number, now: number): string {
   const seconds = Math.round((now - at) / 1000);
   if (seconds < 1) return "just now";

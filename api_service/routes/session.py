@@ -1,0 +1,80 @@
+"""How the page gets in where AUTH=required: the API key once, a cookie from then on."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from booking_queue import logs
+from booking_queue.clock import iso
+from booking_queue.settings import Settings
+from booking_queue.web import session
+from booking_queue.web.problems import Problem, conflict, too_many
+from booking_queue.web.replies import JsonResponse
+
+log = logs.get("session")
+
+
+class NewSession(BaseModel):
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    api_key: str = Field(min_length=1, max_length=1000)
+
+
+def router(settings: Settings) -> APIRouter:
+    routes = APIRouter(tags=["session"])
+    attempts = session.Attempts()
+
+    @routes.get(session.PATH)
+    async def get_session(request: Request) -> Response:
+        """Whether a key is needed here, and until when this browser's session holds."""
+        required = settings.auth == "required"
+        token = session.token_of(request.scope)
+        return _said(required, session.expires(settings.api_key, token) if required else None)
+
+    @routes.post(session.PATH)
+    async def open_session(body: NewSession, request: Request) -> Response:
+        """Takes the API key, gives a cookie that holds for twelve hours."""
+        if settings.auth != "required":
+            raise conflict("No key is needed: AUTH=open")
+        _from_our_page(request, settings)
+        peer = request.client.host if request.client else ""
+        if wait := attempts.wait_seconds(peer):
+            raise too_many("Too many wrong keys; wait a minute", wait)
+        if not hmac.compare_digest(body.api_key.encode(), settings.api_key.encode()):
+            attempts.failed(peer)
+            log.warning("wrong_key", peer=peer)
+            raise Problem(401, "That is not the API key", error="Unauthorized")
+        token = session.issue(settings.api_key)
+        return _with_cookie(_said(True, session.expires(settings.api_key, token)), token, request)
+
+    @routes.delete(session.PATH)
+    async def forget_session(request: Request) -> Response:
+        """This browser forgets the cookie. One that was copied holds until it expires, or API_KEY changes."""
+        _from_our_page(request, settings)
+        return _with_cookie(_said(settings.auth == "required", None), "", request)
+
+    return routes
+
+
+def _said(required: bool, until: int | None) -> Response:
+    body: dict[str, Any] = {"required": required, "expiresAt": iso(until * 1000) if until else None}
+    return JsonResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _from_our_page(request: Request, settings: Settings) -> None:
+    """A program sends no Origin, and needs no cookie either."""
+    if session.origin(request.scope) and not session.from_our_page(request.scope, settings.frontend_url):
+        raise session.FOREIGN
+
+
+def _with_cookie(response: Response, token: str, request: Request) -> Response:
+    # The proxy in front speaks plain HTTP to us; the browser's Origin tells how it came.
+    secure = session.origin(request.scope).startswith("https://")
+    response.headers["Set-Cookie"] = session.cookie(token, secure=secure)
+    return response

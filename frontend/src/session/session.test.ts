@@ -1,0 +1,61 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { readBooking } from "../api.ts";
+import { type Change, type Session, begin, forget, nobody, open, reduce, snapshot } from "./session.ts";
+
+const after = (...changes: Change[]): Session => changes.reduce(reduce, nobody);
+const held: Change = { type: "told", required: true, held: true };
+
+describe("reduce", () => {
+  it("asks where a request is refused, once", () => {
+    const refused = after({ type: "told", required: true, held: false }, { type: "refused" });
+    expect(refused).toMatchObject({ access: "needed", asking: true });
+    expect(after(held, { type: "refused" })).toMatchObject({ access: "needed", asking: true });
+    expect(after(held, { type: "refused" }, { type: "close" }, { type: "refused" }).asking).toBe(false);
+  });
+
+  it("does not ask where no key is needed", () => {
+    expect(after({ type: "told", required: false, held: false })).toMatchObject({ access: "open", asking: false });
+  });
+
+  it("keeps a wrong key's dialog open with the reason, and a right one begins a new round", () => {
+    const wrong = after(held, { type: "refused" }, { type: "sent" }, { type: "failed", error: "no" });
+    expect(wrong).toMatchObject({ asking: true, sending: false, error: "no", round: 0 });
+    const right = [wrong].map((state) => reduce(reduce(state, { type: "sent" }), { type: "opened" }))[0];
+    expect(right).toMatchObject({ access: "held", asking: false, error: "", round: 1 });
+  });
+
+  it("takes no late refusal for one of now while the key is on its way", () => {
+    expect(after(held, { type: "sent" }, { type: "refused" }).access).toBe("held");
+  });
+
+  it("asks again when the key is forgotten", () => {
+    expect(after(held, { type: "forgotten" })).toMatchObject({ access: "needed", asking: true });
+  });
+});
+
+describe("a session", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  const answering = (status: number, body: object) => vi.fn(async () => new Response(JSON.stringify(body), { status }));
+
+  it("goes from refused through a wrong key to open and back", async () => {
+    vi.stubGlobal("fetch", answering(200, { required: true, expiresAt: "2026-01-01T00:00:00Z" }));
+    await begin();
+    expect(snapshot().access).toBe("held");
+
+    vi.stubGlobal("fetch", answering(401, { detail: "That is not the API key" }));
+    await expect(readBooking("b", new AbortController().signal)).rejects.toThrow("not the API key");
+    expect(snapshot()).toMatchObject({ access: "needed", asking: true });
+    await open("wrong");
+    expect(snapshot()).toMatchObject({ asking: true, error: "That is not the API key" });
+
+    const fetch = answering(200, { required: true, expiresAt: "2026-01-01T00:00:00Z" });
+    vi.stubGlobal("fetch", fetch);
+    await open("right");
+    expect(snapshot()).toMatchObject({ access: "held", asking: false });
+    expect(fetch).toHaveBeenCalledWith("/api/session", expect.objectContaining({ body: '{"apiKey":"right"}' }));
+
+    await forget();
+    expect(snapshot()).toMatchObject({ access: "needed", asking: true });
+  });
+});

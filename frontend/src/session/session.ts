@@ -1,0 +1,108 @@
+import { ApiError, answer, text, whenRefused } from "../api.ts";
+
+/** What this browser may: `open` where no key is needed, `held` with a session, `needed` without. */
+export type Access = "unknown" | "open" | "held" | "needed";
+
+export type Session = {
+  access: Access;
+  /** The dialog is shown; closed by hand it stays so until somebody asks for it. */
+  asking: boolean;
+  sending: boolean;
+  error: string;
+  /** Grows with each session begun: what failed without one begins anew. */
+  round: number;
+};
+
+export const nobody: Session = { access: "unknown", asking: false, sending: false, error: "", round: 0 };
+
+export type Change =
+  | { type: "told"; required: boolean; held: boolean }
+  | { type: "refused" }
+  | { type: "ask" }
+  | { type: "close" }
+  | { type: "sent" }
+  | { type: "opened" }
+  | { type: "failed"; error: string }
+  | { type: "forgotten" };
+
+export function reduce(state: Session, change: Change): Session {
+  switch (change.type) {
+    case "told": {
+      if (!change.required || change.held) return { ...state, access: change.required ? "held" : "open" };
+      return reduce(state, { type: "refused" });
+    }
+    case "refused":
+      // Requests that were under way when the key came are refused late: what they say is of the past.
+      return state.access === "needed" || state.sending ? state : { ...state, access: "needed", asking: true };
+    case "ask":
+      return { ...state, asking: true, error: "" };
+    case "close":
+      return { ...state, asking: false, error: "" };
+    case "sent":
+      return { ...state, sending: true, error: "" };
+    case "opened":
+      return { ...state, access: "held", asking: false, sending: false, error: "", round: state.round + 1 };
+    case "failed":
+      return { ...state, sending: false, error: change.error };
+    case "forgotten":
+      return { ...state, access: "needed", asking: true, error: "", round: state.round + 1 };
+  }
+}
+
+const PATH = "/api/session";
+
+async function readSession(): Promise<{ required: boolean; held: boolean }> {
+  const { body } = await answer(PATH, {});
+  return { required: body["required"] === true, held: text(body["expiresAt"]) !== "" };
+}
+
+let current = nobody;
+const listeners = new Set<() => void>();
+
+function tell(change: Change): void {
+  const next = reduce(current, change);
+  if (next === current) return;
+  current = next;
+  for (const listener of listeners) listener();
+}
+
+export const snapshot = () => current;
+
+export function subscribe(changed: () => void): () => void {
+  listeners.add(changed);
+  return () => listeners.delete(changed);
+}
+
+/** A 401 anywhere asks for the key; a session from before is known from the beginning. */
+export async function begin(): Promise<void> {
+  whenRefused(() => tell({ type: "refused" }));
+  try {
+    tell({ type: "told", ...(await readSession()) });
+  } catch {
+    // An older gateway, or none: the first 401 tells.
+  }
+}
+
+export const ask = () => tell({ type: "ask" });
+export const close = () => tell({ type: "close" });
+
+export async function open(apiKey: string): Promise<void> {
+  tell({ type: "sent" });
+  try {
+    const body = JSON.stringify({ apiKey });
+    await answer(PATH, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    tell({ type: "opened" });
+  } catch (cause) {
+    tell({ type: "failed", error: cause instanceof ApiError ? cause.message : String(cause) });
+  }
+}
+
+export async function forget(): Promise<void> {
+  try {
+    await answer(PATH, { method: "DELETE" });
+    tell({ type: "forgotten" });
+  } catch (cause) {
+    tell({ type: "ask" });
+    tell({ type: "failed", error: `Not forgotten: ${cause instanceof Error ? cause.message : String(cause)}` });
+  }
+}
