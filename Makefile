@@ -2,6 +2,10 @@
 .DEFAULT_GOAL := help
 .PHONY: help up up-infra down dev demo scale logs ps check test test-compose bench openapi lock clean
 
+ifneq ($(filter-out 0 1,$(DOCKER)),)
+$(error DOCKER=$(DOCKER) is neither 1 (with Docker) nor 0 (without))
+endif
+
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)

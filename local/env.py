@@ -34,6 +34,9 @@ FOLDERS = {
     "worker": "worker_service",
 }
 
+# Everything that has a process and a log, by the names that docker-compose.yml gives them.
+PARTS = (*FOLDERS, "frontend", "redis", "kafka")
+
 
 class BadSetting(ValueError):
     """A setting's value cannot be used; the message names it."""

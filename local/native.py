@@ -11,6 +11,8 @@ from local.control import SuiteTrouble
 from local.follow import follow
 from local.kafka_server import KafkaMissing
 from local.node import PagesMissing, build_pages
+from local.paths import DATA, LOGS, shown
+from local.ports import PortsTaken
 from local.redis_server import RedisMissing
 from local.suite import kafka_given
 from local.urls import print_urls
@@ -33,11 +35,35 @@ def ps() -> None:
             print(f"{name:<15}{state:<10}")
 
 
-def scale(rest: list[str]) -> None:
-    if not rest or not rest[0].isdecimal():
-        raise SuiteTrouble("usage: make scale N=4")
-    control.scale("worker", int(rest[0]))
+def must_run(*names: str) -> None:
+    """Says at once what does not run, where waiting for it would be in vain."""
+    states = control.states() if control.supervisor_pid() else {}
+    if not states:
+        raise SuiteTrouble("Nothing runs. `make up` starts the suite.")
+    if off := [name for name in names if states.get(name) != "active"]:
+        on = ", ".join(sorted(name for name, state in states.items() if state == "active")) or "nothing"
+        raise SuiteTrouble(f"Not running: {', '.join(off)} ({on} runs). `make up` starts the whole suite.")
+
+
+def scale(count: int) -> None:
+    must_run("worker")
+    control.scale("worker", count)
     ps()
+
+
+def logs(names: list[str]) -> None:
+    try:
+        must_run(*names)
+    except SuiteTrouble as error:
+        raise SuiteTrouble(f"{error} What was logged before is in {shown(LOGS)}.") from error
+    follow(names)
+
+
+def down() -> None:
+    stopped = control.stop_all()
+    print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing ran.")
+    if DATA.exists():
+        print(f"The data stays in {shown(DATA)}: `make up` goes on with it, `make clean` removes it.")
 
 
 def dev() -> None:
@@ -63,10 +89,10 @@ def run(word: str, rest: list[str]) -> int:
     words: dict[str, Callable[[], None]] = {
         "up": up.start_suite,
         "up-infra": up.start_brokers,
-        "down": control.stop_all,
+        "down": down,
         "dev": dev,
-        "scale": lambda: scale(rest),
-        "logs": lambda: follow(rest),
+        "scale": lambda: scale(int(rest[0])),
+        "logs": lambda: logs(rest),
         "ps": ps,
     }
     words[word]()
@@ -77,7 +103,7 @@ def main() -> None:
     try:
         env.load_env_file()
         sys.exit(run(sys.argv[1], sys.argv[2:]))
-    except (SuiteTrouble, RedisMissing, KafkaMissing, env.BadSetting) as error:
+    except (SuiteTrouble, PortsTaken, RedisMissing, KafkaMissing, env.BadSetting) as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
         sys.exit(130)
