@@ -20,6 +20,9 @@ REDIS_PASSWORD = [*COMPOSE, "exec", "-T", "redis", "cat", "/run/booking-queue/re
 # The id is the worker's name: a container's host name.
 PS_FORMAT = "table {{.ID}}\t{{.Service}}\t{{.Status}}\t{{.Ports}}"
 DEV_FILES = ["-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml"]
+# Before anything is started that would only fail and be started again. There are no secrets yet.
+NO_SECRETS = ["-e", "REDIS_PASSWORD_FILE=", "-e", "API_KEY_FILE="]
+CHECK = ["run", "--rm", "--no-deps", "-T", *NO_SECRETS, "api", "python", "-m", "booking_queue.settings_read"]
 
 
 def run(word: str, rest: list[str]) -> int:
@@ -60,12 +63,14 @@ def _compose(*words: str, out: TextIO | None = None) -> int:
 
 def up(*files: str) -> int:
     try:
+        env.check()
         if not _runs():  # else it is our own containers that hold the ports
             check_free((name for name in env.PORTS if name != "kafka-controller"), could_be_given=False)
-    except PortsTaken as error:
+    except (PortsTaken, env.BadSetting) as error:
         print(error, file=sys.stderr)
         return 1
-    failed = _compose(*files, "up", "--build", "--detach")
+    failed = _compose("build", "secrets") or _compose(*CHECK)  # all services are that image
+    failed = failed or _compose(*files, "up", "--build", "--detach")
     if failed:
         return failed
     silent = wait_until_serving(120)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from booking_queue.settings_read import problems
 from local import control, demo, env, up, watch
 from local.control import SuiteTrouble
 from local.follow import follow
@@ -16,6 +17,7 @@ from local.ports import PortsTaken
 from local.redis_server import RedisMissing
 from local.suite import kafka_given
 from local.urls import print_urls
+from providers.options import ProviderSettings
 
 
 def ps() -> None:
@@ -80,7 +82,16 @@ def dev() -> None:
     watch.until_interrupted(restart)
 
 
+def check_settings() -> None:
+    """All of them, before anything is started that would only fail and be started again."""
+    env.check()
+    if wrong := problems(ProviderSettings):
+        raise env.BadSetting("\n".join(wrong))
+
+
 def run(word: str, rest: list[str]) -> int:
+    if word in ("up", "up-infra", "dev", "demo"):
+        check_settings()
     if word == "demo":
         serving = up.start()
         well = demo.run(kafka=kafka_given() or "kafka" in control.states())
