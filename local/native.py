@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
 from booking_queue.settings_read import problems
-from local import control, demo, env, up, watch
+from local import control, demo, env, processes, up, watch
 from local.control import SuiteTrouble
 from local.follow import follow
 from local.kafka_server import KafkaMissing
@@ -24,17 +23,7 @@ def ps() -> None:
     if not control.supervisor_pid():
         print("Nothing runs. `make up` starts the suite.")
         return
-    told = control.processes()
-    print(f"{'NAME':<15}{'STATE':<10}{'PID':>8}{'UP':>10}{'MEMORY':>10}{'CPU %':>8}  ADDRESS")
-    for name, state in sorted(control.states().items()):
-        address = f"127.0.0.1:{env.port(name)}" if name in env.PORTS else ""
-        rows = told.get(name, {})
-        for pid, facts in rows.items():
-            age = time.strftime("%H:%M:%S", time.gmtime(float(facts.get("age", 0))))
-            memory, cpu = facts.get("mem_info1", ""), facts.get("cpu", "")
-            print(f"{name:<15}{state:<10}{pid:>8}{age:>10}{memory:>10}{cpu:>8}  {address}")
-        if not rows:
-            print(f"{name:<15}{state:<10}")
+    print("\n".join(processes.lines()))
 
 
 def must_run(*names: str) -> None:
