@@ -14,7 +14,7 @@ from local.mode import Mode, ModeImpossible, check_wish, choose
 from local.paths import ROOT, RUN
 
 STARTING = ("up", "up-infra", "dev", "demo")
-LOOKING = ("scale", "logs", "ps")
+LOOKING = ("scale", "stop", "start", "logs", "ps")
 WORDS = (*STARTING, "down", *LOOKING)
 NOTHING_RUNS = "Nothing runs. `make up` starts the suite."
 MOST_WORKERS = 100
@@ -41,6 +41,8 @@ def check_words(word: str, rest: list[str]) -> None:
     if word == "scale" and not (len(rest) == 1 and rest[0].isdecimal() and int(rest[0]) <= MOST_WORKERS):
         given = f", not {' '.join(rest)!r}" if rest else ""
         raise BadSetting(f"usage: make scale N=4 (N: how many workers there shall be, 0 to {MOST_WORKERS}{given})")
+    if word in ("stop", "start") and not rest:
+        raise BadSetting(f"usage: make {word} S=kafka (S: which part; `make down` stops everything)")
 
 
 def check_names(names: list[str]) -> None:
@@ -64,7 +66,7 @@ def main() -> None:
         print(mode, file=sys.stderr, flush=True)
         if mode.docker:
             sys.exit(compose.run(word, rest))
-        if word == "logs":
+        if word in ("logs", "stop", "start"):
             check_names(rest)
         if word in LOOKING and not native_runs():
             print(NOTHING_RUNS)

@@ -33,10 +33,12 @@ def run(word: str, rest: list[str]) -> int:
         "demo": show,
         "dev": dev,
         "scale": lambda: scale(rest[0]),
+        "stop": lambda: _compose("stop", *rest),
+        "start": lambda: _compose("start", *rest),
         "logs": lambda: _compose("logs", "--follow", "--tail", "50", *rest),
         "ps": lambda: _compose("ps", "--all", "--format", PS_FORMAT),
     }
-    if word in ("scale", "logs", "ps") and not _runs():
+    if word in ("scale", "stop", "start", "logs", "ps") and not _runs():
         print("Nothing runs. `make up` starts the suite.")
         return int(word != "ps")
     return words[word]()

@@ -103,6 +103,11 @@ def start(names: Iterable[str]) -> None:
         ask("start", timeout=30, name=name, waiting=True, match="simple")
 
 
+def stop(names: Iterable[str]) -> None:
+    for name in names:
+        ask("stop", timeout=60, name=name, waiting=True, match="simple")
+
+
 def scale(name: str, count: int) -> None:
     """Change how many processes `name` has; the others go on undisturbed."""
     ask("set", timeout=120, name=name, options={"numprocesses": count}, waiting=True)

@@ -42,6 +42,20 @@ def scale(count: int) -> None:
     ps()
 
 
+def stop(names: list[str]) -> None:
+    must_run(*names)
+    control.stop(names)
+    print(f"Stopped: {', '.join(names)}. `make start S={names[0]}` starts it again.")
+
+
+def start(names: list[str]) -> None:
+    must_run()
+    if absent := sorted(set(names) - set(control.states())):
+        raise SuiteTrouble(f"Not part of this suite: {', '.join(absent)}. `make up` starts all that it can have.")
+    control.start(names)
+    print(f"Started: {', '.join(names)}.")
+
+
 def logs(names: list[str]) -> None:
     try:
         must_run(*names)
@@ -92,6 +106,8 @@ def run(word: str, rest: list[str]) -> int:
         "down": down,
         "dev": dev,
         "scale": lambda: scale(int(rest[0])),
+        "stop": lambda: stop(rest),
+        "start": lambda: start(rest),
         "logs": lambda: logs(rest),
         "ps": ps,
     }

@@ -33,7 +33,7 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
     return told
 
 
-@pytest.mark.parametrize("words", [("logs",), ("logs", "worker"), ("scale", "4"), ("ps",)])
+@pytest.mark.parametrize("words", [("logs",), ("logs", "worker"), ("scale", "4"), ("stop", "kafka"), ("ps",)])
 def test_nothing_runs(tmp_path: Path, words: tuple[str, ...]) -> None:
     told = run(tmp_path, *words)
     assert told.stdout == "Nothing runs. `make up` starts the suite.\n"
