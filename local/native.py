@@ -18,6 +18,8 @@ from local.suite import kafka_given
 from local.urls import print_urls
 from providers.options import ProviderSettings
 
+ONLOOKERS = {"monitoring", "frontend"}
+
 
 def ps() -> None:
     if not control.supervisor_pid():
@@ -85,6 +87,16 @@ def dev() -> None:
     watch.until_interrupted(restart)
 
 
+def show() -> int:
+    """What no booking passes through starts after the table: until then the processors are Kafka's and the workers'."""
+    parts = up.assemble()
+    up.start({part.name for part in parts} - ONLOOKERS, parts)
+    well = demo.run(kafka=kafka_given() or "kafka" in control.states())
+    print("Starting the pages and the monitoring", flush=True)
+    print_urls(up.start(parts=parts))
+    return 0 if well else 1
+
+
 def check_settings() -> None:
     """All of them, before anything is started that would only fail and be started again."""
     env.check()
@@ -96,10 +108,7 @@ def run(word: str, rest: list[str]) -> int:
     if word in ("up", "up-infra", "dev", "demo"):
         check_settings()
     if word == "demo":
-        serving = up.start()
-        well = demo.run(kafka=kafka_given() or "kafka" in control.states())
-        print_urls(serving)
-        return 0 if well else 1
+        return show()
     words: dict[str, Callable[[], None]] = {
         "up": up.start_suite,
         "up-infra": up.start_brokers,

@@ -64,9 +64,9 @@ def _pages_are_built() -> bool:
     return True
 
 
-def start(names: set[str] | None = None) -> list[str]:
+def start(names: set[str] | None = None, parts: list[Part] | None = None) -> list[str]:
     """Start the parts `names`, or all, each stage after the one that it needs. The services that now serve."""
-    parts = assemble()
+    parts = assemble() if parts is None else parts
     wanted = [part for part in parts if names is None or part.name in names]
     if any(part.name == "frontend" for part in wanted) and not _pages_are_built():
         wanted = [part for part in wanted if part.name != "frontend"]
