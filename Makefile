@@ -1,6 +1,10 @@
 # Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
 .DEFAULT_GOAL := help
-.PHONY: help up up-infra down dev demo scale logs ps check test test-compose bench openapi lock clean
+.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose bench openapi lock clean
+
+ifneq ($(filter-out 0 1,$(DOCKER)),)
+$(error DOCKER=$(DOCKER) is neither 1 (with Docker) nor 0 (without))
+endif
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -35,6 +39,12 @@ demo: ## Start the suite and send bookings through all three backends
 
 scale: ## Have N workers: make scale N=4
 	$(LOCAL) scale $(N)
+
+stop: ## Stop one part, to see what the others do: make stop S=kafka
+	$(LOCAL) stop $(S)
+
+start: ## Start it again: make start S=kafka
+	$(LOCAL) start $(S)
 
 logs: ## Follow the logs: make logs S=worker
 	$(LOCAL) logs $(S)

@@ -44,6 +44,7 @@ from booking_queue.ledger.rooms import Rooms
 from booking_queue.ledger.script import Scripts, source
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.settings_read import read
 from booking_queue.web.client import ServiceClient
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
@@ -198,7 +199,7 @@ async def _refuse_cluster(redis: Redis) -> None:
 
 
 def main() -> None:
-    settings = Settings()
+    settings = read(Settings)
     serve(build(settings), settings)
 
 

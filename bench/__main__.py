@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import platform
 import shutil
+import signal
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -39,28 +40,33 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def drained(found: Drained) -> str:
+    return f"{found.backend:<13} {found.jobs_per_second:>8.0f} jobs/s   {found.round_trips:.3f} round trips a job"
+
+
 async def measure(suite: PrivateSuite, asked: argparse.Namespace) -> tuple[list[Drained], list[Drained], list[Load]]:
     say(f"draining {asked.jobs} no-op jobs a lane, one worker process, {asked.slots} slots, {asked.runs} runs in turn")
     busy: list[Drained] = []
-    for _ in range(asked.runs):
+    for run in range(1, asked.runs + 1):
         for backend in Backend:
             found = await drain(suite, backend, jobs=asked.jobs, slots=asked.slots)
-            say(f"  {backend:<13} {found.jobs_per_second:>8.0f} jobs/s   {found.round_trips:.3f} round trips a job")
+            say(f"  {run}/{asked.runs} {drained(found)}")
             busy.append(found)
     say("draining 300 jobs a lane, one slot: what a job costs that travels alone")
     alone = []
     for backend in Backend:
         found = await drain(suite, backend, jobs=300, slots=1)
-        say(f"  {backend:<13} {found.jobs_per_second:>8.0f} jobs/s   {found.round_trips:.3f} round trips a job")
+        say(f"      {drained(found)}")
         alone.append(found)
     say(f"accepting bookings for three backends: {asked.connections} connections, {asked.seconds:g} s a run")
     loads = []
-    for _ in range(asked.runs):
+    for run in range(1, asked.runs + 1):
         port = suite.ports["api_service"]
         found_load = await load("127.0.0.1", port, connections=asked.connections, seconds=asked.seconds)
         say(
-            f"  {found_load.accepted_per_second:>8.0f} bookings/s   p50 {found_load.percentile(0.5) * 1000:.0f} ms   "
-            f"p99 {found_load.percentile(0.99) * 1000:.0f} ms   statuses {found_load.statuses}"
+            f"  {run}/{asked.runs} {found_load.accepted_per_second:>8.0f} bookings/s   "
+            f"p50 {found_load.percentile(0.5) * 1000:.0f} ms   p99 {found_load.percentile(0.99) * 1000:.0f} ms   "
+            f"statuses {found_load.statuses}"
         )
         loads.append(found_load)
     return busy, alone, loads
@@ -108,20 +114,32 @@ def report(busy: Sequence[Drained], alone: Sequence[Drained], loads: Sequence[Lo
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    asked = arguments()
+def measured(asked: argparse.Namespace) -> str:
+    """The report. Nothing is left in the temporary folder, but for the logs of a failure."""
     folder = Path(tempfile.mkdtemp(prefix="booking-queue-bench-"))
     suite = PrivateSuite(folder, LOG_LEVEL="WARNING", SIMULATED_TIME_SCALE="0")
-    say("starting Redis, Kafka and the services on free ports")
+    say("starting Redis, Kafka and the services on free ports; all of it takes some minutes (--help: make it shorter)")
+    keep = False
     try:
         suite.start()
-        text = report(*asyncio.run(measure(suite, asked)), asked)
+        return report(*asyncio.run(measure(suite, asked)), asked)
+    except KeyboardInterrupt:
+        say("interrupted: stopping what was started")
+        raise SystemExit(130) from None
     except Exception:
+        keep = True
         say(f"failed; the logs are in {folder}")
         raise
     finally:
         suite.close()
-    shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    asked = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    text = measured(asked)
     say("\n" + text)
     if not asked.no_write:
         RESULTS.write_text(text)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from booking_queue.domain.job import Backend
+
+PLACES = re.compile(r"[^\s,:]+:\d{1,5}(\s*,\s*[^\s,:]+:\d{1,5})*")
+
+
+class SecretUnreadable(Exception):
+    """The file that `<NAME>_FILE` names cannot be read."""
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -20,7 +27,11 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         path = os.environ.get(f"{field_name.upper()}_FILE")
-        return (Path(path).read_text().strip() if path else None), field_name, False
+        try:
+            return (Path(path).read_text().strip() if path else None), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SecretUnreadable(f"{field_name.upper()}_FILE={path!r} cannot be read: {why}") from error
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -44,10 +55,10 @@ class LimitSetting(BaseModel):
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     # Where this service listens
-    port: int = Field(0, description="Port to listen on; 0 takes the service's own default.")
+    port: int = Field(0, ge=0, le=65_535, description="Port to listen on; 0 takes the service's own default.")
     bind_host: str = Field("127.0.0.1", description="Address to listen on.")
     trusted_network: bool = Field(
         False, description="The wide bind is reachable only from a private network (Compose sets it)."
@@ -57,7 +68,7 @@ class Settings(BaseSettings):
 
     # Redis: the ledger, RQ and the streams
     redis_host: str = Field("127.0.0.1", description="Redis host.")
-    redis_port: int = Field(6379, description="Redis port.")
+    redis_port: int = Field(6379, ge=1, le=65_535, description="Redis port.")
     redis_username: str | None = Field(None, description="Redis ACL user.")
     redis_password: str | None = Field(None, description="Redis password.")
     redis_sentinels: str = Field("", description="host:port,host:port of the sentinels, instead of REDIS_HOST.")
@@ -74,14 +85,14 @@ class Settings(BaseSettings):
     frontend_probe_url: str = Field("", description="Where services reach the pages, if not at FRONTEND_URL.")
     providers_url: str = Field("http://127.0.0.1:8025", description="The simulated payment provider and inbox.")
     smtp_host: str = Field("127.0.0.1", description="Mail server.")
-    smtp_port: int = Field(1025, description="Mail server's port.")
+    smtp_port: int = Field(1025, ge=1, le=65_535, description="Mail server's port.")
     mail_from: str = Field("bookings@booking-queue.example", description="Sender of the mails.")
     documents_dir: Path = Field(Path(".local/documents"), description="Where the PDFs are kept.")
     providers_db: Path = Field(Path(".local/providers.sqlite3"), description="The providers' own database.")
 
     # Worker
     worker_id: str = Field("", description="Name of this worker; default the host's name, with a slot if shared.")
-    worker_count: int = Field(2, description="Replicas of the worker that the deployment starts.")
+    worker_count: int = Field(2, ge=0, description="Replicas of the worker that the deployment starts.")
     worker_backends: str = Field("rq,redisStreams,kafka", description="Backends that this worker consumes.")
     concurrency_rq: int = Field(32, ge=1, le=1000, description="Jobs at a time from RQ, per worker.")
     concurrency_streams: int = Field(32, ge=1, le=1000, description="Jobs at a time from the streams, per worker.")
@@ -115,7 +126,37 @@ class Settings(BaseSettings):
     hold_seconds: int = Field(900, ge=30, description="How long a room is held for a booking that stands still.")
     sla_seconds: float = Field(60, gt=0, description="A job is in time when it finishes this soon after acceptance.")
 
-    log_level: str = Field("INFO", description="Level of the JSON logs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "INFO", description="Level of the JSON logs."
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("worker_backends")
+    @classmethod
+    def _known_backends(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if not names or len(set(names)) < len(names) or not set(names) <= set(Backend):
+            raise ValueError(f"it must be some of {','.join(Backend)}")
+        return value
+
+    @field_validator("redis_sentinels")
+    @classmethod
+    def _places(cls, value: str) -> str:
+        if value and not PLACES.fullmatch(value.strip()):
+            raise ValueError("it must be host:port, or several of them with commas between")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _address(cls, value: object, info: ValidationInfo) -> object:
+        named_so = str(info.field_name).endswith("_url")
+        if named_so and value and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", str(value)):
+            raise ValueError("it must be an address like http://127.0.0.1:3000")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -12,6 +12,7 @@ from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.settings_read import read
 from booking_queue.web import backend_service, server
 from kafka_service import routes
 
@@ -46,5 +47,5 @@ def build(settings: Settings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = read(Settings)
     server.serve(build(settings), settings)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import sys
 
-from local import compose, venv
-from local.env import BadSetting, load_env_file
-from local.mode import Mode, ModeImpossible, choose
+from local import compose, env, venv
+from local.env import BadSetting
+from local.mode import Mode, ModeImpossible, check_wish, choose
 from local.paths import ROOT, RUN
 
-WORDS = ("up", "up-infra", "down", "dev", "demo", "scale", "logs", "ps")
+STARTING = ("up", "up-infra", "dev", "demo")
+LOOKING = ("scale", "stop", "start", "logs", "ps")
+WORDS = (*STARTING, "down", *LOOKING)
+NOTHING_RUNS = "Nothing runs. `make up` starts the suite."
+MOST_WORKERS = 100
 
 
 def native_runs() -> bool:
@@ -27,9 +31,24 @@ def native_runs() -> bool:
 
 def mode_for(word: str) -> Mode:
     """`DOCKER` says; a suite that runs as processes is meant by what looks at it; else an engine that answers."""
-    if word not in ("up", "up-infra", "dev", "demo") and native_runs() and os.environ.get("DOCKER") != "1":
+    if word not in STARTING and native_runs() and os.environ.get("DOCKER") != "1":
         return Mode(False, "the suite runs as processes on this machine")
     return choose()
+
+
+def check_words(word: str, rest: list[str]) -> None:
+    """What can be known to be wrong before anything is looked for."""
+    if word == "scale" and not (len(rest) == 1 and rest[0].isdecimal() and int(rest[0]) <= MOST_WORKERS):
+        given = f", not {' '.join(rest)!r}" if rest else ""
+        raise BadSetting(f"usage: make scale N=4 (N: how many workers there shall be, 0 to {MOST_WORKERS}{given})")
+    if word in ("stop", "start") and not rest:
+        raise BadSetting(f"usage: make {word} S=kafka (S: which part; `make down` stops everything)")
+
+
+def check_names(names: list[str]) -> None:
+    """Docker Compose does this by itself, and knows some more."""
+    if unknown := [name for name in names if name not in env.PARTS]:
+        raise BadSetting(f"No part is called {', '.join(unknown)}. There are: {', '.join(sorted(env.PARTS))}.")
 
 
 def main() -> None:
@@ -38,17 +57,25 @@ def main() -> None:
     word, *rest = sys.argv[1:]
     os.chdir(ROOT)
     try:
-        load_env_file()
+        env.load_env_file()
+        check_wish()
+        check_words(word, rest)
         if word == "down" and not os.environ.get("DOCKER") and native_runs():
             compose.down_if_running()
         mode = mode_for(word)
         print(mode, file=sys.stderr, flush=True)
         if mode.docker:
             sys.exit(compose.run(word, rest))
-        if word in ("down", "ps") and not venv.python().exists():
-            print("Nothing runs.")
+        if word in ("logs", "stop", "start"):
+            check_names(rest)
+        if word in LOOKING and not native_runs():
+            print(NOTHING_RUNS)
+            sys.exit(word != "ps")
+        if word == "down" and not venv.python().exists():
+            print("Nothing ran.")
             return
-        python = venv.ensure("local")
+        # What looks at a running suite leaves the environment it runs in alone.
+        python = venv.ensure("local") if word in STARTING else venv.python()
     except (BadSetting, ModeImpossible, venv.VenvFailed) as error:
         sys.exit(str(error))
     os.execv(python, [str(python), "-m", "local.native", word, *rest])  # noqa: S606 - becomes that program

@@ -8,6 +8,7 @@ import sys
 
 from local import env
 from local.control import SuiteTrouble, stop_all
+from local.ports import PortsTaken
 from local.redis_server import RedisMissing
 from local.up import start_brokers
 
@@ -20,7 +21,7 @@ def main() -> None:
             stop_all()
             return
         start_brokers()
-    except (SuiteTrouble, RedisMissing, env.BadSetting) as error:
+    except (SuiteTrouble, PortsTaken, RedisMissing, env.BadSetting) as error:
         sys.exit(str(error))
 
 

@@ -11,26 +11,49 @@ from typing import TextIO
 
 from local import demo, env, watch
 from local.mode import engine_trouble
+from local.ports import PortsTaken, check_free
 from local.urls import print_urls, wait_until_serving
 
 COMPOSE = ["docker", "compose"]
 API_KEY = [*COMPOSE, "exec", "-T", "api", "cat", "/run/booking-queue/api_key"]
 REDIS_PASSWORD = [*COMPOSE, "exec", "-T", "redis", "cat", "/run/booking-queue/redis_password"]
+# The id is the worker's name: a container's host name.
+PS_FORMAT = "table {{.ID}}\t{{.Service}}\t{{.Status}}\t{{.Ports}}"
 DEV_FILES = ["-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml"]
+# Before anything is started that would only fail and be started again. There are no secrets yet.
+NO_SECRETS = ["-e", "REDIS_PASSWORD_FILE=", "-e", "API_KEY_FILE="]
+CHECK = ["run", "--rm", "--no-deps", "-T", *NO_SECRETS, "api", "python", "-m", "booking_queue.settings_read"]
 
 
 def run(word: str, rest: list[str]) -> int:
     words: dict[str, Callable[[], int]] = {
         "up": up_with_urls,
         "up-infra": up_infra,
-        "down": lambda: _compose("--profile", "*", "down"),
+        "down": down,
         "demo": show,
         "dev": dev,
-        "scale": lambda: scale(rest),
+        "scale": lambda: scale(rest[0]),
+        "stop": lambda: _compose("stop", *rest),
+        "start": lambda: _compose("start", *rest),
         "logs": lambda: _compose("logs", "--follow", "--tail", "50", *rest),
-        "ps": lambda: _compose("ps"),
+        "ps": lambda: _compose("ps", "--all", "--format", PS_FORMAT),
     }
+    if word in ("scale", "stop", "start", "logs", "ps") and not _runs():
+        print("Nothing runs. `make up` starts the suite.")
+        return int(word != "ps")
     return words[word]()
+
+
+def _runs() -> list[str]:
+    """The services of this project that have a container, running or crashing."""
+    listing = subprocess.run(
+        [*COMPOSE, "--profile", "*", "ps", "--all", "--format", "{{.Service}} {{.State}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    found = (line.split() for line in listing.splitlines())
+    return sorted({name for name, state in found if state in ("running", "restarting", "paused")})
 
 
 def _compose(*words: str, out: TextIO | None = None) -> int:
@@ -41,7 +64,15 @@ def _compose(*words: str, out: TextIO | None = None) -> int:
 
 
 def up(*files: str) -> int:
-    failed = _compose(*files, "up", "--build", "--detach")
+    try:
+        env.check()
+        if not _runs():  # else it is our own containers that hold the ports
+            check_free((name for name in env.PORTS if name != "kafka-controller"), could_be_given=False)
+    except (PortsTaken, env.BadSetting) as error:
+        print(error, file=sys.stderr)
+        return 1
+    failed = _compose("build", "secrets") or _compose(*CHECK)  # all services are that image
+    failed = failed or _compose(*files, "up", "--build", "--detach")
     if failed:
         return failed
     silent = wait_until_serving(120)
@@ -79,12 +110,8 @@ def show() -> int:
     return 0 if well else 1
 
 
-def scale(rest: list[str]) -> int:
+def scale(count: str) -> int:
     """The other workers go on undisturbed."""
-    count = rest[0] if rest else ""
-    if not count.isdecimal():
-        print("usage: make scale N=4", file=sys.stderr)
-        return 2
     return _compose("up", "--detach", "--no-deps", "--no-recreate", "--scale", f"worker={count}", "worker")
 
 
@@ -104,9 +131,16 @@ def dev() -> int:
     return failed
 
 
+def down() -> int:
+    ran = _runs()
+    failed = _compose("--profile", "*", "down")
+    if not failed:
+        print(f"Stopped: {', '.join(ran)}." if ran else "Nothing ran.")
+        print("The data stays in Docker's volumes booking-queue_*: `make up` goes on, `make clean` removes it.")
+    return failed
+
+
 def down_if_running() -> None:
     """Stop this project's containers, where there are any."""
-    if engine_trouble() is None:
-        listing = subprocess.run([*COMPOSE, "ps", "--quiet"], capture_output=True, text=True, check=False)
-        if listing.stdout.strip():
-            _compose("--profile", "*", "down")
+    if engine_trouble() is None and _runs():
+        down()

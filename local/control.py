@@ -103,6 +103,11 @@ def start(names: Iterable[str]) -> None:
         ask("start", timeout=30, name=name, waiting=True, match="simple")
 
 
+def stop(names: Iterable[str]) -> None:
+    for name in names:
+        ask("stop", timeout=60, name=name, waiting=True, match="simple")
+
+
 def scale(name: str, count: int) -> None:
     """Change how many processes `name` has; the others go on undisturbed."""
     ask("set", timeout=120, name=name, options={"numprocesses": count}, waiting=True)
@@ -118,18 +123,20 @@ def processes() -> dict[str, dict[str, dict[str, Any]]]:
     return {name: dict(found) for name, found in ask("stats")["infos"].items()}
 
 
-def stop_all() -> None:
-    """Stop every part in the reverse order of its start, then the supervisor, then whatever is left."""
+def stop_all() -> list[str]:
+    """Stop every part in the reverse order of its start, then the supervisor, then whatever is left. What ran."""
+    ran: list[str] = []
     if supervisor_pid():
         running = states()
+        ran = [name for stage in STAGES for name in stage if running.get(name) not in (None, "stopped")]
         for stage in reversed(STAGES):
-            for name in stage:
-                if running.get(name) not in (None, "stopped"):
-                    ask("stop", timeout=5, name=name, waiting=False, match="simple")
+            if any(name in ran for name in stage):  # together: one after the other, each would wait for the last
+                ask("stop", timeout=5, name=f"({'|'.join(stage)})$", waiting=False, match="regex")
             wait_until(lambda stage=stage: _stopped(stage), 90, every=0.1)  # type: ignore[misc]
         ask("quit", timeout=30, waiting=True)
         wait_until(lambda: not supervisor_pid(), 10)
-    end_strays()
+    strays = end_strays()
+    return ran or strays
 
 
 def _stopped(stage: tuple[str, ...]) -> bool:
@@ -137,13 +144,15 @@ def _stopped(stage: tuple[str, ...]) -> bool:
     return all(running.get(name) in (None, "stopped") for name in stage)
 
 
-def end_strays() -> None:
-    """End processes of this suite that a killed supervisor left behind."""
+def end_strays() -> list[str]:
+    """End processes of this suite that a killed supervisor left behind. What they were."""
     strays = [process for process in psutil.process_iter() if _is_ours(process)]
+    told = [f"pid {process.pid}" for process in strays]
     for process in strays:
         process.terminate()
     for process in psutil.wait_procs(strays, timeout=30)[1]:
         process.kill()
+    return told
 
 
 def _is_ours(process: psutil.Process) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 
 from local.paths import ROOT
@@ -34,6 +35,16 @@ FOLDERS = {
     "worker": "worker_service",
 }
 
+# Everything that has a process and a log, by the names that docker-compose.yml gives them.
+PARTS = (*FOLDERS, "frontend", "redis", "kafka")
+
+# What no service reads: the form of the value, and how it is told.
+FORMS = {
+    "REDIS_APPENDFSYNC": ("always|everysec|no", "always, everysec or no"),
+    "REDIS_MAXMEMORY": ("[0-9]+([kmg]b?)?", "a size like 512mb"),
+    "DEMO_BOOKINGS": ("[1-9][0-9]*", "a whole number, at least 1"),
+}
+
 
 class BadSetting(ValueError):
     """A setting's value cannot be used; the message names it."""
@@ -59,8 +70,29 @@ def port(name: str) -> int:
     variable, default = PORTS[name]
     value = os.environ.get(variable) or str(default)
     if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise BadSetting(f"{variable}={value!r} is not a port number")
+        raise BadSetting(f"{variable}={value!r} cannot be used: it must be a port, 1 to 65535")
     return int(value)
+
+
+def check() -> None:
+    """Everything that is not among the services' own settings; all that is wrong is told together."""
+    wrong: list[str] = []
+    ports: dict[int, str] = {}
+    for name, (variable, _) in PORTS.items():
+        try:
+            number = port(name)
+        except BadSetting as error:
+            wrong.append(str(error))
+            continue
+        if number in ports:
+            wrong.append(f"{variable}={number} cannot be used: {ports[number]} is the same port")
+        ports[number] = variable
+    for variable, (pattern, allowed) in FORMS.items():
+        value = os.environ.get(variable)
+        if value and not re.fullmatch(pattern, value):
+            wrong.append(f"{variable}={value!r} cannot be used: it must be {allowed}")
+    if wrong:
+        raise BadSetting("\n".join(wrong))
 
 
 def url(name: str) -> str:
@@ -70,5 +102,5 @@ def url(name: str) -> str:
 def whole_number(variable: str, default: int) -> int:
     value = os.environ.get(variable) or str(default)
     if not value.isdecimal():
-        raise BadSetting(f"{variable}={value!r} is not a whole number")
+        raise BadSetting(f"{variable}={value!r} cannot be used: it must be a whole number")
     return int(value)

@@ -37,6 +37,8 @@ def _make(kept: Path, folder: Path) -> None:
         training.terminate()
         training.wait(60)
     except subprocess.TimeoutExpired:
+        pass
+    finally:  # also when interrupted
         training.kill()
         training.wait()
     if unfinished.exists():

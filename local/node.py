@@ -102,9 +102,8 @@ def _installed() -> bool:
 def _fingerprint() -> str:
     """A hash of everything the build reads."""
     told = hashlib.sha256()
-    for path in sorted(FRONTEND.rglob("*")):
+    own = (top for top in FRONTEND.iterdir() if top.name not in ("node_modules", "dist"))
+    for path in sorted(found for top in own for found in (top, *top.rglob("*")) if found.is_file()):
         inside = path.relative_to(FRONTEND)
-        if inside.parts[0] in ("node_modules", "dist") or not path.is_file():
-            continue
         told.update(str(inside).encode() + b"\0" + path.read_bytes())
     return told.hexdigest()

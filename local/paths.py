@@ -14,6 +14,11 @@ RUN = LOCAL / "run"
 SECRETS = LOCAL / "secrets"
 
 
+def shown(path: Path) -> str:
+    """As one types it in the checkout."""
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
 def private_folder(path: Path) -> Path:
     """Make `path`, which only this user may enter."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

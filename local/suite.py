@@ -68,7 +68,8 @@ def service_part(name: str) -> Part:
         # A worker that is told to stop lets its jobs finish for SHUTDOWN_SECONDS.
         count = env.whole_number("WORKER_COUNT", 2)
         patience = float(os.environ.get("SHUTDOWN_SECONDS") or 20) + 15
-        return Part(name, _module(name), env=shared, count=count, patience=patience)
+        # PORT: any; one that is set outside would be every worker's.
+        return Part(name, _module(name), env={**shared, "PORT": "0"}, count=count, patience=patience)
     ports = ("providers", "smtp") if name == "providers" else (name,)
     return Part(name, _module(name), env={**shared, "PORT": str(env.port(name))}, ports=ports)
 

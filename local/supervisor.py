@@ -19,6 +19,7 @@ from circus.exc import ConflictError  # type: ignore[import-untyped]
 from tornado.ioloop import PeriodicCallback
 
 from local.paths import LOGS, RUN, private_folder
+from local.restarts import NOTES, Restarts
 
 PLAN = RUN / "plan.json"
 PID = RUN / "supervisor.pid"
@@ -27,7 +28,7 @@ EVENTS = f"ipc://{RUN / 'events.sock'}"
 LARGEST_LOG = 20_000_000
 
 
-def watcher(part: dict[str, Any]) -> dict[str, Any]:
+def watcher(part: dict[str, Any], restarts: Restarts) -> dict[str, Any]:
     """A circus watcher; the shell is replaced by the program, so signals reach it."""
     log = LOGS / f"{part['name']}.log"
     return {
@@ -40,6 +41,7 @@ def watcher(part: dict[str, Any]) -> dict[str, Any]:
         "graceful_timeout": part["patience"],
         "autostart": False,
         "max_retry": -1,
+        "hooks": {"after_spawn": (restarts.after_spawn, True), "before_signal": (restarts.before_signal, True)},
     }
 
 
@@ -60,8 +62,10 @@ def main() -> None:
     logging.getLogger("tornado.application").addFilter(is_news)
     private_folder(LOGS)
     parts = json.loads(PLAN.read_text())
+    NOTES.unlink(missing_ok=True)
+    restarts = Restarts()
     arbiter = get_arbiter(
-        [watcher(part) for part in parts],
+        [watcher(part, restarts) for part in parts],
         controller=ENDPOINT,
         pubsub_endpoint=EVENTS,
         multicast_endpoint="",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 
 from local import control, env
@@ -11,7 +10,8 @@ from local.kafka_server import KafkaMissing, find_java
 from local.node import PagesMissing, build_pages, find_node
 from local.passwords import redis_password
 from local.paths import LOCAL, LOGS
-from local.probe import LOOPBACK, holder, redis_answers, wait_until
+from local.ports import check_free
+from local.probe import LOOPBACK, redis_answers, wait_until
 from local.redis_server import find_redis
 from local.suite import (
     BROKERS,
@@ -64,14 +64,14 @@ def _pages_are_built() -> bool:
     return True
 
 
-def start(names: set[str] | None = None) -> list[str]:
+def start(names: set[str] | None = None, parts: list[Part] | None = None) -> list[str]:
     """Start the parts `names`, or all, each stage after the one that it needs. The services that now serve."""
-    parts = assemble()
+    parts = assemble() if parts is None else parts
     wanted = [part for part in parts if names is None or part.name in names]
     if any(part.name == "frontend" for part in wanted) and not _pages_are_built():
         wanted = [part for part in wanted if part.name != "frontend"]
     running = control.states() if control.supervisor_pid() else {}
-    check_ports([part for part in wanted if running.get(part.name) != "active"])
+    check_free(name for part in wanted if running.get(part.name) != "active" for name in part.ports)
     control.launch(parts)
     for stage in STAGES:
         control.start(part.name for part in wanted if part.name in stage)
@@ -92,26 +92,6 @@ def start_suite() -> None:
 def start_brokers() -> None:
     start(set(BROKERS))
     print_broker_env()
-
-
-def check_ports(parts: list[Part]) -> None:
-    for part in parts:
-        for name in part.ports:
-            number = env.port(name)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((LOOPBACK, number))
-                except OSError:
-                    raise SuiteTrouble(_port_taken(name, number)) from None
-
-
-def _port_taken(name: str, number: int) -> str:
-    variable = env.PORTS[name][0]
-    by = holder(number) or "another program"
-    remedy = f"Set {variable} to a free port (in the environment or in .env), or end that program."
-    given = {"redis": " To use that Redis, set REDIS_HOST.", "kafka": " To use that Kafka, set KAFKA_BROKER."}
-    return f"Port {number} ({name}) is held by {by}. {remedy}{given.get(name, '')}"
 
 
 def _wait_for_redis() -> None:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from booking_queue.ledger.connection import check, connect
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.settings_read import read
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
 from monitoring_service import routes
@@ -64,7 +65,7 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
 
 
 def main() -> None:
-    settings = Settings()
+    settings = read(Settings)
     serve(build(settings), settings)
 
 

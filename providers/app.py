@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 
 from booking_queue import logs
 from booking_queue.clock import now_ms
+from booking_queue.settings_read import read
 from booking_queue.web import server
 from booking_queue.web.problems import Problem
 from booking_queue.web.service import create_app
@@ -71,7 +72,7 @@ async def _prune(store: Store, settings: ProviderSettings) -> None:
 
 
 def main() -> None:
-    settings = ProviderSettings()
+    settings = read(ProviderSettings)
     listener = server.listen("providers", settings.bind_host, settings.smtp_port, "SMTP_PORT")
     server.serve(build(settings, listener), settings, CuttableProtocol)
 

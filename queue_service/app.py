@@ -10,6 +10,7 @@ from booking_queue.backends import rq_queue
 from booking_queue.domain.job import Priority
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.settings_read import read
 from booking_queue.web import backend_service, server
 from queue_service import routes
 
@@ -39,5 +40,5 @@ def build(settings: Settings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = read(Settings)
     server.serve(build(settings), settings)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from booking_queue.backends.redis_stream import LUA, Names, StreamPublisher
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from booking_queue.settings_read import read
 from booking_queue.web import backend_service, server
 from stream_service import routes
 
@@ -40,5 +41,5 @@ def build(settings: Settings) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = read(Settings)
     server.serve(build(settings), settings)

@@ -31,7 +31,8 @@ from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.web import server
+from booking_queue.settings_read import read
+from booking_queue.web import auth, server
 from booking_queue.web.service import create_app
 from worker_service import janitor, pauses, stats
 from worker_service.attempt import Tools
@@ -157,7 +158,8 @@ async def work(
 
 
 def main() -> None:
-    settings = Settings()
+    settings = read(Settings)
+    auth.check_settings(settings)  # now, and not after a long wait for Redis
     logs.configure("worker", settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -31,6 +31,8 @@ PORTS = {
     3004: "monitoring_service",
 }
 OUTSIDE = {"curl", "git", "make", "docker", "python", "python3", "npm", "kubectl", "export", "cd", "open"}
+OUTSIDE |= {"sed", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
+CAPTURE = re.compile(r"^[A-Z_]+=\$\((?:cat \S+\) )?(?=curl|redis-cli)", re.MULTILINE)
 
 
 def text_of(name: str) -> str:
@@ -49,7 +51,7 @@ def documents() -> list[str]:
 def commands(document: str) -> Iterator[list[str]]:
     """The words of each command in its shell blocks; a command may span lines."""
     for block in SHELL.findall(document):
-        lexer = shlex.shlex(block, posix=True, punctuation_chars=";|&\n")
+        lexer = shlex.shlex(CAPTURE.sub("", block), posix=True, punctuation_chars=";|&\n")
         lexer.whitespace = " \t"
         lexer.whitespace_split = True
         words: list[str] = []
@@ -80,7 +82,7 @@ def test_make_help_tells_every_target() -> None:
 
 
 def test_the_makefile_has_the_words_that_people_know() -> None:
-    wanted = {"help", "up", "up-infra", "down", "dev", "demo", "scale", "logs", "ps", "check", "test"}
+    wanted = {"help", "up", "up-infra", "down", "dev", "demo", "scale", "stop", "start", "logs", "ps", "check", "test"}
     wanted |= {"test-compose", "bench", "openapi", "lock", "clean"}
     complain("missing in the Makefile:", [name for name in wanted if name not in targets()])
 
@@ -145,6 +147,14 @@ def test_the_readmes_curls_meet_a_route(apps: dict[int, FastAPI]) -> None:
 def _answers(app: FastAPI, method: str, path: str) -> bool:
     scope = {"type": "http", "method": method, "path": path.replace("$ID", "an-id"), "root_path": "", "headers": []}
     return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+
+def test_the_readmes_id_is_taken_from_an_answer_as_the_gateway_gives_it() -> None:
+    script = re.search(r"sed '([^']+)'", text_of("README.md"))
+    assert script
+    answer = '{"bookingId":"85db970d-1a2c","queues":{"rq":{"messageId":"other"}},"links":{}}'
+    told = subprocess.run(["sed", script[1]], input=answer, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "85db970d-1a2c"
 
 
 def test_every_endpoint_is_documented(apps: dict[int, FastAPI]) -> None:

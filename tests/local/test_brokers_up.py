@@ -98,6 +98,6 @@ def test_a_port_in_use_is_named_with_its_holder_and_the_remedy(developer: Develo
     with socket.create_server(("127.0.0.1", developer.redis)):
         refused = developer.run("up")
     assert refused.returncode == 1
-    assert f"Port {developer.redis} (redis) is held by " in refused.stderr
-    assert "Set REDIS_PORT to a free port" in refused.stderr
+    assert f"Port {developer.redis} (redis) is taken by " in refused.stderr
+    assert ": REDIS_PORT\nEnd what holds them, or set these variables to free ports" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -82,3 +82,16 @@ def test_a_secret_is_made_once_and_only_its_user_reads_it(tmp_path: Path, monkey
     assert os.stat(first.parent).st_mode & 0o777 == 0o700
     assert passwords.secret_file("api_key").read_text() == first.read_text()
     assert passwords.secret_file("redis_password").read_text() != first.read_text()
+
+
+def test_all_that_is_wrong_is_told_together(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PORT", "x")
+    monkeypatch.setenv("QUEUE_PORT", "3002")
+    monkeypatch.setenv("REDIS_MAXMEMORY", "much")
+    with pytest.raises(env.BadSetting) as refused:
+        env.check()
+    assert str(refused.value).splitlines() == [
+        "API_PORT='x' cannot be used: it must be a port, 1 to 65535",
+        "STREAM_PORT=3002 cannot be used: QUEUE_PORT is the same port",
+        "REDIS_MAXMEMORY='much' cannot be used: it must be a size like 512mb",
+    ]
