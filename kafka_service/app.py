@@ -14,7 +14,7 @@ from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
 from booking_queue.web import backend_service, server
-from kafka_service import routes
+from kafka_service import replay_routes, routes
 
 PORT = 3003
 
@@ -38,7 +38,7 @@ def build(settings: Settings) -> FastAPI:
         settings,
         default_port=PORT,
         make_publisher=make_publisher,
-        routers=[routes.router],
+        routers=[routes.router, replay_routes.router],
         about={"topic": f"{settings.name_prefix}booking-events"},
         broker_check=broker_answers,
         record=record,

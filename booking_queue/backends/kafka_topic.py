@@ -13,6 +13,7 @@ from booking_queue.backends.kafka import letters
 from booking_queue.backends.kafka.cluster import Cluster, Member, PartitionView
 from booking_queue.backends.kafka.consumer import KafkaConsumer
 from booking_queue.backends.kafka.outbound import Outbound
+from booking_queue.backends.kafka.replay import Replayer
 from booking_queue.backends.kafka.sender import Sender
 from booking_queue.backends.kafka.topics import RETRY_DELAYS_S, Topics
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
@@ -46,12 +47,14 @@ class KafkaPublisher:
         # aiokafka logs every attempt to reach a broker that is away; our own lines say when it went and came back.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         self._growing = asyncio.Lock()
+        self.replayer = Replayer(settings, self.topic_names, ledger)
 
     async def open(self) -> None:
         self._sender.open()
         await self._sender.looked(OPEN_SECONDS)
 
     async def close(self) -> None:
+        await self.replayer.close()
         await self._sender.close()
         await self._cluster.close()
 

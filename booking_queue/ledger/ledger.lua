@@ -263,6 +263,16 @@ function ops.republish(a)
   return out
 end
 
+-- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time. A second copy does
+-- no harm: the claim folds it. -> 1 if it will be
+function ops.resend(a)
+  local leg = ledger.leg(a[1], a[2], 'state', 'lease', 'due')
+  local runs = leg.state == 'active' and tonumber(leg.lease) > NOW
+  if not leg.state or TERMINAL[leg.state] or leg.state == 'cancelling' or runs then return { 0 } end
+  if tonumber(leg.due or 0) > NOW then return { 0 } end
+  return { redis.call('ZADD', ledger.outbox(a[2]), 'NX', NOW, a[1]) }
+end
+
 local function wait_until(leg)
   local due = tonumber(leg.due or 0)
   return due > NOW and due - NOW or false

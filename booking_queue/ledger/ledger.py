@@ -162,8 +162,7 @@ class Ledger:
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> LegRef | None:
         """For brokers outside Redis. The next generation, or None when the lease is lost."""
-        args = (claim.job_id, claim.backend, claim.token, error, delay_ms)
-        generation = (await self.scripts.call("retry", *args))[0]
+        generation = (await self.scripts.call("retry", claim.job_id, claim.backend, claim.token, error, delay_ms))[0]
         return LegRef(claim.job_id, int(generation)) if generation else None
 
     async def progress(self, claim: Claim, step: str, percent: int) -> bool:
@@ -241,6 +240,10 @@ class Ledger:
     async def outbox_wake(self, backend: Backend) -> int:
         """The backend answers again: its waiting rows are tried now."""
         return int((await self.scripts.call("outbox_wake", backend))[0])
+
+    async def resend(self, job_id: str, backend: Backend) -> bool:
+        """A leg without an outcome goes back into the outbox. False: it runs, has ended, or is not due."""
+        return bool((await self.scripts.call("resend", job_id, backend))[0])
 
     async def republish(self, backend: Backend, older_ms: int, limit: int = 100) -> list[str]:
         """For a lane found empty: published legs that neither run nor ended go back into the outbox."""
