@@ -1,11 +1,14 @@
-"""Ending background tasks."""
+"""Ending background tasks, and waiting for some."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 AGAIN_SECONDS = 0.2
+
+T = TypeVar("T")
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:
@@ -21,3 +24,24 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()
+
+
+async def unless(stopped: asyncio.Task[Any], waiting: Coroutine[Any, Any, T]) -> T | None:
+    """What `waiting` gives; None, and `waiting` ended, once `stopped` is done."""
+    task = asyncio.create_task(waiting)
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        came_first = task.done()
+    finally:
+        await end(task)
+    return task.result() if came_first and not task.cancelled() else None  # aiokafka raises cancellations of its own
+
+
+async def outcomes(calls: Iterable[Awaitable[T]]) -> list[T | Exception]:
+    """What each gives or raises, in their order. A cancellation, or the like, is raised."""
+    found: list[T | Exception] = []
+    for answer in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(answer, BaseException) and not isinstance(answer, Exception):
+            raise answer
+        found.append(answer)
+    return found

@@ -20,6 +20,7 @@ from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.settings import Settings
+from booking_queue.tasks import outcomes
 
 __all__ = ["KafkaConsumer", "KafkaPublisher"]
 
@@ -65,10 +66,7 @@ class KafkaPublisher:
             await self._ledger.outbox_wake(self.backend)
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
-        answers = await asyncio.gather(*(self._outbound.send(leg) for leg in legs), return_exceptions=True)
-        return [
-            answer if isinstance(answer, Published | Exception) else RuntimeError(str(answer)) for answer in answers
-        ]
+        return await outcomes(self._outbound.send(leg) for leg in legs)
 
     async def check(self) -> None:
         """Raises BackendUnavailable unless Kafka answers."""

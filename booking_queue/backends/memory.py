@@ -17,6 +17,7 @@ from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing
+from booking_queue.tasks import outcomes, unless
 
 
 class MemoryPublisher:
@@ -33,7 +34,7 @@ class MemoryPublisher:
         return
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
-        return list(await asyncio.gather(*(self._publish(leg) for leg in legs), return_exceptions=True))  # type: ignore[arg-type]
+        return await outcomes(self._publish(leg) for leg in legs)
 
     async def _publish(self, leg: LegRef) -> Published:
         found = await self._ledger.outgoing(leg, self.backend)
@@ -166,16 +167,10 @@ class MemoryConsumer:
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                await self._or_stop(asyncio.create_task(self._turn(handle, slots)), stopped)
+                await unless(stopped, self._turn(handle, slots))
         finally:
             stopped.cancel()
         await slots.drained()
-
-    @staticmethod
-    async def _or_stop(turn: asyncio.Task[None], stopped: asyncio.Task[Any]) -> None:
-        await asyncio.wait({turn, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not turn.done():
-            turn.cancel()
 
     async def _turn(self, handle: Handle, slots: Slots) -> None:
         await slots.available()

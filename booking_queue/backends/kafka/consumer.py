@@ -29,7 +29,7 @@ from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.settings import Settings
-from booking_queue.tasks import end
+from booking_queue.tasks import end, unless
 
 JOIN_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
@@ -101,16 +101,11 @@ class KafkaConsumer:
                 task.cancel()
 
     async def _until(self, stopped: asyncio.Task[Any], work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
         try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await unless(stopped, work)
         except asyncio.CancelledError:
             self._stopping = True
             raise
-        finally:
-            await end(task)
-        if not task.cancelled() and (error := task.exception()):
-            raise error
 
     async def _join(self) -> None:
         """Again and again, while Kafka or its topics are away."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from booking_queue.handlers import registry
 from booking_queue.ledger.ledger import LegRef, text
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
+from booking_queue.tasks import outcomes
 
 STATES = ("waiting", "active", "completed", "failed", "delayed")
 
@@ -36,11 +36,7 @@ class RqPublisher:
         """Nothing is open."""
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
-        answers = await asyncio.gather(*(self._publish(leg) for leg in legs), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, Exception):
-                raise answer
-        return list(answers)  # type: ignore[arg-type]
+        return await outcomes(self._publish(leg) for leg in legs)
 
     async def _publish(self, leg: LegRef) -> Published:
         answer = await self._scripts.call("rq_publish", leg.job_id, leg.generation)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from booking_queue import logs
 from booking_queue.backends.base import Handle
@@ -20,14 +20,12 @@ from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable, Un
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.script import Answer, Scripts
 from booking_queue.settings import Settings
-from booking_queue.tasks import end
+from booking_queue.tasks import end, unless
 
 FAIR_EVERY = 20  # starts: every so many a lower level goes first, so that none starves
 LOOK_SECONDS = 1.0  # between two looks at what others let lie
 PAUSE_SECONDS = 0.5
 LEAVE_SECONDS = 3.0
-
-T = TypeVar("T")
 
 log = logs.get("streams")
 
@@ -74,7 +72,7 @@ class StreamConsumer:
             await end(*rooms, stopped)
 
     async def _turn(self, handle: Handle, slots: Slots, stopped: asyncio.Task[Any]) -> None:
-        free = slots.free or await _unless(stopped, slots.available())
+        free = slots.free or await unless(stopped, slots.available())
         if not free:
             return
         self._woken.clear()
@@ -84,10 +82,10 @@ class StreamConsumer:
         except BookingQueueError as error:
             log.warning("streams_unavailable", why=str(error))
             self._recover = True
-            await _unless(stopped, asyncio.sleep(PAUSE_SECONDS * (0.5 + random.random())))
+            await unless(stopped, asyncio.sleep(PAUSE_SECONDS * (0.5 + random.random())))
             return
         if drained:
-            await _unless(stopped, self._until_woken())
+            await unless(stopped, self._until_woken())
 
     async def _until_woken(self) -> None:
         with suppress(TimeoutError):
@@ -155,13 +153,3 @@ class StreamConsumer:
         with suppress(TimeoutError, BookingQueueError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._scripts.call("stream_leave", self._name)
-
-
-async def _unless(stopped: asyncio.Task[Any], waiting: Coroutine[Any, Any, T]) -> T | None:
-    """What `waiting` gives; None, and `waiting` cancelled, once `stopped` is done."""
-    task = asyncio.create_task(waiting)
-    try:
-        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        task.cancel()

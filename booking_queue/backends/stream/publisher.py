@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ from booking_queue.ledger.ledger import Ledger, LegRef, text
 from booking_queue.ledger.record import Record
 from booking_queue.ledger.script import Answer, Scripts
 from booking_queue.settings import Settings
+from booking_queue.tasks import outcomes
 
 
 class UnknownJob(BookingQueueError):
@@ -45,8 +45,7 @@ class StreamPublisher:
         """Nothing is held."""
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
-        answers = await asyncio.gather(*(self._publish(leg) for leg in legs), return_exceptions=True)
-        return [answer for answer in answers if isinstance(answer, Published | Exception)]
+        return await outcomes(self._publish(leg) for leg in legs)
 
     async def _publish(self, leg: LegRef) -> Published:
         answer = await self._scripts.call("stream_publish", leg.job_id, leg.generation)
