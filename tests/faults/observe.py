@@ -1,0 +1,207 @@
+"""Reads what is left after a trial: from Redis, from Kafka, from the providers' own database. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from booking_queue.backends.kafka.cluster import Cluster
+from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.stream.names import Names
+from booking_queue.domain.booking import effect_key
+from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.ledger.record import BookingState, Record, parse
+from booking_queue.settings import Settings
+from tests.faults.history import End, Event, Night, Quiet
+from tests.faults.load import BACKENDS
+
+LOOK_SECONDS = 0.25
+
+
+class Observer:
+    def __init__(self, settings: Settings, providers_db: Path, *, kafka: bool):
+        self.redis: Any = Redis(  # its answers are bytes, which its types cannot tell
+            host=settings.redis_host, port=settings.redis_port, password=settings.redis_password, socket_timeout=20
+        )
+        self._settings = settings
+        self._prefix = settings.key_prefix
+        self._names = Names(settings)
+        self._topics = Topics(settings)
+        self._cluster = Cluster(settings, self._topics, "observer") if kafka else None
+        self._db = providers_db
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+        if self._cluster:
+            await self._cluster.close()
+
+    # What is still to be done
+
+    async def left(self) -> dict[str, int]:
+        """How much of what is not done, by where it is; empty when nothing is left."""
+        pipe = self.redis.pipeline(transaction=False)
+        names = []
+        for backend in BACKENDS:
+            for what in ("open", "outbox"):
+                names.append(f"{backend} {what}")
+                pipe.zcard(f"{self._prefix}:{what}:{backend}")
+        for what in ("compensations", "holds", "stream:due"):
+            names.append(what)
+            pipe.zcard(f"{self._prefix}:{what}")
+        for level in ("", "-critical", "-high", "-low"):
+            queue = f"{self._settings.name_prefix}booking-queue{level}"
+            names += [f"rq {what}{level}" for what in ("queue", "started", "scheduled")]
+            pipe.llen(f"rq:queue:{queue}")
+            pipe.zcard(f"rq:wip:{queue}")
+            pipe.zcard(f"rq:scheduled:{queue}")
+        counts = dict(zip(names, await pipe.execute(), strict=True))
+        counts |= await self._streams_left()
+        found = {name: int(number) for name, number in counts.items() if number}
+        return found or await self._kafka_left()
+
+    async def _streams_left(self) -> dict[str, int]:
+        counts = {}
+        for stream in self._names.levels:
+            try:
+                groups = await self.redis.xinfo_groups(stream)
+            except ResponseError:
+                continue
+            counts[f"{stream} pending"] = sum(group["pending"] for group in groups)
+            counts[f"{stream} lag"] = sum(group["lag"] or 0 for group in groups)
+        return counts
+
+    async def _kafka_left(self) -> dict[str, int]:
+        if not self._cluster:
+            return {}
+        try:
+            lag = sum(view.lag for view in await self._cluster.partitions(self._topics.consumed))
+        except BackendUnavailable:
+            return {"kafka does not answer": 1}
+        return {"kafka lag": lag} if lag else {}
+
+    async def quiet(self, since: float, patience: float) -> Quiet:
+        """Waits until nothing is left, `patience` seconds at most. `since`: the last fault, by time.monotonic()."""
+        left: dict[str, int] = {"redis does not answer": 1}
+        while time.monotonic() - since < patience:
+            try:
+                left = await self.left()
+            except (RedisError, OSError):
+                left = {"redis does not answer": 1}
+            if not left:
+                return Quiet(time.monotonic() - since, {}, await self._ownerless())
+            await asyncio.sleep(LOOK_SECONDS)
+        return Quiet(None, left)
+
+    async def _ownerless(self) -> list[str]:
+        """Keys of a single job that would stay for ever: each must have an end, or stand in somebody's set."""
+        kept = (f"{self._prefix}:job:", f"{self._prefix}:audit:", "rq:job:", "rq:results:", "rq:execution")
+        found = [key async for key in self.redis.scan_iter(count=1000) if key.decode().startswith(kept)]
+        found += [key async for key in self.redis.scan_iter(f"{self._prefix}:stream:ids:*", count=1000)]
+        ends = await self._pipelined("pttl", found)
+        shards = set(await self.redis.zrange(f"{self._prefix}:stream:ids", 0, -1))
+        return [key.decode() for key, ttl in zip(found, ends, strict=True) if ttl == -1 and key not in shards]
+
+    # How it ended
+
+    async def records(self, wanted: Callable[[Record], bool]) -> list[Record]:
+        keys = [key async for key in self.redis.scan_iter(f"{self._prefix}:job:*", count=1000)]
+        found = []
+        for key, fields in zip(keys, await self._pipelined("hgetall", keys), strict=True):
+            flat = [part for pair in fields.items() for part in pair]
+            record = parse(key.decode().rsplit(":", 1)[-1], flat)
+            if record and wanted(record):
+                found.append(record)
+        return found
+
+    async def audits(self, jobs: Sequence[str]) -> dict[str, list[Event]]:
+        found = await self._pipelined("lrange", [f"{self._prefix}:audit:{job}" for job in jobs], 0, -1)
+        return {job: [_event(line) for line in lines] for job, lines in zip(jobs, found, strict=True)}
+
+    async def nights(self, hotel: str, default_total: int) -> list[Night]:
+        found = []
+        async for key in self.redis.scan_iter(f"{self._prefix}:rooms:{hotel}:*", count=1000):
+            total, taken, sold = await self.redis.hmget(key, ["total", "taken", "sold"])
+            found.append(Night(key.decode(), int(total or default_total), int(taken or 0), int(sold or 0)))
+        return found
+
+    async def copies(self) -> Counter[str]:
+        """Messages on the streams, by job and generation."""
+        found: Counter[str] = Counter()
+        for stream in self._names.levels:
+            for _, fields in await self.redis.xrange(stream):
+                job, generation = fields.get(b"messageId", b"?"), fields.get(b"generation", b"?")
+                found[f"redisStreams {job.decode(errors='replace')} {generation.decode(errors='replace')}"] += 1
+        return found
+
+    async def _pipelined(self, command: str, keys: Sequence[Any], *more: Any) -> list[Any]:
+        answers: list[Any] = []
+        for start in range(0, len(keys), 500):
+            pipe = self.redis.pipeline(transaction=False)
+            for key in keys[start : start + 500]:
+                getattr(pipe, command)(key, *more)
+            answers += await pipe.execute()
+        return answers
+
+    def money(self, bookings: Sequence[str]) -> tuple[Counter[str], Counter[str], int, int]:
+        """Charges and refunds by key, raw charge calls, raw mails: of these bookings."""
+        wanted = set(bookings)
+        charges: Counter[str] = Counter()
+        refunds: Counter[str] = Counter()
+        with closing(sqlite3.connect(f"file:{self._db}?mode=ro", uri=True)) as db:
+            for key, refunded in db.execute("SELECT key, refunded_at FROM charges"):
+                if key.partition(":")[0] in wanted:
+                    charges[key] += 1
+                    refunds[key] += refunded is not None
+            calls = Counter(
+                kind
+                for kind, key in db.execute("SELECT kind, key FROM calls")
+                if key.strip("<").replace(".", ":").partition(":")[0] in wanted
+            )
+        return charges, refunds, calls["charge"], calls["mail"]
+
+    async def owners(self, found: dict[str, list[str]]) -> None:
+        """Until cancelled: adds to `found` who holds which entry of the streams, whenever that changes."""
+        while True:
+            for stream in self._names.levels:
+                rows: list[dict[str, Any]] = []
+                try:
+                    rows = await self.redis.xpending_range(stream, self._names.group, "-", "+", 1000)
+                except (RedisError, OSError):
+                    continue
+                for row in rows:
+                    seen = found.setdefault(f"{stream} {row['message_id'].decode()}", [])
+                    owner = row["consumer"].decode()
+                    if not seen or seen[-1] != owner:
+                        seen.append(owner)
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def ends_of(records: Sequence[Record]) -> list[End]:
+    return [
+        End(
+            record.id,
+            record.data["userId"],
+            leg.backend.value,
+            leg.state.value,
+            record.booking_state is BookingState.CONFIRMED,
+            leg.error or "",
+            effect_key(record.id, "payment", record.round),
+        )
+        for record in records
+        for leg in record.legs.values()
+    ]
+
+
+def _event(line: bytes) -> Event:
+    told: Mapping[str, Any] = orjson.loads(line.split(b" ", 1)[1])
+    return Event(told["at"], told["event"], told.get("backend") or "", told.get("worker") or "")

@@ -1,0 +1,5 @@
+from tests.faults.results import Results
+
+
+def written(results: Results, *, full: bool) -> str:
+    return ""

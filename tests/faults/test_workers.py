@@ -1,0 +1,66 @@
+"""Workers that die, freeze and leave while bookings run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.faults.breaks import freeze_worker, kill_workers, restart_workers
+from tests.faults.checker import Limits
+from tests.faults.conftest import size
+from tests.faults.lab import Lab, Trial
+from tests.faults.load import bookings
+from tests.faults.results import Results
+
+LEASE_SECONDS = 15
+
+
+async def test_kill_9_of_workers(shared_lab: Lab, results: Results) -> None:
+    """What a dead worker held is run elsewhere within the promised time, and nothing is lost or done twice."""
+    lab, count = shared_lab, size(150, 10_000)
+    await lab.started()
+    verdict = await Trial(lab, "killed").run(
+        bookings("killed", count, slow_share=0.02 if count > 1000 else 0.1, slow_ms=600),
+        lambda sent: kill_workers(lab, 3, sent),
+        per_second=25 if count < 1000 else 60,
+    )
+    killed = len(lab.stopped)
+    lanes = verdict.lanes
+    results.add(f"kill -9 of a random worker every 3 s ({killed} kills)", verdict)
+    assert all(lane.reruns for lane in lanes.values()), "no kill hit a job of each backend"
+
+
+async def test_a_frozen_worker_wakes_up(shared_lab: Lab, results: Results) -> None:
+    """Past its lease, when others have taken its jobs: it changes nothing any more."""
+    lab, observer, held = shared_lab, shared_lab.observer(), 0
+    await lab.started()
+
+    async def freeze(sent: asyncio.Event) -> None:
+        nonlocal held
+        held = await freeze_worker(lab, lab.workers[0], LEASE_SECONDS + 6, observer)
+
+    trial = Trial(lab, "frozen")
+    try:
+        count = size(40, 200)
+        asked = bookings("frozen", count, slow_share=1, slow_ms=700)
+        verdict = await trial.run(asked, freeze, limits=Limits(rerun_max=None, rerun_p99=None))
+    finally:
+        await observer.close()
+    results.add("SIGSTOP of a worker past its lease, then SIGCONT", verdict, f"{held} jobs were in its hands")
+
+
+async def test_rolling_restarts(shared_lab: Lab, results: Results) -> None:
+    """SIGTERM: short steps finish, what waits is handed back, and nothing is begun twice."""
+    lab, statuses = shared_lab, list[int]()
+    await lab.started()
+
+    async def restart(sent: asyncio.Event) -> None:
+        statuses.extend(await restart_workers(lab, size(5, 20), sent))
+
+    count = size(120, 5000)
+    verdict = await Trial(lab, "restarted").run(
+        bookings("restarted", count), restart, per_second=25 if count < 1000 else 60
+    )
+    results.add(f"SIGTERM of one worker after the other ({len(statuses)} restarts)", verdict)
+    assert statuses, "no worker was restarted while the load ran"
+    assert set(statuses) == {0}, f"exit statuses {statuses}"
+    assert not verdict.begun_again, f"{len(verdict.begun_again)} were begun twice"
