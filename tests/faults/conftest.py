@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,9 @@ from tests.faults.results import Results
 FULL = os.environ.get("FULL", "") not in ("", "0")
 RESULTS = pytest.StashKey[Results]()
 
-MakeLab = Callable[..., Lab]
-
 
 def size(short: int, full: int) -> int:
     return full if FULL else short
-
-
-full_only = pytest.mark.skipif(not FULL, reason="takes long: make faults FULL=1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,30 +55,28 @@ def say(pytestconfig: pytest.Config) -> Say:
     return line
 
 
-@pytest.fixture
-def make_lab(say: Say) -> Iterator[MakeLab]:
-    """Labs of the test's own, ended with it."""
-    made: list[Lab] = []
+@contextmanager
+def new_lab(say: Say, *, kafka: bool = True) -> Iterator[Lab]:
+    """Not started yet. Ended, and its data removed, at the end."""
     folder = Path(tempfile.mkdtemp(prefix="booking-queue-faults-"))
-
-    def make(*, kafka: bool = True, planted: Mapping[str, str] | None = None, **env: str) -> Lab:
-        made.append(Lab(folder / f"lab{len(made)}", say, kafka=kafka, planted=planted, **env))
-        return made[-1]
-
-    yield make
-    for lab in made:
-        lab.close()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def shared_lab(say: Say) -> Iterator[Lab]:
-    """For trials that leave brokers and services as they were. Each asks for the workers that it wants."""
-    folder = Path(tempfile.mkdtemp(prefix="booking-queue-faults-"))
-    lab = Lab(folder, say)
+    lab = Lab(folder, say, kafka=kafka)
     try:
-        lab.start(workers=3)
         yield lab
     finally:
         lab.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_lab(say: Say) -> Iterator[Lab]:
+    """For a trial that changes brokers or services, which starts it by itself."""
+    with new_lab(say) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def shared_lab(say: Say) -> Iterator[Lab]:
+    """For trials that leave brokers and services as they were."""
+    with new_lab(say) as lab:
+        lab.start(workers=3)
+        yield lab

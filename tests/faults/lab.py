@@ -6,7 +6,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from local.kafka_server import write_kafka_config
 from local.private_suite import PrivateSuite
 from local.probe import LOOPBACK
 from tests.faults.checker import Limits, Verdict, judge
-from tests.faults.history import History, Poison, Stopped
+from tests.faults.history import History, Poison, Quiet, Stopped
 from tests.faults.load import Asked, Load, Log
 from tests.faults.observe import Observer, ends_of
 
@@ -36,9 +36,9 @@ class LabSuite(PrivateSuite):
     """`planted`: by the name of a service, or `worker`, the bug it starts with. `detours`: settings that lead a service
     to a broker through a proxy."""
 
-    def __init__(self, folder: Path, planted: Mapping[str, str]):
+    def __init__(self, folder: Path):
         super().__init__(folder, LOG_LEVEL="WARNING", INVENTORY_DEFAULT_ROOMS=str(ROOMS))
-        self.planted = dict(planted)
+        self.planted: dict[str, str] = {}
         self.detours: dict[str, str] = {}
 
     @property
@@ -72,11 +72,8 @@ class LabSuite(PrivateSuite):
 
 
 class Lab:
-    def __init__(
-        self, folder: Path, say: Say, *, kafka: bool = True, planted: Mapping[str, str] | None = None, **env: str
-    ):
-        self.suite = LabSuite(folder, planted or {})
-        self.suite.detours |= env
+    def __init__(self, folder: Path, say: Say, *, kafka: bool = True):
+        self.suite = LabSuite(folder)
         self.say = say
         self.workers: list[str] = []
         self.stopped: list[Stopped] = []
@@ -104,6 +101,26 @@ class Lab:
             kafka_broker=self.suite.env["KAFKA_BROKER"],
         )
         return Observer(settings, self.suite.folder / "providers.sqlite3", kafka=self._kafka)
+
+    async def plant(self, part: str, bug: str, *, workers: int) -> None:
+        """From here on this service, or the workers, have this bug, and nothing of what was done before is left."""
+        services = {part, *self.suite.planted} - {"worker"}
+        self.suite.planted = {part: bug}
+        for name in list(self.workers):
+            self.kill_worker(name)
+        observer = self.observer()
+        await observer.redis.flushall()
+        await observer.close()
+        for name in services:
+            await asyncio.to_thread(self._restart_service, name)
+        for _ in range(workers):
+            self.start_worker()
+        await self.started()
+
+    def _restart_service(self, name: str) -> None:
+        self.suite.stop(name)
+        self.suite.start_service(name)
+        self.suite.wait_for(name)
 
     # Workers
 
@@ -181,6 +198,7 @@ class Trial:
         self.load: Load | None = None
         self.owners: dict[str, list[str]] = {}
         self.poisons: list[Poison] = []
+        self.history = History((), (), Quiet(None))
 
     async def run(
         self,
@@ -207,11 +225,11 @@ class Trial:
                 sent.set()
                 await breaking
             lab.say(f"{self.name}: {len(self.load.acked)} of {self.load.sent} accepted; until all is quiet")
-            history = await self._history(observer, patience)
+            self.history = await self._history(observer, patience)
         finally:
             watching.cancel()
             await observer.close()
-        verdict = judge(history, limits)
+        verdict = judge(self.history, limits)
         lab.say(f"{self.name}: {_told(verdict)}")
         return verdict
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from tests.faults.breaks import pause
-from tests.faults.conftest import MakeLab, size
+from tests.faults.conftest import size
 from tests.faults.lab import Lab, Trial
 from tests.faults.load import bookings
 from tests.faults.proxy import WELL, Mistreatment, Proxy
@@ -27,8 +27,8 @@ TOLD = {
 }
 
 
-async def test_bad_connections(make_lab: MakeLab, results: Results) -> None:
-    lab = make_lab()
+async def test_bad_connections(own_lab: Lab, results: Results) -> None:
+    lab = own_lab
     async with Proxy(lab.suite.redis.port) as redis, Proxy(lab.suite.kafka.port) as kafka:
         lab.suite.advertise_kafka_at(kafka.port)
         lab.suite.detours |= {"REDIS_PORT": str(redis.port), "KAFKA_BROKER": f"127.0.0.1:{kafka.port}"}

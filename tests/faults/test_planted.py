@@ -1,0 +1,139 @@
+"""The checker must catch bugs that are planted on purpose, or its silence would mean nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.breaks import jobs_of, pause
+from tests.faults.checker import Limits, Verdict
+from tests.faults.conftest import FULL, new_lab
+from tests.faults.lab import Breaks, Lab, Say, Trial
+from tests.faults.load import Asked, bookings
+from tests.faults.planted import BUGS
+from tests.faults.proxy import Mistreatment, Proxy
+from tests.faults.results import Caught, Results
+
+NO_LIMITS = Limits(None, None, None, None)
+RQ, STREAMS, KAFKA = "rq", "redisStreams", "kafka"
+
+
+def noted(results: Results, bug: str, check: str, verdict: Verdict) -> None:
+    assert bug in BUGS
+    assert check in verdict.wrong, f"{bug} went by unseen: {verdict}"
+    results.caught.append(Caught(bug, tuple(verdict.wrong), verdict.wrong[check][0]))
+
+
+@pytest.fixture(scope="module")
+def lab(say: Say) -> Iterator[Lab]:
+    """Without Kafka, unless something of it is planted: that takes half of the time to start."""
+    with new_lab(say, kafka=FULL) as lab:
+        lab.start(workers=0)
+        yield lab
+
+
+def failing_once(hotel: str, count: int) -> Iterator[Asked]:
+    for n in range(count):
+        yield Asked(f"{hotel}-{n}", hotel, STREAMS, more={"simulate": {"failAt": "payment"}})
+
+
+def kill_when_busy(lab: Lab, backend: str, jobs: int) -> Breaks:
+    """kill -9 of the first worker that has so many jobs of this backend in hand."""
+
+    async def kill(sent: asyncio.Event) -> None:
+        observer = lab.observer()
+        try:
+            async with asyncio.timeout(30):
+                while True:
+                    for name in lab.workers:
+                        if (await jobs_of(observer, name))[backend] >= jobs:
+                            lab.kill_worker(name)
+                            return
+                    await asyncio.sleep(0.05)
+        finally:
+            await observer.close()
+
+    return kill
+
+
+def freeze_when_busy(lab: Lab, backend: str, seconds: float) -> Breaks:
+    """SIGSTOP of the first worker that has a job of this backend in hand, SIGCONT after `seconds`."""
+
+    async def freeze(sent: asyncio.Event) -> None:
+        observer, name = lab.observer(), lab.workers[0]
+        try:
+            async with asyncio.timeout(30):
+                while not (await jobs_of(observer, name))[backend]:
+                    await asyncio.sleep(0.05)
+        finally:
+            await observer.close()
+        lab.freeze_worker(name)
+        await asyncio.sleep(seconds)
+        lab.thaw_worker(name)
+
+    return freeze
+
+
+async def test_bury_on_first_failure(lab: Lab, results: Results) -> None:
+    await lab.plant("worker", "bury on first failure", workers=1)
+    verdict = await Trial(lab, "buried").run(failing_once("buried", 20), limits=NO_LIMITS)
+    noted(results, "bury on first failure", "unexpectedly dead", verdict)
+
+
+async def test_maxlen(lab: Lab, results: Results) -> None:
+    await lab.plant("stream_service", "MAXLEN 100", workers=0)
+
+    async def start_late(sent: asyncio.Event) -> None:
+        await sent.wait()
+        lab.start_worker()
+        await lab.started()
+        lab.fault()
+
+    trial = Trial(lab, "cut")
+    verdict = await trial.run(bookings("cut", 150, [STREAMS]), start_late, limits=NO_LIMITS, patience=8)
+    noted(results, "MAXLEN 100", "lost", verdict)
+
+
+if FULL:
+
+    async def test_ack_before_processing(lab: Lab, results: Results) -> None:
+        await lab.plant("worker", "ack before processing", workers=2)
+        asked = bookings("acked", 60, [STREAMS], slow_share=1, slow_ms=500)
+        kill = kill_when_busy(lab, STREAMS, 10)
+        verdict = await Trial(lab, "acked").run(asked, kill, limits=NO_LIMITS, patience=35)
+        noted(results, "ack before processing", "lost", verdict)
+
+    @pytest.mark.parametrize("bug", ["auto-commit", "commit of the highest offset"])
+    async def test_offsets(lab: Lab, results: Results, bug: str) -> None:
+        await lab.plant("worker", bug, workers=2)
+        name = bug.replace(" ", "-").lower()
+        asked = bookings(name, 200, [KAFKA], slow_share=0.3, slow_ms=700)
+
+        async def kill(sent: asyncio.Event) -> None:
+            await pause(4, sent)  # some are done, and others behind them too
+            await kill_when_busy(lab, KAFKA, 5)(sent)
+
+        trial = Trial(lab, name)
+        verdict = await trial.run(asked, kill, limits=NO_LIMITS, patience=40, per_second=20)
+        noted(results, bug, "lost", verdict)
+
+    @pytest.mark.parametrize(("bug", "check"), [("no fencing", "doubled"), ("unguarded XCLAIM", "stolen back")])
+    async def test_leases(lab: Lab, results: Results, bug: str, check: str) -> None:
+        await lab.plant("worker", bug, workers=2)
+        name = bug.replace(" ", "-").lower()
+        asked = bookings(name, 30, [STREAMS], slow_share=1, slow_ms=2000)
+        freeze = freeze_when_busy(lab, STREAMS, 18)
+        verdict = await Trial(lab, name).run(asked, freeze, limits=NO_LIMITS, patience=40)
+        noted(results, bug, check, verdict)
+
+    async def test_client_retry_on_xadd(lab: Lab, results: Results) -> None:
+        bug = "client retry on XADD"
+        async with Proxy(lab.suite.redis.port) as proxy:
+            lab.suite.detours["REDIS_PORT"] = str(proxy.port)
+            await lab.plant("stream_service", bug, workers=2)
+            lab.suite.detours.clear()
+            proxy.treat(Mistreatment(lost_answers=0.2))
+            verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=NO_LIMITS, patience=20)
+        noted(results, bug, "published twice", verdict)
