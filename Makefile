@@ -1,6 +1,6 @@
 # Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
 .DEFAULT_GOAL := help
-.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose bench openapi lock clean
+.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose faults bench openapi lock clean
 
 ifneq ($(filter-out 0 1,$(DOCKER)),)
 $(error DOCKER=$(DOCKER) is neither 1 (with Docker) nor 0 (without))
@@ -65,6 +65,10 @@ test: ## All tests, on a real Redis and a real Kafka
 test-compose: ## The system tests through docker compose up --scale worker=3
 	$(DEV) -m local.needs_docker
 	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system
+
+faults: ## Break it under load and check what was promised; FULL=1 at full size. Writes docs/guarantees.md
+	@$(SUITE_PYTHON) -m local.mode >/dev/null
+	@FAULTS_REPORT=docs/guarantees.md FULL=$(FULL) $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/faults $(T)
 
 bench: ## Measure the three backends
 	$(DEV) -m bench

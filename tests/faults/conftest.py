@@ -1,4 +1,4 @@
-"""`make faults`: short loads; FULL=1 makes them full, and adds the trials that take long."""
+"""`make faults`: short loads; FULL=1 makes them full, FULL=0.1 a tenth of that, and either adds the long trials."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.faults import report
 from tests.faults.lab import Lab, Say
 from tests.faults.results import Results
 
-FULL = os.environ.get("FULL", "") not in ("", "0")
+FULL = float(os.environ.get("FULL") or 0)
 RESULTS = pytest.StashKey[Results]()
 
 
 def size(short: int, full: int) -> int:
-    return full if FULL else short
+    return max(short, round(full * FULL))
 
 
 def pytest_configure(config: pytest.Config) -> None:

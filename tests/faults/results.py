@@ -29,6 +29,7 @@ class Caught:
 class Results:
     trials: list[Trial] = field(default_factory=list)
     caught: list[Caught] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what no table has a place for
 
     def add(self, fault: str, verdict: Verdict, notes: str = "") -> None:
         """Noted whatever it is, so that a report can show a promise that was not kept; then held to its promises."""

@@ -10,14 +10,15 @@ import pytest
 from tests.faults.breaks import jobs_of, pause
 from tests.faults.checker import Limits, Verdict
 from tests.faults.conftest import FULL, new_lab
-from tests.faults.lab import Breaks, Lab, Say, Trial
+from tests.faults.lab import Lab, Say, Trial
 from tests.faults.load import Asked, bookings
 from tests.faults.planted import BUGS
 from tests.faults.proxy import Mistreatment, Proxy
 from tests.faults.results import Caught, Results
 
 NO_LIMITS = Limits(None, None, None, None)
-RQ, STREAMS, KAFKA = "rq", "redisStreams", "kafka"
+STREAMS, KAFKA = "redisStreams", "kafka"
+LEASE_SECONDS = 15
 
 
 def noted(results: Results, bug: str, check: str, verdict: Verdict) -> None:
@@ -29,7 +30,7 @@ def noted(results: Results, bug: str, check: str, verdict: Verdict) -> None:
 @pytest.fixture(scope="module")
 def lab(say: Say) -> Iterator[Lab]:
     """Without Kafka, unless something of it is planted: that takes half of the time to start."""
-    with new_lab(say, kafka=FULL) as lab:
+    with new_lab(say, kafka=bool(FULL)) as lab:
         lab.start(workers=0)
         yield lab
 
@@ -39,41 +40,15 @@ def failing_once(hotel: str, count: int) -> Iterator[Asked]:
         yield Asked(f"{hotel}-{n}", hotel, STREAMS, more={"simulate": {"failAt": "payment"}})
 
 
-def kill_when_busy(lab: Lab, backend: str, jobs: int) -> Breaks:
-    """kill -9 of the first worker that has so many jobs of this backend in hand."""
-
-    async def kill(sent: asyncio.Event) -> None:
-        observer = lab.observer()
-        try:
-            async with asyncio.timeout(30):
-                while True:
-                    for name in lab.workers:
-                        if (await jobs_of(observer, name))[backend] >= jobs:
-                            lab.kill_worker(name)
-                            return
-                    await asyncio.sleep(0.05)
-        finally:
-            await observer.close()
-
-    return kill
-
-
-def freeze_when_busy(lab: Lab, backend: str, seconds: float) -> Breaks:
-    """SIGSTOP of the first worker that has a job of this backend in hand, SIGCONT after `seconds`."""
-
-    async def freeze(sent: asyncio.Event) -> None:
-        observer, name = lab.observer(), lab.workers[0]
-        try:
-            async with asyncio.timeout(30):
-                while not (await jobs_of(observer, name))[backend]:
-                    await asyncio.sleep(0.05)
-        finally:
-            await observer.close()
-        lab.freeze_worker(name)
-        await asyncio.sleep(seconds)
-        lab.thaw_worker(name)
-
-    return freeze
+async def busy(lab: Lab, worker: str, backend: str, jobs: int) -> None:
+    """Until this worker has so many jobs of this backend in hand."""
+    observer = lab.observer()
+    try:
+        async with asyncio.timeout(30):
+            while (await jobs_of(observer, worker))[backend] < jobs:
+                await asyncio.sleep(0.05)
+    finally:
+        await observer.close()
 
 
 async def test_bury_on_first_failure(lab: Lab, results: Results) -> None:
@@ -101,7 +76,11 @@ if FULL:
     async def test_ack_before_processing(lab: Lab, results: Results) -> None:
         await lab.plant("worker", "ack before processing", workers=2)
         asked = bookings("acked", 60, [STREAMS], slow_share=1, slow_ms=500)
-        kill = kill_when_busy(lab, STREAMS, 10)
+
+        async def kill(sent: asyncio.Event) -> None:
+            await busy(lab, lab.workers[0], STREAMS, 10)
+            lab.kill_worker(lab.workers[0])
+
         verdict = await Trial(lab, "acked").run(asked, kill, limits=NO_LIMITS, patience=35)
         noted(results, "ack before processing", "lost", verdict)
 
@@ -109,11 +88,14 @@ if FULL:
     async def test_offsets(lab: Lab, results: Results, bug: str) -> None:
         await lab.plant("worker", bug, workers=2)
         name = bug.replace(" ", "-").lower()
-        asked = bookings(name, 200, [KAFKA], slow_share=0.3, slow_ms=700)
+        asked = bookings(name, 300, [KAFKA], slow_share=0.3, slow_ms=700)
 
         async def kill(sent: asyncio.Event) -> None:
-            await pause(4, sent)  # some are done, and others behind them too
-            await kill_when_busy(lab, KAFKA, 5)(sent)
+            for worker in lab.workers:  # once both have partitions, and had the time to commit
+                await busy(lab, worker, KAFKA, 5)
+            await pause(1.5, sent)
+            await busy(lab, lab.workers[0], KAFKA, 5)
+            lab.kill_worker(lab.workers[0])
 
         trial = Trial(lab, name)
         verdict = await trial.run(asked, kill, limits=NO_LIMITS, patience=40, per_second=20)
@@ -124,7 +106,13 @@ if FULL:
         await lab.plant("worker", bug, workers=2)
         name = bug.replace(" ", "-").lower()
         asked = bookings(name, 30, [STREAMS], slow_share=1, slow_ms=2000)
-        freeze = freeze_when_busy(lab, STREAMS, 18)
+
+        async def freeze(sent: asyncio.Event) -> None:
+            await busy(lab, lab.workers[0], STREAMS, 5)
+            lab.freeze_worker(lab.workers[0])
+            await asyncio.sleep(LEASE_SECONDS + 3)
+            lab.thaw_worker(lab.workers[0])
+
         verdict = await Trial(lab, name).run(asked, freeze, limits=NO_LIMITS, patience=40)
         noted(results, bug, check, verdict)
 
@@ -132,8 +120,10 @@ if FULL:
         bug = "client retry on XADD"
         async with Proxy(lab.suite.redis.port) as proxy:
             lab.suite.detours["REDIS_PORT"] = str(proxy.port)
-            await lab.plant("stream_service", bug, workers=2)
+            await lab.plant("stream_service", bug, workers=0)
             lab.suite.detours.clear()
+            lab.start_worker()
+            await lab.started()
             proxy.treat(Mistreatment(lost_answers=0.2))
             verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=NO_LIMITS, patience=20)
         noted(results, bug, "published twice", verdict)

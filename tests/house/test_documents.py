@@ -83,7 +83,7 @@ def test_make_help_tells_every_target() -> None:
 
 def test_the_makefile_has_the_words_that_people_know() -> None:
     wanted = {"help", "up", "up-infra", "down", "dev", "demo", "scale", "stop", "start", "logs", "ps", "check", "test"}
-    wanted |= {"test-compose", "bench", "openapi", "lock", "clean"}
+    wanted |= {"test-compose", "faults", "bench", "openapi", "lock", "clean"}
     complain("missing in the Makefile:", [name for name in wanted if name not in targets()])
 
 

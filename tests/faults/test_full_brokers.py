@@ -1,0 +1,116 @@
+"""Brokers that crash, stop, stay away and forget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+
+from tests.faults.breaks import crash
+from tests.faults.conftest import size
+from tests.faults.lab import Lab, Trial
+from tests.faults.load import BACKENDS, bookings
+from tests.faults.reruns import percentile
+from tests.faults.results import Results
+
+RESUMED_SECONDS = 10
+ANSWER_P99_SECONDS = 2
+STREAMS = "redisStreams"
+
+
+async def next_ack(trial: Trial) -> float:
+    """Seconds until the gateway accepts the next booking."""
+    began, load = time.monotonic(), trial.load
+    assert load
+    known = len(load.acked)
+    async with asyncio.timeout(60):
+        while len(load.acked) == known:
+            await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+async def test_redis_crashes(own_lab: Lab, results: Results) -> None:
+    """With appendfsync always nothing that was accepted is lost, and work goes on at once."""
+    lab = own_lab
+    lab.suite.redis.appendfsync = "always"
+    await asyncio.to_thread(lab.start)
+    await lab.started()
+    trial, resumed = Trial(lab, "redis"), list[float]()
+
+    async def crashes(sent: asyncio.Event) -> None:
+        for kill in [True] * size(3, 10) + [False] * size(2, 5):
+            await asyncio.sleep(3)
+            await crash(lab, lab.suite.redis, kill=kill)
+            resumed.append(await next_ack(trial))
+
+    count = size(200, 5000)
+    verdict = await trial.run(bookings("redis", count // 3 + 300), crashes, per_second=15 + count / 50)
+    notes = f"{len(resumed)} crashes, accepting again after at most {max(resumed):.1f} s"
+    results.add("Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
+    assert max(resumed) <= RESUMED_SECONDS
+
+
+async def test_kafka_crashes(own_lab: Lab, results: Results) -> None:
+    """No request fails or waits; the other backends know nothing of it."""
+    lab = own_lab
+    await asyncio.to_thread(lab.start)
+    await lab.started()
+    outage = size(20, 120)
+
+    async def crashes(sent: asyncio.Event) -> None:
+        for kill in [True] * size(1, 5) + [False] * size(1, 5):
+            await asyncio.sleep(2)
+            await crash(lab, lab.suite.kafka, kill=kill)
+        await crash(lab, lab.suite.kafka, kill=False, away=outage)
+
+    trial, count = Trial(lab, "kafka"), size(200, 5000)
+    verdict = await trial.run(bookings("kafka", count), crashes, per_second=20)
+    p99 = percentile([attempt.seconds for attempt in trial.history.attempts], 0.99)
+    notes = f"away for {outage} s in the end; answers' p99 {p99:.2f} s"
+    results.add("Kafka: kill -9 and SIGTERM in turn, then an outage", verdict, notes)
+    assert p99 <= ANSWER_P99_SECONDS
+    assert all(lane.refused + lane.unknown == 0 for lane in verdict.lanes.values())
+
+
+async def test_a_consumer_group_is_destroyed(shared_lab: Lab, results: Results) -> None:
+    """It is made again from the beginning, what was done is not done again, and it is told."""
+    lab, observer = shared_lab, shared_lab.observer()
+    await lab.started()
+
+    async def destroy(sent: asyncio.Event) -> None:
+        await asyncio.sleep(2)
+        await observer.redis.xgroup_destroy("booking-stream", "booking-workers")
+        lab.fault()
+
+    try:
+        verdict = await Trial(lab, "destroyed").run(bookings("destroyed", size(150, 1000)), destroy, per_second=40)
+    finally:
+        await observer.close()
+    results.add("XGROUP DESTROY of the workers' group", verdict)
+    stats = httpx.get(f"{lab.suite.url('stream_service')}/stats", timeout=10).json()
+    assert stats["alarms"]["groupsRecreated"] >= 1
+
+
+async def test_redis_is_emptied(own_lab: Lab, results: Results) -> None:
+    """FLUSHALL loses the ledger: that cannot be healed, but it is seen, and the suite works on."""
+    lab = own_lab
+    await asyncio.to_thread(lab.start)
+    lab.suite.start_service("monitoring_service")
+    await asyncio.to_thread(lab.suite.wait_for, "monitoring_service")
+    await lab.started()
+    before = await Trial(lab, "before").run(bookings("before", 20))
+    assert not before.wrong
+    observer = lab.observer()
+    await observer.redis.flushall()
+    await observer.close()
+    async with asyncio.timeout(30), httpx.AsyncClient(timeout=10) as http:
+        while "ledger_emptied" not in await told(http, lab):
+            await asyncio.sleep(0.5)
+    lab.fault()
+    verdict = await Trial(lab, "after").run(bookings("after", size(50, 300), BACKENDS))
+    results.add("after FLUSHALL, which monitoring told of", verdict)
+
+
+async def told(http: httpx.AsyncClient, lab: Lab) -> str:
+    return (await http.get(f"{lab.suite.url('monitoring_service')}/dashboard")).text

@@ -1,0 +1,115 @@
+"""Workers that come and go, live in another hour, and run for hours."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.brokers import missing
+from tests.faults.breaks import kill_workers, pause
+from tests.faults.conftest import FULL, size
+from tests.faults.history import History
+from tests.faults.lab import Lab, Trial
+from tests.faults.load import BACKENDS, Asked, bookings
+from tests.faults.results import Results
+
+DELAY_SECONDS = 5
+HOUR = 3600
+MEMORY_GROWTH = 1.2  # of the last quarter over the second: the first fills caches
+
+
+async def test_workers_join_and_leave(shared_lab: Lab, results: Results) -> None:
+    lab, count = shared_lab, size(150, 10_000)
+    await lab.started()
+
+    async def come_and_go(sent: asyncio.Event) -> None:
+        while await pause(5, sent):
+            new = lab.start_worker()
+            await lab.started(new)
+            if not await pause(5, sent):
+                break
+            assert await lab.stop_worker(lab.workers[0]) == 0
+
+    verdict = await Trial(lab, "joined").run(
+        bookings("joined", count), come_and_go, per_second=60 if FULL > 0.1 else 20
+    )
+    results.add("a worker joins or leaves every 5 s", verdict)
+
+
+async def test_clocks_an_hour_off(shared_lab: Lab, results: Results) -> None:
+    """Workers an hour behind and an hour ahead: nothing twice, and no delayed job early."""
+    lab, library = shared_lab, faketime()
+    old = list(lab.workers)
+    for offset in ("-1h", "+1h"):
+        fake = {"LD_PRELOAD": library, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        await lab.started(lab.start_worker(**fake))
+    for name in old:
+        await lab.stop_worker(name)
+    count = size(60, 1000)
+    delayed = (
+        Asked(f"clock-late-{backend}-{n}", "clock", backend, more={"delaySeconds": DELAY_SECONDS})
+        for n, backend in itertools.product(range(count // 3), BACKENDS)
+    )
+    trial = Trial(lab, "clock")
+    asked = [*delayed, *bookings("clock", count)]
+    try:
+        verdict = await trial.run(asked, lambda sent: kill_one(lab, library, sent), per_second=30)
+    finally:
+        for name in list(lab.workers):
+            await lab.stop_worker(name)
+        for _ in old:
+            lab.start_worker()
+    results.add("clocks of workers an hour behind and ahead, and a kill -9", verdict)
+    assert not early(trial.history), "delayed jobs began too early"
+
+
+async def kill_one(lab: Lab, library: str, sent: asyncio.Event) -> None:
+    await pause(3, sent)
+    lab.kill_worker()
+    lab.start_worker(LD_PRELOAD=library, FAKETIME="+1h", FAKETIME_DONT_FAKE_MONOTONIC="1")
+
+
+def early(history: History) -> list[str]:
+    late = {attempt.booking for attempt in history.attempts if "-late-" in attempt.user}
+    found = []
+    for booking in late & set(history.audits):
+        moments = {event.event: event.at for event in reversed(history.audits[booking])}
+        if moments["started"] - moments["accepted"] < DELAY_SECONDS * 1000:
+            found.append(booking)
+    return found
+
+
+def faketime() -> str:
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if not found:
+        missing("libfaketime (apt-get install libfaketime)")
+    return str(found)
+
+
+async def test_hours_at_half_load(own_lab: Lab, results: Results) -> None:
+    """One kill a minute; memory has no slope."""
+    lab = own_lab
+    await asyncio.to_thread(lab.start, 3)
+    await lab.started()
+    seconds = size(120, 2 * HOUR)
+    samples: list[int] = []
+
+    async def live(sent: asyncio.Event) -> None:
+        killing = asyncio.create_task(kill_workers(lab, 60, sent))
+        while await pause(2, sent):
+            services = [lab.suite.processes[name] for name in ("api_service", "queue_service", "stream_service")]
+            samples.append(sum(psutil.Process(process.pid).memory_info().rss for process in services))
+        await killing
+
+    began = time.monotonic()
+    verdict = await Trial(lab, "hours").run(bookings("hours", seconds * 5), live, per_second=15)
+    quarter = len(samples) // 4
+    growth = sum(samples[-quarter:]) / sum(samples[quarter : 2 * quarter])
+    minutes = (time.monotonic() - began) / 60
+    notes = f"{minutes:.0f} min; the services' memory in the last quarter {growth:.2f} of that in the second"
+    results.add("half load and one kill -9 a minute", verdict, notes)
+    assert growth <= MEMORY_GROWTH
