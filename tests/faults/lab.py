@@ -88,8 +88,8 @@ class Lab:
             self.start_worker()
 
     def close(self) -> None:
-        for name in self.workers:
-            self.suite.processes[name].send_signal(signal.SIGCONT)  # a frozen one cannot end
+        for process in self.suite.processes.values():
+            process.send_signal(signal.SIGCONT)  # a frozen one cannot end
         self.suite.close()
 
     def observer(self) -> Observer:

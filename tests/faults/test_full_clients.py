@@ -55,20 +55,25 @@ async def test_overload(own_lab: Lab, results: Results) -> None:
     memory, seconds = api.memory_info().rss, size(15, 300)
     over = await accepted(lab, "over", seconds, 400, 10 * peak)
     grown = api.memory_info().rss / memory
-    began = time.monotonic()
-    async with httpx.AsyncClient(timeout=RECOVERY_SECONDS) as http:
-        while True:
-            sent = time.monotonic()
-            answer = await http.post(f"{lab.suite.url('api_service')}/api/bookings", content=next(endless("x")).body)
-            if answer.status_code == 202 and time.monotonic() - sent < 1:
-                break
-    recovered = time.monotonic() - began
+    recovered = await answering(lab)
     goodput = len(over.acked) / seconds / peak
     results.notes.append(
         f"Ten times the load of {peak:.0f} bookings/s for {seconds} s: {goodput:.0%} of that went on being accepted, "
         f"the gateway's memory grew to {grown:.1f} times, and it answered within a second after {recovered:.1f} s."
     )
     assert recovered <= RECOVERY_SECONDS
+
+
+async def answering(lab: Lab) -> float:
+    """Seconds until the gateway accepts a booking within one."""
+    began, headers = time.monotonic(), {"content-type": "application/json"}
+    async with asyncio.timeout(2 * RECOVERY_SECONDS), httpx.AsyncClient(timeout=RECOVERY_SECONDS) as http:
+        while True:
+            sent, body = time.monotonic(), next(endless("x")).body
+            answer = await http.post(f"{lab.suite.url('api_service')}/api/bookings", content=body, headers=headers)
+            if answer.status_code == 202 and time.monotonic() - sent < 1:
+                return time.monotonic() - began
+            await asyncio.sleep(0.1)
 
 
 async def test_slow_clients(shared_lab: Lab, results: Results) -> None:

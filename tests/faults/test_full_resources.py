@@ -68,10 +68,9 @@ async def test_a_full_disk(own_lab: Lab, small_disk: Path, results: Results) -> 
 
     async def fill(sent: asyncio.Event) -> None:
         await asyncio.sleep(3)
-        with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
             while True:
                 file.write(b"\0" * 4096)
-                file.flush()
         await asyncio.sleep(size(10, 30))
         filler.unlink()
         lab.fault()
