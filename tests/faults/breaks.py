@@ -47,15 +47,14 @@ async def replace_dead_workers(lab: Lab, sent: asyncio.Event) -> None:
             lab.start_worker()
 
 
-async def freeze_worker(lab: Lab, name: str, seconds: float, observer: Observer) -> int:
-    """SIGSTOP once it has work in hand from every backend, SIGCONT after `seconds`; how many jobs it held."""
+async def freeze_worker(lab: Lab, name: str, seconds: float, observer: Observer) -> None:
+    """SIGSTOP once it has work in hand from every backend, SIGCONT after `seconds`."""
     async with asyncio.timeout(30):
-        while not all((held := await jobs_of(observer, name)).values()):
+        while not all((await jobs_of(observer, name)).values()):
             await asyncio.sleep(0.05)
     lab.freeze_worker(name)
     await asyncio.sleep(seconds)
     lab.thaw_worker(name)
-    return sum(held.values())
 
 
 async def jobs_of(observer: Observer, worker: str) -> dict[str, int]:

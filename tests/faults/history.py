@@ -77,8 +77,8 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """`after`: seconds from the last fault until nothing was left to do; None if that never came. `left` tells what
-    there still was, `ownerless` the keys that nobody would ever remove."""
+    """`after`: seconds from the last fault, or the last booking sent if that was later, until nothing was left to do;
+    None if that never came. `left` tells what there still was, `ownerless` the keys that nobody would ever remove."""
 
     after: float | None
     left: Mapping[str, int] = field(default_factory=dict)

@@ -223,9 +223,10 @@ class Trial:
                 await self.load.send(asked)
             finally:
                 sent.set()
+                ended = time.monotonic()
                 await breaking
             lab.say(f"{self.name}: {len(self.load.acked)} of {self.load.sent} accepted; until all is quiet")
-            self.history = await self._history(observer, patience)
+            self.history = await self._history(observer, max(ended, lab.last_fault), patience)
         finally:
             watching.cancel()
             await observer.close()
@@ -233,9 +234,9 @@ class Trial:
         lab.say(f"{self.name}: {_told(verdict)}")
         return verdict
 
-    async def _history(self, observer: Observer, patience: float) -> History:
+    async def _history(self, observer: Observer, since: float, patience: float) -> History:
         lab = self.lab
-        quiet = await observer.quiet(lab.last_fault, patience)
+        quiet = await observer.quiet(since, patience)
         records = await observer.records(lambda record: record.data.get("hotelId") == self.name)
         jobs = [record.id for record in records]
         charges, refunds, raw_charges, raw_mails = await asyncio.to_thread(observer.money, jobs)

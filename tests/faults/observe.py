@@ -90,7 +90,7 @@ class Observer:
         return {"kafka lag": lag} if lag else {}
 
     async def quiet(self, since: float, patience: float) -> Quiet:
-        """Waits until nothing is left, `patience` seconds at most. `since`: the last fault, by time.monotonic()."""
+        """Waits until nothing is left, `patience` seconds at most. `since` is by time.monotonic()."""
         left: dict[str, int] = {"redis does not answer": 1}
         while time.monotonic() - since < patience:
             try:

@@ -1,4 +1,4 @@
-"""Writes what a run showed, for readers who want to know how far the promises were tested."""
+"""Writes what a run showed, for readers who want to know how far the promises were tried."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import psutil
 
 from tests.brokers import missing
 from tests.faults.breaks import kill_workers, pause
-from tests.faults.conftest import FULL, size
+from tests.faults.conftest import size
 from tests.faults.history import History
 from tests.faults.lab import Lab, Trial
 from tests.faults.load import BACKENDS, Asked, bookings

@@ -54,7 +54,7 @@ async def mistreated(lab: Lab, results: Results, name: str, treatment: Mistreatm
         lab.fault()
 
     count, began = size(60, 3000), time.monotonic()
-    verdict = await Trial(lab, name).run(bookings(name, count), mistreat, per_second=30 if count < 1000 else 60)
+    verdict = await Trial(lab, name).run(bookings(name, count), mistreat, per_second=30)
     harmed = sum(proxy.harmed for proxy in proxies) - harmed
     notes = f"{harmed} times" if harmed else f"in all {time.monotonic() - began:.0f} s"
     results.add(TOLD[name], verdict, notes)
