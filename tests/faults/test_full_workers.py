@@ -34,9 +34,7 @@ async def test_workers_join_and_leave(shared_lab: Lab, results: Results) -> None
                 break
             assert await lab.stop_worker(lab.workers[0]) == 0
 
-    verdict = await Trial(lab, "joined").run(
-        bookings("joined", count), come_and_go, per_second=60 if FULL > 0.1 else 20
-    )
+    verdict = await Trial(lab, "joined").run(bookings("joined", count), come_and_go, per_second=30)
     results.add("a worker joins or leaves every 5 s", verdict)
 
 
