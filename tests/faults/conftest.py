@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -59,12 +60,31 @@ def say(pytestconfig: pytest.Config) -> Say:
 def new_lab(say: Say, *, kafka: bool = True) -> Iterator[Lab]:
     """Not started yet. Ended, and its data removed, at the end."""
     folder = Path(tempfile.mkdtemp(prefix="booking-queue-faults-"))
-    lab = Lab(folder, say, kafka=kafka)
-    try:
-        yield lab
-    finally:
-        lab.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _alone():
+        lab = Lab(folder, say, kafka=kafka)
+        try:
+            yield lab
+        finally:
+            lab.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_holding: list[bool] = []
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Of the processes that run tests side by side, one has a lab at a time: two would measure each other."""
+    if _holding:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"booking-queue-faults-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _holding.append(True)
+        try:
+            yield
+        finally:
+            _holding.clear()
 
 
 @pytest.fixture
@@ -74,7 +94,7 @@ def own_lab(say: Say) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_lab(say: Say) -> Iterator[Lab]:
     """For trials that leave brokers and services as they were."""
     with new_lab(say) as lab:
