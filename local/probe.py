@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import socket
@@ -9,15 +10,19 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 LOOPBACK = "127.0.0.1"
+QUIET_PORTS = (20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Not one that the system gives to outgoing connections: it might be gone before somebody listens on it."""
+    while True:
+        port = random.randrange(*QUIET_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def is_listening(port: int, host: str = LOOPBACK) -> bool:
