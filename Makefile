@@ -68,7 +68,7 @@ test-compose: ## The system tests through docker compose up --scale worker=3
 
 faults: ## Break it under load and check what was promised; FULL=1 at full size. Writes docs/guarantees.md
 	@$(SUITE_PYTHON) -m local.mode >/dev/null
-	@FAULTS_REPORT=docs/guarantees.md FULL=$(FULL) $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/faults $(T)
+	@FAULTS_REPORT=docs/guarantees.md FULL=$(FULL) $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q -o faulthandler_timeout=0 tests/faults $(T)
 
 bench: ## Measure the three backends
 	$(DEV) -m bench
