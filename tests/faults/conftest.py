@@ -36,7 +36,9 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path, results = os.environ.get("FAULTS_REPORT"), session.config.stash[RESULTS]
     if path and results.trials:
-        Path(path).write_text(report.written(results, full=FULL), encoding="utf-8")
+        chosen = session.config.getoption("keyword")
+        command = "make faults" + (f" FULL={FULL:g}" if FULL else "") + (f" T=\"-k '{chosen}'\"" if chosen else "")
+        Path(path).write_text(report.written(results, command), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,18 @@ left to do, on any list. Nothing seen in n trials is told as at most 3/n, at 95 
 """
 
 
-def written(results: Results, *, full: float) -> str:
-    """Markdown."""
-    lines = [_head(full), "## Faults", "", *_table(results.trials), "", "## Calls to the outside", "", *_calls(results)]
+def written(results: Results, command: str) -> str:
+    """Markdown. `command` is what makes it again."""
+    lines = [
+        _head(command),
+        "## Faults",
+        "",
+        *_table(results.trials),
+        "",
+        "## Calls to the outside",
+        "",
+        *_calls(results),
+    ]
     if results.notes:
         lines += ["", "## Load", "", *results.notes]
     if results.caught:
@@ -57,14 +66,14 @@ def written(results: Results, *, full: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(full: float) -> str:
+def _head(command: str) -> str:
     limits = Limits()
     try:
         redis = str(find_redis()).split(" (")[0]
     except RedisMissing:
         redis = "Redis in a container"
     return HEAD.format(
-        command=f"make faults FULL={full:g}" if full else "make faults",
+        command=command,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         cores=psutil.cpu_count(),
         machine=platform.machine(),
@@ -88,7 +97,8 @@ def _table(trials: list[Trial]) -> Iterator[str]:
             yield f"| {told} | {backend} | {_figures(lane, trial.verdict)} |"
             told = ""
         if trial.verdict.wrong:
-            yield f"| **not kept: {'; '.join(trial.verdict.wrong)}** | | | | | | | | |"
+            what = "not kept" if trial.promised else "not promised"
+            yield f"| **{what}: {'; '.join(trial.verdict.wrong)}** | | | | | | | | |"
 
 
 def _figures(lane: Lane, verdict: Verdict) -> str:

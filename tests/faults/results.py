@@ -9,11 +9,13 @@ from tests.faults.checker import Verdict
 
 @dataclass(frozen=True)
 class Trial:
-    """`fault` as a reader is told of it; `notes` are figures that only this trial has."""
+    """`fault` as a reader is told of it; `notes` are figures that only this trial has. What was not `promised` is told
+    as it was found."""
 
     fault: str
     verdict: Verdict
     notes: str = ""
+    promised: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,7 @@ class Results:
         """Noted whatever it is, so that a report can show a promise that was not kept; then held to its promises."""
         self.trials.append(Trial(fault, verdict, notes))
         assert not verdict.wrong, f"{fault}\n{verdict}"
+
+    def tell(self, fault: str, verdict: Verdict, notes: str = "") -> None:
+        """Of what nobody promised."""
+        self.trials.append(Trial(fault, verdict, notes, promised=False))

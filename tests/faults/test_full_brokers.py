@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import httpx
 
 from tests.faults.breaks import crash
+from tests.faults.checker import Limits
 from tests.faults.conftest import size
 from tests.faults.lab import Lab, Trial
 from tests.faults.load import BACKENDS, bookings
@@ -49,6 +51,28 @@ async def test_redis_crashes(own_lab: Lab, results: Results) -> None:
     notes = f"{len(resumed)} crashes, accepting again after at most {max(resumed):.1f} s"
     results.add("Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
     assert max(resumed) <= RESUMED_SECONDS
+
+
+async def test_the_machine_of_redis_crashes(own_lab: Lab, results: Results) -> None:
+    """With appendfsync everysec what was written since the last fsync is gone. That is told, not promised."""
+    lab, redis = own_lab, own_lab.suite.redis
+    await asyncio.to_thread(lab.start)
+    await lab.started()
+    trial = Trial(lab, "cut-back")
+
+    async def crash_the_machine(sent: asyncio.Event) -> None:
+        await asyncio.sleep(5)
+        synced = {file: file.stat().st_size for file in redis.folder.glob("appendonlydir/*.incr.aof")}
+        await asyncio.sleep(1)
+        await asyncio.to_thread(redis.kill)
+        for file, length in synced.items():
+            os.truncate(file, length)
+        await asyncio.to_thread(redis.start)
+        lab.fault()
+
+    asked = bookings("cut-back", size(150, 1000))
+    verdict = await trial.run(asked, crash_the_machine, per_second=30, limits=Limits(quiet=None))
+    results.tell("Redis' machine crashes, appendfsync everysec: its log is cut back by a second", verdict)
 
 
 async def test_kafka_crashes(own_lab: Lab, results: Results) -> None:
