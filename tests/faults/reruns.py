@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests.faults.history import Event, Stopped
 
-LETS_GO = {"completed", "dead", "retrying", "released", "cancelled"}
+LETS_GO = {"completed", "dead", "retrying", "released", "cancelled", "crashed"}
 
 
 def reruns(audits: Mapping[str, Sequence[Event]], stopped: Sequence[Stopped]) -> dict[str, list[float]]:
