@@ -41,7 +41,7 @@ export function Broker({ backend, about, lane, paused, changed, stale, commands,
       <p className="note">{about}</p>
       <p className="silent">{stale || lane?.stale}</p>
       <Figures lane={lane} />
-      <div className={stale ? "old" : undefined}>{children}</div>
+      <div className={`broker-tables ${stale ? "old" : ""}`}>{children}</div>
       <details className="commands">
         <summary>Ask it yourself</summary>
         <ul>

@@ -1,8 +1,9 @@
+import { useState } from "react";
 import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
-import { REGISTRIES, readRq } from "./views.ts";
+import { REGISTRIES, type Registry, readRq } from "./views.ts";
 
 const EVERY_MS = 2000;
 const URL = `"redis://:$(cat .local/secrets/redis_password)@127.0.0.1:6379"`;
@@ -15,19 +16,17 @@ const COMMANDS = [
 
 export function Rq(given: Given) {
   const { data, error } = usePoll(readRq, EVERY_MS);
-  const rows = REGISTRIES.flatMap((registry) =>
-    (data?.jobs[registry] ?? []).map((job) => ({
-      key: `${registry} ${job.id}`,
-      cells: [
-        <Link key="id" to={followPath(job.id)}>
-          <code>{job.id.slice(0, 8)}</code>
-        </Link>,
-        registry,
-        job.name,
-        job.note,
-      ],
-    })),
-  );
+  const [chosen, setChosen] = useState<Registry>("active");
+  const rows = (data?.jobs[chosen] ?? []).map((job) => ({
+    key: job.id,
+    cells: [
+      <Link key="id" to={followPath(job.id)}>
+        <code>{job.id.slice(0, 8)}</code>
+      </Link>,
+      job.name,
+      job.note,
+    ],
+  }));
   return (
     <Broker
       {...given}
@@ -36,7 +35,21 @@ export function Rq(given: Given) {
       stale={error?.message ?? data?.stale ?? ""}
       commands={COMMANDS}
     >
-      <Table caption="The first ten of each registry" head={["Job", "Registry", "Type", "More"]} empty="The registries are empty." rows={rows} />
+      <div className="registries">
+        <div className="buttons windows" role="group" aria-label="Registry">
+          {REGISTRIES.map((each) => (
+            <button key={each} type="button" aria-pressed={each === chosen} onClick={() => setChosen(each)}>
+              {each}
+            </button>
+          ))}
+        </div>
+        <Table
+          caption={`${chosen}, the first ten`}
+          head={["Job", "Type", "More"]}
+          empty={data ? `Nothing is ${chosen}.` : "Asking…"}
+          rows={rows}
+        />
+      </div>
     </Broker>
   );
 }

@@ -4,7 +4,7 @@ import { onEvents } from "../live/feed.ts";
 import { JOBS } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { count, duration } from "../ui/format.ts";
-import { type Progress, begun, counted, endsOf, sendBurst } from "./burst.ts";
+import { type Progress, type Sent, begun, counted, endsOf, sendBurst } from "./burst.ts";
 
 type Change = Partial<Pick<Progress, "asked" | "refused" | "why">> & { ids?: string[]; ends?: Map<string, string> };
 
@@ -30,19 +30,27 @@ function useBurst(bookings: readonly NewBooking[], sent: () => void) {
   useEffect(() => {
     const stop = new AbortController();
     const ends = new Map<string, string>();
+    const own = new Set<string>();
+    let sending = true;
     const forget = onEvents((events) => {
-      for (const [id, end] of endsOf(events)) ends.set(id, end);
+      for (const [id, end] of endsOf(events)) if (sending || own.has(id)) ends.set(id, end);
     });
     const timer = setInterval(() => tell({ ends }), COUNT_MS);
     const began = performance.now();
     // A moment's grace, so that the events are listened to before there are any.
     const begin = setTimeout(async () => {
       try {
-        await sendBurst(bookings, (answer) => tell({ ...answer, ends }), stop.signal);
+        const accepted = (answer: Sent) => {
+          for (const id of answer.ids) own.add(id);
+          tell({ ...answer, ends });
+        };
+        await sendBurst(bookings, accepted, stop.signal);
       } catch (cause) {
         if (!stop.signal.aborted) setError(cause instanceof Error ? cause.message : String(cause));
       }
       if (stop.signal.aborted) return;
+      sending = false;
+      for (const id of ends.keys()) if (!own.has(id)) ends.delete(id);
       setTook(performance.now() - began);
       sent();
     }, COUNT_MS);

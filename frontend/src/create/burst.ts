@@ -29,6 +29,9 @@ export function bookings(draft: Draft, amount: number): NewBooking[] {
 /** How far a burst is: `asked` were sent, `ids` accepted, the rest refused; `ended` tells what became of them. */
 export type Progress = { asked: number; ids: ReadonlySet<string>; refused: number; why: string; ended: Record<string, number> };
 
+/** What became of one portion. */
+export type Sent = { asked: number; ids: string[]; refused: number; why: string };
+
 export const begun: Progress = { asked: 0, ids: new Set(), refused: 0, why: "", ended: {} };
 
 const ENDS = new Set(["confirmed", "rejected", "failed", "cancelled"]);
@@ -36,7 +39,7 @@ const ENDS = new Set(["confirmed", "rejected", "failed", "cancelled"]);
 /** Sends them in portions; after each it tells what was accepted. Ends at the first portion that fails as a whole. */
 export async function sendBurst(
   all: readonly NewBooking[],
-  tell: (answer: { asked: number; ids: string[]; refused: number; why: string }) => void,
+  tell: (answer: Sent) => void,
   signal: AbortSignal,
 ): Promise<void> {
   for (let first = 0; first < all.length && !signal.aborted; first += AT_ONCE) {

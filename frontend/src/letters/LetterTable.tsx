@@ -36,7 +36,9 @@ function LetterRow({ letter, selection, now }: RowProps) {
       <td>
         <span className={`lane-tag lane-${letter.backend}`}>{SHORT_NAMES[letter.backend]}</span>
       </td>
-      <td className="reason">{letter.error}</td>
+      <td className="reason" title={letter.error}>
+        <span>{letter.error}</span>
+      </td>
       <td className="aux">{letter.attempts}</td>
       <td className="aux when">{letter.failedAt === null ? "" : ago(letter.failedAt, now)}</td>
     </tr>

@@ -63,7 +63,7 @@ function Stations({ backend, common }: { backend: Backend; common: Common | unde
   const [active, slots] = [common?.active ?? 0, common?.slots ?? 0];
   return (
     <div className="stations">
-      <Station name="In" value={common?.acceptedPerSecond} more="a second" />
+      <Station name="In" value={common?.acceptedPerSecond} more="/s" />
       <Pipe lane={backend} way="in" />
       <Station name="Waiting" value={common?.waiting} part={level(common?.waiting ?? 0)} />
       <Pipe lane={backend} way="start" />

@@ -19,11 +19,11 @@ const or = (value: number | null | undefined, write: (value: number) => string) 
 /** The whole suite in six figures. */
 export function Tiles({ board }: { board: Board | null }) {
   const share = board?.sla.types.find((each) => each.type === "booking")?.share;
-  const within = board?.sla.seconds ? `in time (${board.sla.seconds} s)` : "in time";
+  const within = board?.sla.seconds ? `within ${board.sla.seconds} s` : "in time";
   return (
     <dl className="tiles">
       <div className="card">
-        <dt>done, all lanes</dt>
+        <dt>done, in all</dt>
         <dd>{or(sum(board, "perSecond"), rate)}</dd>
       </div>
       <div className="card">
