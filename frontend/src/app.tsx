@@ -88,7 +88,7 @@ function FindBooking() {
     setId("");
   };
   return (
-    <form className="find" role="search" onSubmit={open}>
+    <form className="find" role="search" aria-label="Follow a booking" onSubmit={open}>
       <label className="hidden" htmlFor={field}>
         Booking id
       </label>

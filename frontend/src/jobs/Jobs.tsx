@@ -74,7 +74,7 @@ export function Jobs() {
         <h1>Jobs</h1>
         <Freshness at={at} error={error} everyMs={ROWS_MS} />
       </div>
-      <div className="filters card" role="search">
+      <div className="filters card" role="search" aria-label="Filters">
         <Search query={query} path={JOBS} label="Find" hint="id, user or hotel" field={search} />
         <StateFilter query={query} />
         <ChooseBackend query={query} path={JOBS} />

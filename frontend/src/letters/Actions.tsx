@@ -19,7 +19,7 @@ function Sent({ letter, done }: { letter: Inspected; done: Done }) {
   return (
     <div className="notice" role="status">
       Sent to {BACKEND_NAMES[done.to]}: it is {done.state} there.{" "}
-      {letter.type === "booking" && <Link to={followPath(letter.id)}>Watch it</Link>}{" "}
+      {letter.isBooking && <Link to={followPath(letter.id)}>Watch it</Link>}{" "}
       <Link to={LETTERS}>Back to the inbox</Link>
     </div>
   );

@@ -68,7 +68,7 @@ export function Letters() {
         <h1>Dead letters</h1>
         <Freshness at={at} error={error} everyMs={EVERY_MS} />
       </div>
-      <div className="filters card" role="search">
+      <div className="filters card" role="search" aria-label="Filters">
         <Search query={query} path={LETTERS} label="Find" hint="id, user, hotel or part of the reason" field={search} />
         <ChooseBackend query={query} path={LETTERS} />
       </div>

@@ -2,6 +2,7 @@ import {
   type Backend,
   type Json,
   answer,
+  bookingPath,
   instant,
   isRecord,
   list,
@@ -28,7 +29,8 @@ export type Letter = {
   readable: boolean;
 };
 
-export type Inspected = Letter & { legs: [string, string][]; receipt: Json; options: Json; timeline: FeedEvent[] };
+/** `isBooking`: it can be followed; a job that was put on a broker directly cannot. */
+export type Inspected = Letter & { isBooking: boolean; legs: [string, string][]; receipt: Json; options: Json; timeline: FeedEvent[] };
 export type LetterPage = { key: string; letters: Letter[]; next: string | null };
 export type Outcome = { done: number; refused: string[] };
 
@@ -72,10 +74,17 @@ export async function readLetters(search: string, signal: AbortSignal): Promise<
 const toTimeline = (value: unknown): FeedEvent[] =>
   list(value).flatMap((each) => toEvent({ id: "", event: "", data: JSON.stringify(each) }) ?? []);
 
+const isBooking = (id: string, signal: AbortSignal) =>
+  answer(bookingPath(id), {}, signal).then(
+    () => true,
+    () => false,
+  );
+
 export async function readLetter(backend: Backend, id: string, signal: AbortSignal): Promise<Inspected> {
-  const { body } = await answer(pathOf(backend, id), {}, signal);
+  const [{ body }, booking] = await Promise.all([answer(pathOf(backend, id), {}, signal), isBooking(id, signal)]);
   return {
     ...toLetter(body),
+    isBooking: booking,
     legs: Object.entries(record(body["legs"])).map(([name, state]): [string, string] => [name, text(state)]),
     receipt: record(body["receipt"]),
     options: record(body["options"]),

@@ -30,10 +30,10 @@ function painter(canvas: HTMLCanvasElement) {
     dots = dots.filter((dot) => along(dot, now) !== null);
     for (const dot of dots) {
       const part = along(dot, now) ?? 1;
-      const bend = dot.tone === "bad" || dot.tone === "good" ? (dot.tone === "bad" ? 1 : -1) * part * height * 0.25 : 0;
+      const lift = (dot.lift * Math.sin(Math.PI * part) * height) / 2.5;
       ink.fillStyle = palette[dot.tone];
       ink.beginPath();
-      ink.arc(RADIUS + part * (width - 2 * RADIUS), height / 2 + bend, RADIUS, 0, 2 * Math.PI);
+      ink.arc(RADIUS + part * (width - 2 * RADIUS), height / 2 + lift, RADIUS, 0, 2 * Math.PI);
       ink.fill();
     }
     frame = dots.length > 0 ? requestAnimationFrame(draw) : 0;

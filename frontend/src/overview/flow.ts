@@ -4,12 +4,14 @@ import type { FeedEvent } from "../follow/events.ts";
 /** One of the three ways of a lane: to the queue, to a worker, to its end. */
 export type Way = "in" | "start" | "end";
 export type Tone = "lane" | "good" | "bad" | "warn";
-export type Dot = { born: number; tone: Tone; back: boolean };
+/** `lift`: how far off the middle it goes, -1 to 1, so that a crowd is seen as one. */
+export type Dot = { born: number; tone: Tone; back: boolean; lift: number };
 
 const CROSSING_MS = 1100;
 const MOST_DOTS = 28;
 const A_FRAME = 4;
 const SPREAD_MS = 100;
+const LIFTS = [0, 0.5, -0.5, 0.25, -0.25];
 
 const WAYS: Record<string, { way: Way; tone: Tone; back?: boolean }> = {
   queued: { way: "in", tone: "lane" },
@@ -34,7 +36,12 @@ export function born(events: readonly FeedEvent[], lane: Backend, way: Way, now:
   const common = here.filter((of) => of.tone !== "bad" && of.tone !== "warn");
   const room = Math.max(0, Math.min(A_FRAME, MOST_DOTS - alive));
   const shown = [...rare, ...common].slice(0, room);
-  return shown.map(({ tone, back = false }, place) => ({ born: now + (place * SPREAD_MS) / shown.length, tone, back }));
+  return shown.map(({ tone, back = false }, place) => ({
+    born: now + (place * SPREAD_MS) / shown.length,
+    tone,
+    back,
+    lift: LIFTS[(alive + place) % LIFTS.length] ?? 0,
+  }));
 }
 
 /** How far along a dot is, 0 to 1; slower towards both ends. Null: it has arrived. */
