@@ -44,6 +44,7 @@ function Head({ id, following }: { id: string; following: Following }) {
         </p>
       </div>
       <div className="actions">
+        <Tools booking={booking ?? nobody(id)} />
         {booking?.state === "confirmed" && (
           <a className="button primary" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
             Open the PDF
@@ -53,7 +54,6 @@ function Head({ id, following }: { id: string; following: Following }) {
           Book another
         </Link>
       </div>
-      <Tools booking={booking ?? nobody(id)} />
       <Line {...following} />
     </header>
   );

@@ -56,12 +56,12 @@ function CancelButton({ booking }: { booking: Booking }) {
   };
   return (
     <>
-      <button type="button" className="danger" disabled={OVER.has(booking.state)} onClick={() => setAsking(true)}>
-        Cancel
-      </button>
       <p className="wrong" role="alert">
         {error}
       </p>
+      <button type="button" className="danger" disabled={OVER.has(booking.state)} onClick={() => setAsking(true)}>
+        Cancel
+      </button>
       {asking && (
         <Confirm title="Cancel this booking?" verb="Cancel it" onYes={() => void go()} onNo={() => setAsking(false)}>
           <p>Nobody works at it from then on; what was charged is given back, and its rooms are free again.</p>
@@ -76,7 +76,7 @@ const curl = (id: string) => `curl -s ${window.location.origin}${bookingPath(id)
 export function Tools({ booking }: { booking: Booking }) {
   const dead = BACKENDS.filter((backend) => booking.legs[backend]?.state === "dead");
   return (
-    <div className="buttons tools">
+    <>
       <Copy text={curl(booking.id)} label="Copy as curl" />
       <CancelButton booking={booking} />
       {dead.map((backend) => (
@@ -84,6 +84,6 @@ export function Tools({ booking }: { booking: Booking }) {
           Dead letter on {BACKEND_NAMES[backend]}
         </Link>
       ))}
-    </div>
+    </>
   );
 }

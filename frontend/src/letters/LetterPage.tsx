@@ -12,7 +12,8 @@ import "../follow/follow.css";
 import "./letters.css";
 
 function Facts({ letter }: { letter: Inspected }) {
-  const receipt = Object.entries(letter.receipt).map(([key, value]) => `${words(key)} ${text(value)}`);
+  const place = Object.entries(letter.receipt).filter(([key, value]) => key !== "timestamp" && value !== letter.id);
+  const receipt = place.map(([key, value]) => `${words(key)} ${text(value)}`);
   const facts: [string, string][] = [
     ["Died", letter.failedAt === null ? "" : new Date(letter.failedAt).toLocaleString()],
     ["At step", letter.step],

@@ -13,6 +13,7 @@ describe("diff", () => {
   it("shows what was put in and what was taken out, not everything behind it", () => {
     expect(shown({ a: 1, z: 0 }, { a: 1, b: 2, z: 0 }).filter((line) => line[0] !== " ")).toEqual(['+"b": 2,']);
     expect(shown({ a: 1, b: 2, z: 0 }, { a: 1, z: 0 }).filter((line) => line[0] !== " ")).toEqual(['-"b": 2,']);
+    expect(shown({ a: 1 }, { a: 1, z: 0 }).filter((line) => line[0] !== " ")).toEqual(['+"z": 0']);
     expect(shown({}, {})).toEqual([" {}"]);
   });
 

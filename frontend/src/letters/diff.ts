@@ -10,14 +10,17 @@ const same = (text: string): Line => ({ kind: "same", text });
 const old = (text: string): Line => ({ kind: "old", text });
 const fresh = (text: string): Line => ({ kind: "new", text });
 
+/** A comma that only says that more follows is no difference. */
+const alike = (a: string | undefined, b: string | undefined) => a?.replace(/,$/, "") === b?.replace(/,$/, "");
+
 /** What becomes of a text, line by line: kept, taken out, put in. */
 export function diff(before: string, after: string): Line[] {
   const [a, b] = [before.split("\n"), after.split("\n")];
   let [head, tail] = [0, 0];
-  while (head < Math.min(a.length, b.length) && a[head] === b[head]) head += 1;
-  while (tail < Math.min(a.length, b.length) - head && a.at(-1 - tail) === b.at(-1 - tail)) tail += 1;
+  while (head < Math.min(a.length, b.length) && alike(a[head], b[head])) head += 1;
+  while (tail < Math.min(a.length, b.length) - head && alike(a.at(-1 - tail), b.at(-1 - tail))) tail += 1;
   const middle = between(a.slice(head, a.length - tail), b.slice(head, b.length - tail));
-  return [...a.slice(0, head).map(same), ...middle, ...a.slice(a.length - tail).map(same)];
+  return [...b.slice(0, head).map(same), ...middle, ...b.slice(b.length - tail).map(same)];
 }
 
 function between(a: string[], b: string[]): Line[] {
@@ -28,8 +31,8 @@ function between(a: string[], b: string[]): Line[] {
   let [i, j] = [0, 0];
   while (i < a.length || j < b.length) {
     const [left, right] = [a[i], b[j]];
-    if (left !== undefined && left === right) {
-      lines.push(same(left));
+    if (left !== undefined && right !== undefined && alike(left, right)) {
+      lines.push(same(right));
       [i, j] = [i + 1, j + 1];
     } else if (left !== undefined && (right === undefined || at(i + 1, j) >= at(i, j + 1))) {
       lines.push(old(left));
@@ -48,7 +51,7 @@ function common(a: string[], b: string[]): number[][] {
   for (let i = a.length - 1; i >= 0; i -= 1) {
     const [row, below] = [lengths[i] ?? [], lengths[i + 1] ?? []];
     for (let j = b.length - 1; j >= 0; j -= 1) {
-      row[j] = a[i] === b[j] ? (below[j + 1] ?? 0) + 1 : Math.max(below[j] ?? 0, row[j + 1] ?? 0);
+      row[j] = alike(a[i], b[j]) ? (below[j + 1] ?? 0) + 1 : Math.max(below[j] ?? 0, row[j + 1] ?? 0);
     }
   }
   return lengths;
