@@ -135,6 +135,7 @@ def test_many_are_cancelled_after_one_question(page: Page, site: Site) -> None:
 def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
     booking = site.book("typist")
     page.goto(f"{site.url}/")
+    settled(page)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.get_by_role("link", name="Jobs").press("Enter")

@@ -19,18 +19,23 @@ const TITLES: Record<string, (about: string) => string> = {
   worker_lost: (about) => `Worker ${about} is gone; its jobs run elsewhere`,
   worker_silent: (about) => `Worker ${about} does not answer`,
   outbox_late: (about) => `${ABOUT[about] ?? about} gets no jobs: they wait in the outbox`,
+  lane_stands_still: (about) => `${ABOUT[about] ?? about} stands still: due work waits beside free workers`,
+  job_kills_workers: () => "A job kills each worker that starts it",
+  redis_refuses_writes: () => "Redis refuses to write",
   stream_meddled_with: () => "Somebody meddled with the stream",
+  stream_entries_deleted: () => "Somebody deleted entries of the stream",
+  stream_group_destroyed: () => "Somebody destroyed the stream's group",
   ledger_emptied: () => "Redis was emptied, or went back to an older state",
   redis_memory: () => "Redis is nearly full",
   redis_evicts: () => "Redis may throw jobs away",
   redis_forgets: () => "Redis keeps nothing over a restart",
 };
 
-const MILD = new Set(["worker_lost", "redis_memory", "redis_forgets", "stream_meddled_with"]);
+const MILD = new Set(["worker_lost", "redis_memory", "redis_forgets", "stream_meddled_with", "consumer_stood_still"]);
 
-const toTrouble = ({ alarm, about, detail }: Alarm): Trouble => ({
-  title: TITLES[alarm]?.(about) ?? `${alarm.replaceAll("_", " ")}: ${about}`,
-  detail,
+const toTrouble = ({ alarm, about, detail, remedy }: Alarm): Trouble => ({
+  title: TITLES[alarm]?.(about) ?? `${ABOUT[about] ?? about}: ${alarm.replaceAll("_", " ")}`,
+  detail: remedy ? `${detail}. ${remedy}` : detail,
   bad: !MILD.has(alarm),
 });
 

@@ -40,12 +40,13 @@ describe("toBoard", () => {
   it("reads workers that answer and those that do not", () => {
     const { workers, lost } = toBoard({
       workers: {
-        list: [{ id: "a", running: { rq: 1 }, memoryBytes: 5, error: null }, { id: "b", running: null, error: "refused" }],
+        list: [{ id: "a", running: { rq: 1 }, memoryBytes: 5, error: null, partitions: ["t/0"], jobs: [{ jobId: "j", backend: "rq" }] }, { id: "b", running: null, error: "refused" }],
         lost: [{ id: "c", lastSeenSeconds: 20 }],
       },
     });
     expect(workers[0]).toMatchObject({ id: "a", running: { rq: 1, kafka: null }, memoryBytes: 5, error: "" });
-    expect(workers[1]).toMatchObject({ id: "b", running: { rq: null }, error: "refused" });
+    expect(workers[0]).toMatchObject({ partitions: ["t/0"], jobs: [{ id: "j", backend: "rq", seconds: null }] });
+    expect(workers[1]).toMatchObject({ jobs: null, partitions: null, id: "b", running: { rq: null }, error: "refused" });
     expect(lost).toEqual([{ id: "c", seconds: 20 }]);
   });
 });
@@ -62,7 +63,7 @@ describe("troubles", () => {
     const titles = troubles({ data, error: null, at: 0 }, false).map((each) => each.title);
     expect(titles).toEqual([
       "The Kafka service does not answer: old figures",
-      "brand new: x",
+      "x: brand new",
       "Worker w-1 is gone; its jobs run elsewhere",
     ]);
   });

@@ -1,4 +1,4 @@
-import { BACKENDS, type Backend, answer, instant, list, reason, record, text } from "../api.ts";
+import { BACKENDS, type Backend, answer, instant, list, reason, record, text, toBackend } from "../api.ts";
 
 export type Spread = { p50: number | null; p95: number | null; p99: number | null };
 
@@ -34,10 +34,16 @@ export type Worker = {
   failed: number | null;
   memoryBytes: number | null;
   cpuPercent: number | null;
+  /** What it runs, its Kafka partitions and why it has none: null or "" where monitoring does not tell. */
+  jobs: WorkerJob[] | null;
+  partitions: string[] | null;
+  idle: string;
   error: string;
 };
 
-export type Alarm = { alarm: string; about: string; detail: string };
+export type WorkerJob = { id: string; backend: Backend; type: string; seconds: number | null };
+
+export type Alarm = { alarm: string; about: string; detail: string; remedy: string };
 export type Share = { type: string; share: number | null };
 
 export type Board = {
@@ -45,6 +51,8 @@ export type Board = {
   overSeconds: number | null;
   latencySeconds: number | null;
   workers: Worker[];
+  /** How many the work asks for. */
+  wanted: number | null;
   workersStale: string;
   lost: { id: string; seconds: number | null }[];
   alarms: Alarm[];
@@ -108,20 +116,29 @@ function toWorker(value: unknown): Worker {
     host: text(it["host"]),
     pid: text(it["pid"]),
     startedAt: instant(it["startedAt"]),
-    seenSeconds: at(it, "lastSeenSeconds") ?? at(it, "heartbeatAgeSeconds"),
+    seenSeconds: at(it, "lastHeartbeatSeconds"),
     running: byBackend(it["running"]),
     capacity: byBackend(it["capacity"]),
     processed: at(it, "processed"),
     failed: at(it, "failed"),
     memoryBytes: at(it, "memoryBytes"),
     cpuPercent: at(it, "cpuPercent"),
+    jobs: Array.isArray(it["jobs"]) ? it["jobs"].flatMap(toWorkerJob) : null,
+    partitions: Array.isArray(it["partitions"]) ? it["partitions"].map(text) : null,
+    idle: text(it["idle"]),
     error: reason(it["error"]),
   };
 }
 
+function toWorkerJob(value: unknown): WorkerJob[] {
+  const it = record(value);
+  const backend = toBackend(it["backend"]);
+  return backend ? [{ id: text(it["jobId"]), backend, type: text(it["type"]), seconds: at(it, "seconds") }] : [];
+}
+
 function toAlarm(value: unknown): Alarm {
   const it = record(value);
-  return { alarm: text(it["alarm"]), about: text(it["about"]), detail: text(it["detail"]) };
+  return { alarm: text(it["alarm"]), about: text(it["about"]), detail: text(it["detail"]), remedy: text(it["remedy"]) };
 }
 
 export function toBoard(body: unknown): Board {
@@ -135,6 +152,7 @@ export function toBoard(body: unknown): Board {
     overSeconds: at(body, "rates", "overSeconds"),
     latencySeconds: at(body, "latency", "overSeconds"),
     workers: list(workers["list"]).map(toWorker),
+    wanted: at(workers, "desired", "count"),
     workersStale: staleness(record(it["staleness"])["workers"]),
     lost: list(workers["lost"]).map((each) => ({ id: text(record(each)["id"]), seconds: at(each, "lastSeenSeconds") })),
     alarms: list(it["alarms"]).map(toAlarm),

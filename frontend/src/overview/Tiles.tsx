@@ -48,7 +48,10 @@ export function Tiles({ board }: { board: Board | null }) {
         <dt>
           <Link to={WORKERS}>workers</Link>
         </dt>
-        <dd>{board ? board.workers.length : "–"}</dd>
+        <dd>
+          {board ? board.workers.length : "–"}
+          {board?.wanted ? <span className="wanted">{board.wanted} wanted</span> : null}
+        </dd>
       </div>
       <div className="card">
         <dt>{within}</dt>

@@ -32,7 +32,7 @@ function Slots({ worker }: { worker: Worker }) {
 }
 
 function Runs({ jobs }: { jobs: Running[] }) {
-  if (jobs.length === 0) return <p className="note">Runs no booking just now.</p>;
+  if (jobs.length === 0) return <p className="note">Runs nothing just now.</p>;
   return (
     <ul className="runs">
       {jobs.slice(0, SHOWN).map((job) => (
@@ -40,7 +40,7 @@ function Runs({ jobs }: { jobs: Running[] }) {
           <Link to={followPath(job.id)}>
             <code>{job.id.slice(0, 8)}</code>
           </Link>
-          <span>{stepTitle(job.step) || "starting"}</span>
+          <span>{[stepTitle(job.step), job.seconds === null ? "" : age(job.seconds)].filter(Boolean).join(", ")}</span>
         </li>
       ))}
       {jobs.length > SHOWN && <li className="note">and {jobs.length - SHOWN} more</li>}
@@ -85,8 +85,10 @@ export function WorkerCard(props: Props) {
       </dl>
       {partitions !== null && partitions.length === 0 && (
         <p className="notice">
-          Its Kafka consumer is idle: every partition is read by exactly one worker, and there are fewer partitions than
-          workers. It stands by, and takes over when another leaves. RQ and streams use it all the same.
+          {worker.idle ||
+            "Its Kafka consumer is idle: every partition is read by exactly one worker, and there are fewer partitions " +
+              "than workers. It takes over when another leaves."}{" "}
+          RQ and streams use it all the same.
         </p>
       )}
       {partitions !== null && partitions.length > 0 && (

@@ -6,7 +6,7 @@ import { age } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { WorkerCard } from "./WorkerCard.tsx";
-import { readRunning } from "./api.ts";
+import { readRunning, runsOf } from "./api.ts";
 import "../letters/letters.css";
 import "../overview/overview.css";
 import "./workers.css";
@@ -57,8 +57,8 @@ export function Workers() {
           <WorkerCard
             key={worker.id}
             worker={worker}
-            jobs={running.filter((job) => job.worker === worker.id)}
-            partitions={partitions(worker.id)}
+            jobs={runsOf(worker, running)}
+            partitions={worker.partitions ?? partitions(worker.id)}
             now={now}
           />
         ))}

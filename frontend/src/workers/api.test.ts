@@ -9,7 +9,7 @@ it("tells which worker runs which leg", () => {
     null,
   ];
   expect(toRunning(items)).toEqual([
-    { id: "a", backend: "rq", step: "mail", worker: "w1" },
-    { id: "b", backend: "kafka", step: "mail", worker: "w2" },
+    { id: "a", backend: "rq", step: "mail", worker: "w1", seconds: null },
+    { id: "b", backend: "kafka", step: "mail", worker: "w2", seconds: null },
   ]);
 });
