@@ -31,8 +31,8 @@ function Slots({ worker }: { worker: Worker }) {
   );
 }
 
-function Runs({ jobs }: { jobs: Running[] }) {
-  if (jobs.length === 0) return <p className="note">Runs nothing just now.</p>;
+function Runs({ jobs, busy }: { jobs: Running[]; busy: boolean }) {
+  if (jobs.length === 0) return <p className="note">{busy ? "Which jobs it runs is not told." : "Runs nothing just now."}</p>;
   return (
     <ul className="runs">
       {jobs.slice(0, SHOWN).map((job) => (
@@ -74,7 +74,7 @@ export function WorkerCard(props: Props) {
       </h2>
       <p className="silent">{worker.error && `Alive, but does not answer: ${worker.error}`}</p>
       <Slots worker={worker} />
-      <Runs jobs={jobs} />
+      <Runs jobs={jobs} busy={Object.values(worker.running).some((count) => count !== null && count > 0)} />
       <dl className="facts-list">
         {facts(props).map(([name, value]) => (
           <div key={name}>
