@@ -74,7 +74,7 @@ export function WorkerCard(props: Props) {
       </h2>
       <p className="silent">{worker.error && `Alive, but does not answer: ${worker.error}`}</p>
       <Slots worker={worker} />
-      <Runs jobs={jobs} busy={Object.values(worker.running).some((count) => count !== null && count > 0)} />
+      <Runs jobs={jobs} busy={Object.values(worker.running).some((used) => (used ?? 0) > 0)} />
       <dl className="facts-list">
         {facts(props).map(([name, value]) => (
           <div key={name}>
