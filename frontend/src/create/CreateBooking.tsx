@@ -49,7 +49,7 @@ const several = (draft: Draft) => Number(draft.amount) > 1;
 function useSend(form: ReturnType<typeof useDraft>) {
   const [sending, setSending] = useState(false);
   const [failure, setFailure] = useState<string[]>([]);
-  const [burst, setBurst] = useState<NewBooking[] | null>(null);
+  const [burst, setBurst] = useState<{ round: number; bookings: NewBooking[] } | null>(null);
 
   const refuse = (target: HTMLFormElement, cause: unknown) => {
     const { errors, rest } = serverErrors(cause instanceof ApiError ? cause.fields : []);
@@ -65,7 +65,10 @@ function useSend(form: ReturnType<typeof useDraft>) {
     if (Object.keys(form.found).length > 0) return focusFirst(target, form.found);
     if (sending) return;
     setSending(true);
-    if (several(form.draft)) return setBurst(bookings(form.draft, Number(form.draft.amount)));
+    if (several(form.draft)) {
+      const made = bookings(form.draft, Number(form.draft.amount));
+      return setBurst((last) => ({ round: (last?.round ?? 0) + 1, bookings: made }));
+    }
     try {
       navigate(followPath(await createBooking(toBooking(form.draft))));
     } catch (cause) {
@@ -102,7 +105,7 @@ export function CreateBooking() {
               ))}
             </div>
           </div>
-          {burst && <Burst bookings={burst} sent={sent} />}
+          {burst && <Burst key={burst.round} bookings={burst.bookings} sent={sent} />}
         </form>
         <Request draft={valid ? form.draft : null} />
       </div>

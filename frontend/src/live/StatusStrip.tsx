@@ -44,7 +44,8 @@ export function StatusStrip() {
         <summary>
           <span className="first">
             <span aria-hidden="true">{first.bad ? "✕" : "!"}</span> {first.title}
-            {since}
+            {/* Not for the ear: it changes each second. */}
+            <span aria-hidden="true">{since}</span>
           </span>
           <span className="rest">{found.length > 1 ? `and ${found.length - 1} more` : "details"}</span>
         </summary>
