@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -149,10 +149,16 @@ class Inbox:
             await self._discard_at_broker(job_id, backend)
         return outcome
 
+    async def forget(self, job_id: str, backends: Iterable[Backend]) -> None:
+        """A cancelled job's messages are dropped when they are read; what would lie there till its time goes now."""
+        await asyncio.gather(*(self._discard_at_broker(job_id, backend) for backend in backends))
+
     async def _discard_at_broker(self, job_id: str, backend: Backend) -> None:
         try:
             await self._links[backend].client.delete(f"/dead-letters/{quote(job_id, safe='')}", deadline=self._deadline)
-        except (BackendUnavailable, Rejected) as error:  # its own retention takes it away
+        except Rejected:
+            pass  # it is no dead letter; what the broker held of it is gone all the same
+        except BackendUnavailable as error:  # its own retention takes it away
             log.warning("letter_stays_at_broker", jobId=job_id, backend=backend, why=str(error))
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from api_service import views
 from api_service.gateway import Running
 from api_service.routes.bookings import NOT_FOUND, canonical, existing
+from booking_queue.domain.job import State
 from booking_queue.web.problems import conflict, not_found
 from booking_queue.web.replies import JsonResponse
 
@@ -21,11 +22,12 @@ async def cancel_booking(id: str, gateway: Running) -> Response:
     booking_id = canonical(id)
     if booking_id is None:
         raise not_found(NOT_FOUND)
-    await existing(gateway, booking_id)
+    record = await existing(gateway, booking_id)
     answer = await gateway.cancellations.ask(booking_id)
     if answer.outcome == "over":
         raise conflict(f"The booking is {answer.state}: there is nothing to cancel", code="not_cancellable")
     gateway.compensate.set()
+    await gateway.inbox.forget(booking_id, (leg.backend for leg in record.legs.values() if leg.state is State.DELAYED))
     return JsonResponse(
         {"bookingId": booking_id, "state": "cancelling", "links": views.links(booking_id)},
         202,

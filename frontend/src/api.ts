@@ -71,15 +71,16 @@ export type NewBooking = {
   backends?: Backend[];
   priority?: string;
   delaySeconds?: number;
+  orderingKey?: string;
   simulate?: { failAt?: StepName; times?: number; slowMs?: number; crash?: boolean };
 };
 
-type Json = Record<string, unknown>;
+export type Json = Record<string, unknown>;
 
 export const isRecord = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 export const record = (value: unknown): Json => (isRecord(value) ? value : {});
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 export const text = (value: unknown): string =>
   typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
 export const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
@@ -100,7 +101,7 @@ export function reason(value: unknown): string {
 
 const TIMEOUT_MS = 10_000;
 
-async function send(path: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
+async function request(path: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   try {
     return await fetch(path, {
@@ -138,7 +139,7 @@ export async function problem(response: Response): Promise<ApiError> {
 type Answer = { body: Json; date: number | null };
 
 export async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<Answer> {
-  const response = await send(path, init, signal);
+  const response = await request(path, init, signal);
   if (!response.ok) throw await problem(response);
   const body: unknown = await response.json().catch(() => null);
   if (!isRecord(body)) throw new ApiError("The answer is not JSON", response.status);
@@ -185,6 +186,8 @@ function toCharge(it: Json): Booking["charge"] {
   return number(made["refunded"]) > 0 ? "back" : "none";
 }
 
+export const toBackend = (value: unknown): Backend | null => BACKENDS.find((each) => each === value) ?? null;
+
 export function toBooking(body: unknown, date: number | null = null, local = Date.now()): Booking {
   const it = record(body);
   const legs: Booking["legs"] = {};
@@ -199,7 +202,7 @@ export function toBooking(body: unknown, date: number | null = null, local = Dat
   return { id, state, legs, confirmationNumber, charge, skew: skewOf(date, local) };
 }
 
-const bookingPath = (id: string) => `/api/bookings/${encodeURIComponent(id)}`;
+export const bookingPath = (id: string) => `/api/bookings/${encodeURIComponent(id)}`;
 export const confirmationUrl = (id: string) => `${bookingPath(id)}/confirmation.pdf`;
 export const eventsUrl = (id: string) => `${bookingPath(id)}/events`;
 
@@ -208,12 +211,14 @@ export async function readBooking(id: string, signal: AbortSignal): Promise<Book
   return toBooking(body, date);
 }
 
+/** A request with JSON in it. */
+export async function send(method: "POST" | "PUT", path: string, body: unknown): Promise<Json> {
+  const headers = { "Content-Type": "application/json" };
+  return (await answer(path, { method, headers, body: JSON.stringify(body) })).body;
+}
+
 export async function createBooking(booking: NewBooking): Promise<string> {
-  const { body } = await answer("/api/bookings", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(booking),
-  });
+  const body = await send("POST", "/api/bookings", booking);
   const id = text(body["bookingId"]);
   if (!id) throw new ApiError("The answer names no booking", 202);
   return id;

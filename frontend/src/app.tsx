@@ -1,16 +1,44 @@
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
+import { Brokers } from "./brokers/Brokers.tsx";
 import { CreateBooking } from "./create/CreateBooking.tsx";
 import { FollowBooking } from "./follow/FollowBooking.tsx";
-import { CREATE, OVERVIEW, type Route, followPath, navigate, parseRoute, usePath } from "./route.ts";
-import { Overview } from "./services/Overview.tsx";
+import { Jobs } from "./jobs/Jobs.tsx";
+import { LetterPage } from "./letters/LetterPage.tsx";
+import { Letters } from "./letters/Letters.tsx";
+import { StatusStrip } from "./live/StatusStrip.tsx";
+import { Overview } from "./overview/Overview.tsx";
+import {
+  BROKERS,
+  CREATE,
+  JOBS,
+  LETTERS,
+  OVERVIEW,
+  type Route,
+  WORKERS,
+  followPath,
+  navigate,
+  parseRoute,
+  usePath,
+} from "./route.ts";
 import { KeyButton, KeyDialog, useSession } from "./session/KeyDialog.tsx";
 import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
 import { Link } from "./ui/Link.tsx";
+import { Workers } from "./workers/Workers.tsx";
 
 function title(route: Route): string {
   switch (route.page) {
     case "overview":
       return "Overview";
+    case "jobs":
+      return "Jobs";
+    case "letters":
+      return "Dead letters";
+    case "letter":
+      return `Dead letter ${route.id.slice(0, 8)}`;
+    case "workers":
+      return "Workers";
+    case "backends":
+      return "Backends";
     case "create":
       return "New booking";
     case "follow":
@@ -24,6 +52,16 @@ function Page({ route }: { route: Route }) {
   switch (route.page) {
     case "overview":
       return <Overview />;
+    case "jobs":
+      return <Jobs />;
+    case "letters":
+      return <Letters />;
+    case "letter":
+      return <LetterPage key={`${route.backend} ${route.id}`} backend={route.backend} id={route.id} />;
+    case "workers":
+      return <Workers />;
+    case "backends":
+      return <Brokers />;
     case "create":
       return <CreateBooking />;
     case "follow":
@@ -50,7 +88,7 @@ function FindBooking() {
     setId("");
   };
   return (
-    <form className="find" role="search" onSubmit={open}>
+    <form className="find" role="search" aria-label="Follow a booking" onSubmit={open}>
       <label className="hidden" htmlFor={field}>
         Booking id
       </label>
@@ -66,6 +104,15 @@ function FindBooking() {
     </form>
   );
 }
+
+const PAGES: readonly (readonly [to: string, name: string, pages: readonly Route["page"][]])[] = [
+  [OVERVIEW, "Overview", ["overview"]],
+  [JOBS, "Jobs", ["jobs", "follow"]],
+  [LETTERS, "Dead letters", ["letters", "letter"]],
+  [WORKERS, "Workers", ["workers"]],
+  [BROKERS, "Backends", ["backends"]],
+  [CREATE, "New booking", ["create"]],
+];
 
 export function App() {
   const path = usePath();
@@ -93,16 +140,16 @@ export function App() {
           <span>booking-queue</span>
         </Link>
         <nav aria-label="Pages">
-          <Link to={OVERVIEW} current={route.page === "overview"}>
-            Overview
-          </Link>
-          <Link to={CREATE} current={route.page === "create"}>
-            New booking
-          </Link>
+          {PAGES.map(([to, label, pages]) => (
+            <Link key={to} to={to} current={pages.includes(route.page)}>
+              {label}
+            </Link>
+          ))}
         </nav>
         <FindBooking />
         <KeyButton />
       </header>
+      <StatusStrip />
       <main id="main" ref={main} tabIndex={-1} aria-label={name}>
         <ErrorBoundary key={`${path} ${round}`}>
           <Page route={route} />

@@ -1,8 +1,10 @@
 import { type FormEvent, useState } from "react";
 import { ApiError, type NewBooking, createBooking } from "../api.ts";
 import { followPath, navigate } from "../route.ts";
-import { type Errors, serverErrors, toBooking } from "./booking.ts";
-import { Faults, Queueing, Stay } from "./Sections.tsx";
+import { Burst } from "./Burst.tsx";
+import { type Draft, type Errors, serverErrors, toBooking } from "./booking.ts";
+import { bookings } from "./burst.ts";
+import { Amount, Faults, Queueing, Stay } from "./Sections.tsx";
 import { useDraft } from "./useDraft.ts";
 import "./create.css";
 
@@ -22,25 +24,32 @@ function explain(cause: unknown): string {
   return cause.message;
 }
 
-function Request({ booking }: { booking: NewBooking | null }) {
+function toRequest(draft: Draft): string {
+  const amount = Number(draft.amount);
+  if (amount === 1) return `POST /api/bookings\n\n${JSON.stringify(toBooking(draft), null, 2)}`;
+  const first: NewBooking[] = bookings(draft, Math.min(2, amount));
+  const more = amount > 2 ? `\n\n… ${(amount - 2).toLocaleString("en")} more` : "";
+  return `POST /api/bookings/batch\n\n${JSON.stringify({ bookings: first }, null, 2)}${more}`;
+}
+
+function Request({ draft }: { draft: Draft | null }) {
   return (
     <aside className="card request" aria-labelledby="request">
       <h2 id="request">The request</h2>
-      <p className="note">
-        {booking ? "What the button sends, and curl could:" : "The form has something to mend first."}
-      </p>
-      <pre className={booking ? undefined : "old"}>
-        <code>{`POST /api/bookings\n\n${booking ? JSON.stringify(booking, null, 2) : "…"}`}</code>
+      <p className="note">{draft ? "What the button sends, and curl could:" : "The form has something to mend first."}</p>
+      <pre className={draft ? undefined : "old"}>
+        <code>{draft ? toRequest(draft) : "…"}</code>
       </pre>
     </aside>
   );
 }
 
-export function CreateBooking() {
-  const form = useDraft();
+const several = (draft: Draft) => Number(draft.amount) > 1;
+
+function useSend(form: ReturnType<typeof useDraft>) {
   const [sending, setSending] = useState(false);
   const [failure, setFailure] = useState<string[]>([]);
-  const valid = Object.keys(form.found).length === 0;
+  const [burst, setBurst] = useState<{ round: number; bookings: NewBooking[] } | null>(null);
 
   const refuse = (target: HTMLFormElement, cause: unknown) => {
     const { errors, rest } = serverErrors(cause instanceof ApiError ? cause.fields : []);
@@ -48,15 +57,18 @@ export function CreateBooking() {
     setFailure([explain(cause), ...rest]);
     requestAnimationFrame(() => focusFirst(target, errors));
   };
-
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const target = event.currentTarget;
     form.leaveAll();
     setFailure([]);
-    if (!valid) return focusFirst(target, form.found);
+    if (Object.keys(form.found).length > 0) return focusFirst(target, form.found);
     if (sending) return;
     setSending(true);
+    if (several(form.draft)) {
+      const made = bookings(form.draft, Number(form.draft.amount));
+      return setBurst((last) => ({ round: (last?.round ?? 0) + 1, bookings: made }));
+    }
     try {
       navigate(followPath(await createBooking(toBooking(form.draft))));
     } catch (cause) {
@@ -64,7 +76,14 @@ export function CreateBooking() {
       setSending(false);
     }
   };
+  return { sending, failure, burst, submit, sent: () => setSending(false) };
+}
 
+export function CreateBooking() {
+  const form = useDraft();
+  const { sending, failure, burst, submit, sent } = useSend(form);
+  const valid = Object.keys(form.found).length === 0;
+  const verb = several(form.draft) ? `Book ${Number(form.draft.amount).toLocaleString("en")}` : "Book";
   return (
     <div className="page">
       <h1>New booking</h1>
@@ -72,10 +91,11 @@ export function CreateBooking() {
         <form className="card" noValidate onSubmit={submit} aria-label="New booking">
           <Stay form={form} />
           <Queueing form={form} />
+          <Amount form={form} />
           <Faults form={form} />
           <div className="send">
             <button type="submit" className="button primary" aria-disabled={sending}>
-              {sending ? "Booking…" : "Book"}
+              {sending ? "Booking…" : verb}
             </button>
             <div role="alert">
               {failure.map((line) => (
@@ -85,8 +105,9 @@ export function CreateBooking() {
               ))}
             </div>
           </div>
+          {burst && <Burst key={burst.round} bookings={burst.bookings} sent={sent} />}
         </form>
-        <Request booking={valid ? toBooking(form.draft) : null} />
+        <Request draft={valid ? form.draft : null} />
       </div>
     </div>
   );

@@ -58,13 +58,13 @@ export function Input({ type = "text", min, max, disabled, ...common }: InputPro
   );
 }
 
-type SelectProps = Common & { options: readonly (readonly [value: string, label: string])[] };
+type SelectProps = Common & { options: readonly (readonly [value: string, label: string])[]; disabled?: boolean };
 
-export function Select({ options, ...common }: SelectProps) {
+export function Select({ options, disabled, ...common }: SelectProps) {
   const { form, name } = common;
   return (
     <Row {...common}>
-      <select {...control(common)} onChange={(event) => form.change({ [name]: event.target.value })}>
+      <select {...control(common)} disabled={disabled} onChange={(event) => form.change({ [name]: event.target.value })}>
         {options.map(([value, label]) => (
           <option key={value} value={value}>
             {label}

@@ -1,5 +1,5 @@
 import { BACKENDS, BACKEND_NAMES, type Backend, STEPS } from "../api.ts";
-import { PRESETS, PRIORITIES, ROOM_TYPES, isPreset, nights } from "./booking.ts";
+import { MAX_AMOUNT, PRESETS, PRIORITIES, ROOM_TYPES, isPreset, nights } from "./booking.ts";
 import { type Form, Input, Select } from "./Fields.tsx";
 
 const same = (values: readonly string[]) => values.map((value) => [value, value] as const);
@@ -68,6 +68,40 @@ export function Queueing({ form }: { form: Form }) {
         <Backends form={form} />
         <Select form={form} name="priority" label="Priority" options={LEVELS} />
         <Input form={form} name="delaySeconds" label="Delay (s)" type="number" min={0} hint="0: at once" />
+        <Input form={form} name="orderingKey" label="Ordering key" hint="one of a key at a time" />
+      </div>
+    </fieldset>
+  );
+}
+
+const SPREADS = [
+  ["race", "on every chosen backend"],
+  ["turns", "on one each, in turn"],
+] as const;
+
+export function Amount({ form }: { form: Form }) {
+  const { draft } = form;
+  const several = Number(draft.amount) > 1;
+  return (
+    <fieldset>
+      <legend>How many</legend>
+      <div className="presets" role="group" aria-label="Ready-made amounts">
+        {["1", "20", "200", "2000"].map((amount) => (
+          <button key={amount} type="button" aria-pressed={draft.amount === amount} onClick={() => form.change({ amount })}>
+            {amount === "1" ? "One" : Number(amount).toLocaleString("en")}
+          </button>
+        ))}
+      </div>
+      <div className="grid amount">
+        <Input form={form} name="amount" label="Bookings" type="number" min={1} max={MAX_AMOUNT} />
+        <Select
+          form={form}
+          name="spread"
+          label="Each runs"
+          options={SPREADS}
+          disabled={!several}
+          hint={several ? "another user and other nights each" : ""}
+        />
       </div>
     </fieldset>
   );

@@ -93,10 +93,10 @@ describe("serverErrors", () => {
       { field: "body.checkOut", message: "must be later" },
       { field: "simulate.times", message: "too many" },
       { field: "simulate.times", message: "second" },
-      { field: "orderingKey", message: "too long" },
+      { field: "tenant", message: "too long" },
       { field: "", message: "the whole body" },
     ]);
     expect(errors).toEqual({ checkOut: "must be later", times: "too many" });
-    expect(rest).toEqual(["orderingKey: too long", "the whole body"]);
+    expect(rest).toEqual(["tenant: too long", "the whole body"]);
   });
 });

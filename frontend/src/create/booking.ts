@@ -14,6 +14,9 @@ export type Draft = {
   backends: Backend[];
   priority: string;
   delaySeconds: string;
+  orderingKey: string;
+  amount: string;
+  spread: string;
   failAt: string;
   times: string;
   slowMs: string;
@@ -25,6 +28,8 @@ export type Errors = { [F in Field]?: string | undefined };
 
 const DAY_MS = 86_400_000;
 const MAX_NIGHTS = 365;
+export const MAX_AMOUNT = 10_000;
+const MAX_KEY = 200;
 const MAX_DELAY = 31_536_000;
 
 export function emptyDraft(today: Date): Draft {
@@ -40,6 +45,9 @@ export function emptyDraft(today: Date): Draft {
     backends: [...BACKENDS],
     priority: "normal",
     delaySeconds: "0",
+    orderingKey: "",
+    amount: "1",
+    spread: "race",
     failAt: "",
     times: "1",
     slowMs: "0",
@@ -72,6 +80,11 @@ function identity(value: string): string | undefined {
   return CONTROL.test(value) ? "No control characters" : undefined;
 }
 
+function orderingKey(value: string): string | undefined {
+  if (value.length > MAX_KEY) return `At most ${MAX_KEY} characters`;
+  return CONTROL.test(value) ? "No control characters" : undefined;
+}
+
 function whole(value: string, from: number, to: number): string | undefined {
   if (!/^\d+$/.test(value.trim())) return "A whole number";
   const parsed = Number(value);
@@ -100,6 +113,8 @@ export function validate(draft: Draft): Errors {
     backends: draft.backends.length === 0 ? "Choose at least one" : undefined,
     priority: oneOf(draft.priority, PRIORITIES),
     delaySeconds: whole(draft.delaySeconds, 0, MAX_DELAY),
+    orderingKey: orderingKey(draft.orderingKey),
+    amount: whole(draft.amount, 1, MAX_AMOUNT),
     failAt: draft.crash && !draft.failAt ? "Choose the step to crash at" : undefined,
     times: draft.failAt ? whole(draft.times, 1, 10) : undefined,
     slowMs: whole(draft.slowMs, 0, 60_000),
@@ -133,6 +148,7 @@ export function toBooking(draft: Draft): NewBooking {
     ...(draft.backends.length < BACKENDS.length ? { backends: draft.backends } : {}),
     ...(draft.priority === "normal" ? {} : { priority: draft.priority }),
     ...(delaySeconds > 0 ? { delaySeconds } : {}),
+    ...(draft.orderingKey.trim() ? { orderingKey: draft.orderingKey.trim() } : {}),
     ...(simulate ? { simulate } : {}),
   };
 }

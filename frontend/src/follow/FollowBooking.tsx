@@ -9,9 +9,12 @@ import { type Following, isFinal } from "./follow.ts";
 import { isSettled, outcome } from "./lanes.ts";
 import { Race } from "./Race.tsx";
 import { TimeChart } from "./TimeChart.tsx";
+import { Raw, Tools } from "./Tools.tsx";
 import { Timeline } from "./Timeline.tsx";
 import { useFollow } from "./useFollow.ts";
 import "./follow.css";
+
+const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", charge: "none", skew: 0 });
 
 function Line({ line, at, error }: Following) {
   const now = useNow(1000);
@@ -41,6 +44,7 @@ function Head({ id, following }: { id: string; following: Following }) {
         </p>
       </div>
       <div className="actions">
+        <Tools booking={booking ?? nobody(id)} />
         {booking?.state === "confirmed" && (
           <a className="button primary" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
             Open the PDF
@@ -69,8 +73,6 @@ function NotHere({ id, error }: { id: string; error: Error }) {
   );
 }
 
-const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", charge: "none", skew: 0 });
-
 export function FollowBooking({ id }: { id: string }) {
   const following = useFollow(id);
   const { booking, events, error } = following;
@@ -82,6 +84,7 @@ export function FollowBooking({ id }: { id: string }) {
         <div className="follow-main">
           <Race booking={booking ?? nobody(id)} />
           <TimeChart booking={booking ?? nobody(id)} events={events} open={booking !== null && !isSettled(booking)} />
+          <Raw id={id} />
         </div>
         <Timeline events={events} cut={following.cut} waiting={following.line === "connecting"} />
       </div>

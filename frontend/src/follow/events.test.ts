@@ -4,7 +4,7 @@ import { type FeedEvent, merge, segments, toEvent } from "./events.ts";
 const message = (data: unknown, name = "message", id = "10-0") => ({ id, event: name, data: JSON.stringify(data) });
 
 function event(kind: string, at: number, backend: FeedEvent["backend"] = "rq", id = `${at}-0`): FeedEvent {
-  return { id, kind, at, backend, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
+  return { id, job: "b", kind, at, backend, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
 }
 
 describe("toEvent", () => {

@@ -1,9 +1,10 @@
-import { BACKENDS, type Backend, instant, isRecord, number, reason, text } from "../api.ts";
-import type { Message } from "./sse.ts";
+import { type Backend, instant, isRecord, number, reason, text, toBackend } from "../api.ts";
+import type { Message } from "../live/sse.ts";
 
 /** One line of a booking's history. */
 export type FeedEvent = {
   id: string;
+  job: string;
   kind: string;
   at: number;
   backend: Backend | null;
@@ -18,8 +19,6 @@ export type FeedEvent = {
   /** Of a compensation: what was given back, null where the event does not say. */
   refunded: number | null;
 };
-
-const backend = (value: unknown): Backend | null => BACKENDS.find((each) => each === value) ?? null;
 
 /** The event in a message, whether bare or in a CloudEvents envelope; null when it is none. */
 export function toEvent(message: Message): FeedEvent | null {
@@ -38,11 +37,12 @@ export function toEvent(message: Message): FeedEvent | null {
   if (at === null || !named) return null;
   return {
     id,
+    job: text(body["jobId"]) || text(envelope["subject"]),
     kind: named,
     at,
-    backend: backend(body["backend"]),
+    backend: toBackend(body["backend"]),
     step: text(body["step"]),
-    by: backend(body["by"]),
+    by: toBackend(body["by"]),
     attempt: number(body["attempt"]),
     starts: number(body["starts"]),
     worker: text(body["worker"]),

@@ -1,7 +1,8 @@
-import { type ApiError, type Booking, eventsUrl, problem, readBooking } from "../api.ts";
+import { type ApiError, type Booking, eventsUrl, readBooking } from "../api.ts";
+import { listen, pause, visible, whileVisible } from "../live/listen.ts";
 import { type FeedEvent, isBye, isReset, merge, toEvent } from "./events.ts";
-import { type Message, sseParser } from "./sse.ts";
-import { atMostEvery } from "./throttle.ts";
+import type { Message } from "../live/sse.ts";
+import { atMostEvery } from "../live/throttle.ts";
 
 export type Line = "connecting" | "live" | "broken";
 
@@ -49,61 +50,12 @@ export function reduce(state: Following, change: Change): Following {
 
 const FRAME_MS = 100;
 const POLL_MS = 2000;
-const SILENCE_MS = 45_000;
 
 /** Asking again cannot help: there is no such booking, or not for us. (After a 401 it can: the key may come.) */
 export const isFinal = (error: Error | null): boolean =>
   error !== null && [400, 403, 404, 410, 422].includes((error as Partial<ApiError>).status ?? 0);
 
 const toError = (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)));
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
-}
-
-/** Aborts once nobody looks: a browser has few connections to one origin, and hidden pages are not to hold them. */
-function whileVisible(signal: AbortSignal): AbortSignal {
-  const hidden = new AbortController();
-  const check = () => document.hidden && hidden.abort();
-  document.addEventListener("visibilitychange", check, { signal: AbortSignal.any([signal, hidden.signal]) });
-  check();
-  return AbortSignal.any([signal, hidden.signal]);
-}
-
-function visible(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const check = () => (!document.hidden || signal.aborted) && resolve();
-    document.addEventListener("visibilitychange", check, { signal });
-    signal.addEventListener("abort", check, { once: true });
-    check();
-  });
-}
-
-/** Reads the event stream until it ends, is silent for too long, or is given up. */
-async function listen(id: string, after: string, on: (message: Message) => void, open: () => void, signal: AbortSignal) {
-  const stop = new AbortController();
-  const both = AbortSignal.any([signal, stop.signal]);
-  let silence = setTimeout(() => stop.abort(), SILENCE_MS);
-  try {
-    const headers = { Accept: "text/event-stream", ...(after ? { "Last-Event-ID": after } : {}) };
-    const response = await fetch(eventsUrl(id), { headers, cache: "no-store", signal: both });
-    if (!response.ok || !response.body) throw await problem(response);
-    open();
-    const feed = sseParser(on);
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      clearTimeout(silence);
-      silence = setTimeout(() => stop.abort(), SILENCE_MS);
-      feed(part.value);
-    }
-  } finally {
-    clearTimeout(silence);
-    stop.abort();
-  }
-}
 
 /**
  * Follows one booking until `signal` ends it: the status at once and after every event (merged to ten a second), the
@@ -149,7 +101,7 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
         refresh.call();
       };
       await visible(signal);
-      await listen(id, last, on, open, whileVisible(signal)).catch(() => undefined);
+      await listen(eventsUrl(id), last, on, open, whileVisible(signal)).catch(() => undefined);
       if (signal.aborted) return;
       // One that just broke off is usually there again at once: that is not worth a word.
       if (tries > 0) tell({ type: "line", line: "broken" });

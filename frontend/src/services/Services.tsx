@@ -2,6 +2,7 @@ import { type Health, readHealth } from "../api.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { usePoll } from "../ui/usePoll.ts";
+import "./services.css";
 
 const EVERY_MS = 3000;
 const PLACEHOLDERS = ["one", "two", "three", "four", "five", "six", "seven", "eight"];

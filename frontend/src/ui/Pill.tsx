@@ -17,9 +17,12 @@ const TONES: Record<string, Tone> = {
 
 const MARKS: Record<Tone, string> = { quiet: "○", busy: "◐", good: "✓", warn: "!", bad: "✕" };
 
+export const toneOf = (state: string): Tone => TONES[state] ?? "quiet";
+export const markOf = (state: string): string => MARKS[toneOf(state)];
+
 /** A state, told by its word and its mark; the colour only repeats it. */
 export function Pill({ state }: { state: string }) {
-  const tone = TONES[state] ?? "quiet";
+  const tone = toneOf(state);
   return (
     <span className={`pill ${tone}`}>
       <span aria-hidden="true">{MARKS[tone]}</span>

@@ -27,6 +27,17 @@ const grouped = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
 export const count = (value: number) => (Math.abs(value) < 10_000_000 ? grouped : short).format(value);
 
+/** Where there is little room: 950, 12.3K. */
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+export const brief = (value: number) => (Math.abs(value) < 10_000 ? grouped : compact).format(Math.round(value * 10) / 10);
+export const rate = (value: number) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))}/s`;
+export const shortDuration = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${brief(ms / 1000)} s`);
+
+export function bytes(value: number): string {
+  const mebi = value / 1_048_576;
+  return mebi < 1024 ? `${mebi.toFixed(mebi < 10 ? 1 : 0)} MiB` : `${(mebi / 1024).toFixed(1)} GiB`;
+}
+
 /** "dlqPartitions" → "dlq partitions", "hold_expired" → "hold expired". */
 export const words = (name: string) =>
   name

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { toPaused } from "./limits.ts";
+import { byTopic, spare, toKafka, toRq, toStreams } from "./views.ts";
+
+describe("what the brokers say", () => {
+  it("is read with care", () => {
+    const { pending, total, stale } = toStreams({
+      stream: "s",
+      totalMessages: 2,
+      pendingMessages: [["1-0", "w", 3187, 2]],
+      stale: true,
+      ageSeconds: 4.4,
+      error: "no answer",
+    });
+    expect(pending).toEqual([{ id: "1-0", consumer: "w", idleMs: 3187, deliveries: 2 }]);
+    expect([total, stale]).toEqual([2, "Stale, from 4 s ago: no answer"]);
+    const { jobs } = toRq({ failed: [{ id: "a", name: "booking", failedReason: "no" }], delayed: [{ id: "b", delay: 4200 }] });
+    expect([jobs.failed[0]?.note, jobs.delayed[0]?.note, jobs.waiting]).toEqual(["no", "in 4 s", []]);
+    expect(() => [toStreams({}), toRq({}), toKafka({})]).not.toThrow();
+    expect(toPaused({ limits: { rq: { paused: true }, kafka: { paused: false } } })).toEqual(new Set(["rq"]));
+  });
+
+  it("shows retry topics only while something is in them", () => {
+    const at = (topic: string, lag: number) => ({ topic, partition: 0, lag });
+    const view = toKafka({ partitions: [at("t", 0), at("t-retry-1s", 0), at("t-retry-2s", 3)] });
+    expect(byTopic(view.partitions).map(([topic]) => topic)).toEqual(["t", "t-retry-2s"]);
+  });
+
+  it("knows a consumer that no partition is left for", () => {
+    const { members } = toKafka({ members: [{ worker: "a", partitions: ["t/0"] }, { worker: "b", partitions: [] }] });
+    expect(spare(members).map((each) => each.worker)).toEqual(["b"]);
+  });
+});

@@ -1,0 +1,67 @@
+import { type NewBooking, list, number, record, send, text } from "../api.ts";
+import type { FeedEvent } from "../follow/events.ts";
+import { type Draft, day, toBooking } from "./booking.ts";
+
+const AT_ONCE = 100;
+const DAY_MS = 86_400_000;
+const WEEKS = 4;
+const LONGEST_USER = 92;
+
+const later = (iso: string, days: number) =>
+  new Date(((day(iso) ?? 0) + days) * DAY_MS).toISOString().slice(0, 10);
+
+/** As many as asked for, each of another user and, so that rooms do not run out, of other nights. */
+export function bookings(draft: Draft, amount: number): NewBooking[] {
+  const one = toBooking(draft);
+  return Array.from({ length: amount }, (_, place) => {
+    const days = (place % WEEKS) * 7;
+    const lane = draft.backends[place % draft.backends.length];
+    return {
+      ...one,
+      userId: `${one.userId.slice(0, LONGEST_USER)}-${place + 1}`,
+      checkIn: later(one.checkIn, days),
+      checkOut: later(one.checkOut, days),
+      ...(draft.spread === "turns" && lane ? { backends: [lane] } : {}),
+    };
+  });
+}
+
+/** How far a burst is: `asked` were sent, `ids` accepted, the rest refused; `ended` tells what became of them. */
+export type Progress = { asked: number; ids: ReadonlySet<string>; refused: number; why: string; ended: Record<string, number> };
+
+/** What became of one portion. */
+export type Sent = { asked: number; ids: string[]; refused: number; why: string };
+
+export const begun: Progress = { asked: 0, ids: new Set(), refused: 0, why: "", ended: {} };
+
+const ENDS = new Set(["confirmed", "rejected", "failed", "cancelled"]);
+
+/** Sends them in portions; after each it tells what was accepted. Ends at the first portion that fails as a whole. */
+export async function sendBurst(
+  all: readonly NewBooking[],
+  tell: (answer: Sent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let first = 0; first < all.length && !signal.aborted; first += AT_ONCE) {
+    const portion = all.slice(first, first + AT_ONCE);
+    const body = await send("POST", "/api/bookings/batch", { bookings: portion });
+    const items = list(body["items"]).map(record);
+    const ids = items.map((it) => text(it["bookingId"])).filter(Boolean);
+    const why = items.map((it) => text(it["error"])).find(Boolean) ?? "";
+    tell({ asked: portion.length, ids, refused: number(body["refused"]), why });
+  }
+}
+
+/** Counts each booking's end once; `seen` remembers what came before its acceptance was told. */
+export function counted(progress: Progress, ends: ReadonlyMap<string, string>): Progress["ended"] {
+  const ended: Record<string, number> = {};
+  for (const id of progress.ids) {
+    const end = ends.get(id);
+    if (end) ended[end] = (ended[end] ?? 0) + 1;
+  }
+  return ended;
+}
+
+export function endsOf(events: readonly FeedEvent[]): [id: string, end: string][] {
+  return events.flatMap(({ job, kind }): [string, string][] => (job && ENDS.has(kind) ? [[job, kind]] : []));
+}

@@ -1,0 +1,51 @@
+import type { Ref } from "react";
+import { useNow } from "../ui/useNow.ts";
+import { JobRow } from "./JobRow.tsx";
+import type { Row } from "./api.ts";
+import type { Selection } from "./useSelection.ts";
+
+type Props = { rows: Row[]; selection: Selection; list: Ref<HTMLDivElement>; hold: (on: boolean) => void };
+
+export function JobTable({ rows, selection, list, hold }: Props) {
+  const now = useNow(1000);
+  return (
+    <div
+      ref={list}
+      className="list-table"
+      onFocus={() => hold(true)}
+      onBlur={(event) => hold(event.currentTarget.contains(event.relatedTarget))}
+    >
+      <table className="rows jobs">
+        <caption className="hidden">Bookings, newest first</caption>
+        <thead>
+          <tr>
+            <th scope="col" className="tick">
+              <label>
+                <input
+                  type="checkbox"
+                  checked={selection.all}
+                  onChange={(event) => selection.chooseAll(event.target.checked)}
+                />
+                <span className="hidden">Select all shown</span>
+              </label>
+            </th>
+            <th scope="col">Booking</th>
+            <th scope="col">State</th>
+            <th scope="col">Lanes</th>
+            <th scope="col" className="aux">
+              Priority
+            </th>
+            <th scope="col" className="aux when">
+              Accepted
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <JobRow key={row.id} row={row} chosen={selection.has(row.id)} choose={selection.choose} now={now} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

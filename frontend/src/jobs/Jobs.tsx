@@ -1,0 +1,97 @@
+import { useRef, useState } from "react";
+import { CREATE, JOBS, useQuery } from "../route.ts";
+import { Freshness } from "../ui/Freshness.tsx";
+import { Link } from "../ui/Link.tsx";
+import { Pager } from "../ui/Pager.tsx";
+import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { useKeys } from "../ui/useKeys.ts";
+import { BulkCancel } from "./BulkCancel.tsx";
+import { Choose, ChooseBackend, Search } from "./Filters.tsx";
+import { JobTable } from "./JobTable.tsx";
+import { type Page, STATES } from "./api.ts";
+import { ROWS_MS, useRows } from "./useRows.ts";
+import { focusedRow, moveFocus, moveInside, useSelection } from "./useSelection.ts";
+import "./jobs.css";
+
+const KEYS = [
+  ["j", "next"],
+  ["k", "previous"],
+  ["Enter", "opens"],
+  ["x", "selects"],
+  ["/", "searches"],
+] as const;
+
+function Nothing({ page, query }: { page: Page; query: URLSearchParams }) {
+  const filtered = ["q", "state", "backend"].some((name) => query.get(name));
+  if (page.next) return <p className="notice">None among the newest {page.looked},000 or so. Older ones may match.</p>;
+  if (query.get("cursor")) return <p className="notice">No older bookings.</p>;
+  if (filtered) return <p className="notice">No booking matches. A user or hotel must be written out in full.</p>;
+  return (
+    <p className="notice">
+      No bookings yet. <Link to={CREATE}>Make the first one</Link>
+    </p>
+  );
+}
+
+function StateFilter({ query }: { query: URLSearchParams }) {
+  return (
+    <Choose name="state" label="State" query={query} path={JOBS}>
+      <option value="">any</option>
+      {Object.entries(STATES).map(([group, states]) => (
+        <optgroup key={group} label={group}>
+          {states.map((state) => (
+            <option key={state}>{state}</option>
+          ))}
+        </optgroup>
+      ))}
+    </Choose>
+  );
+}
+
+export function Jobs() {
+  const query = useQuery();
+  const [hold, setHold] = useState(false);
+  const [picking, setPicking] = useState(false);
+  const { page, loading, fresh, showAll, error, at, again } = useRows(query.toString(), hold || picking);
+  const ids = page?.rows.map((row) => row.id) ?? [];
+  const selection = useSelection(ids);
+  if (picking !== selection.chosen.length > 0) setPicking(selection.chosen.length > 0);
+  const [list, search] = [useRef<HTMLDivElement>(null), useRef<HTMLInputElement>(null)];
+  const [on, toggle] = useShortcuts();
+  const move = (by: number) => () => moveFocus(list.current, by);
+  const pick = () => {
+    const id = ids[focusedRow(list.current)];
+    if (id) selection.toggle(id);
+  };
+  const focus = () => search.current?.focus();
+  useKeys({ j: move(1), k: move(-1), x: pick, "/": focus }, on);
+  const inside = (by: number) => () => moveInside(list.current, by);
+  useKeys({ ArrowDown: inside(1), ArrowUp: inside(-1) }, true);
+
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>Jobs</h1>
+        <Freshness at={at} error={error} everyMs={ROWS_MS} />
+      </div>
+      <div className="filters card" role="search" aria-label="Filters">
+        <Search query={query} path={JOBS} label="Find" hint="id, user or hotel" field={search} />
+        <StateFilter query={query} />
+        <ChooseBackend query={query} path={JOBS} />
+      </div>
+      <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
+        <div className="list-head">
+          <BulkCancel rows={page?.rows ?? []} selection={selection} done={again} />
+          <button type="button" className={fresh > 0 ? "plain" : "plain away"} onClick={showAll}>
+            {fresh} newer: show
+          </button>
+        </div>
+        {page && page.rows.length === 0 && <Nothing page={page} query={query} />}
+        {page && page.rows.length > 0 && <JobTable rows={page.rows} selection={selection} list={list} hold={setHold} />}
+        {!page && <div className="placeholder tall">{error && <p className="notice bad">{error.message}</p>}</div>}
+        <Pager query={query} next={page?.next ?? null} more={page && page.rows.length === 0 ? "Look further" : "Older"} />
+      </section>
+      <Shortcuts keys={KEYS} on={on} toggle={toggle} />
+    </div>
+  );
+}

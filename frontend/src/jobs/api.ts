@@ -1,0 +1,82 @@
+import { BACKENDS, type Backend, type Json, answer, bookingPath, instant, list, number, reason, record, text } from "../api.ts";
+
+export type RowLeg = { state: string; progress: number; attempts: number; error: string };
+
+export type Row = {
+  id: string;
+  state: string;
+  user: string;
+  hotel: string;
+  priority: string;
+  createdAt: number | null;
+  legs: Partial<Record<Backend, RowLeg>>;
+};
+
+/** `next` null: the end. `looked`: how many requests it took to fill it. */
+export type Page = { key: string; rows: Row[]; next: string | null; looked: number };
+
+export const PAGE = 25;
+const MOST_REQUESTS = 8;
+
+export const STATES = {
+  "The booking": ["accepted", "processing", "confirmed", "rejected", "failed", "cancelling", "cancelled"],
+  "A lane of it": ["pending", "queued", "delayed", "active", "retrying", "completed", "dead"],
+} as const;
+
+const FINAL = new Set(["confirmed", "rejected", "failed", "cancelled"]);
+const ENDED = new Set(["completed", "dead", "cancelled"]);
+
+export const canBeCancelled = (row: Row) => !["failed", "rejected", "cancelled", "cancelling"].includes(row.state);
+export const isFinal = (row: Row) =>
+  FINAL.has(row.state) && Object.values(row.legs).every((leg) => ENDED.has(leg.state));
+
+function toLeg(value: Json): RowLeg {
+  return {
+    state: text(value["state"]) || "unknown",
+    progress: number(value["progress"]),
+    attempts: number(value["attempts"]),
+    error: reason(value["error"]),
+  };
+}
+
+export function toRow(value: unknown): Row {
+  const it = record(value);
+  const status = record(it["status"]);
+  const legs = BACKENDS.flatMap((backend) => (status[backend] ? [[backend, toLeg(record(status[backend]))]] : []));
+  return {
+    id: text(it["bookingId"]),
+    state: text(it["state"]),
+    user: text(it["userId"]),
+    hotel: text(it["hotelId"]),
+    priority: text(it["priority"]),
+    createdAt: instant(it["createdAt"]),
+    legs: Object.fromEntries(legs),
+  };
+}
+
+async function onePage(query: URLSearchParams, signal: AbortSignal): Promise<{ rows: Row[]; next: string | null }> {
+  const { body } = await answer(`/api/bookings?${query}`, {}, signal);
+  return { rows: list(body["items"]).map(toRow), next: text(body["nextCursor"]) || null };
+}
+
+/** A filtered page may come short before the end is reached: then it goes on, but not for ever. */
+export async function readPage(search: string, signal: AbortSignal): Promise<Page> {
+  const query = new URLSearchParams(search);
+  let [rows, next, looked]: [Row[], string | null, number] = [[], query.get("cursor"), 0];
+  do {
+    query.set("limit", String(PAGE - rows.length));
+    if (next) query.set("cursor", next);
+    const page = await onePage(query, signal);
+    rows = [...rows, ...page.rows];
+    [next, looked] = [page.next, looked + 1];
+  } while (next && rows.length < PAGE && looked < MOST_REQUESTS);
+  return { key: search, rows, next, looked };
+}
+
+export async function readRow(id: string, signal: AbortSignal): Promise<Row> {
+  return toRow((await answer(bookingPath(id), {}, signal)).body);
+}
+
+export async function cancel(id: string): Promise<void> {
+  await answer(bookingPath(id), { method: "DELETE" });
+}

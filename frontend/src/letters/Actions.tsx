@@ -1,0 +1,101 @@
+import { type FormEvent, useId, useState } from "react";
+import { ApiError, BACKEND_NAMES, type Backend, type Json } from "../api.ts";
+import { LETTERS, followPath, navigate } from "../route.ts";
+import { Confirm } from "../ui/Confirm.tsx";
+import { Link } from "../ui/Link.tsx";
+import { BackendSelect } from "./BackendSelect.tsx";
+import { Editor } from "./Editor.tsx";
+import { type Inspected, discard, redrive } from "./api.ts";
+import { parsePayload, pretty } from "./diff.ts";
+
+type Done = { to: Backend; state: string };
+
+function complaint(cause: unknown): string {
+  if (!(cause instanceof ApiError)) return String(cause);
+  return cause.fields.length > 0 ? cause.fields.map((each) => `${each.field}: ${each.message}`).join("; ") : cause.message;
+}
+
+function Sent({ letter, done }: { letter: Inspected; done: Done }) {
+  return (
+    <div className="notice" role="status">
+      Sent to {BACKEND_NAMES[done.to]}: it is {done.state} there.{" "}
+      {letter.isBooking && <Link to={followPath(letter.id)}>Watch it</Link>}{" "}
+      <Link to={LETTERS}>Back to the inbox</Link>
+    </div>
+  );
+}
+
+function useRedrive(letter: Inspected) {
+  const [text, setText] = useState(() => pretty(letter.data));
+  const [type, setType] = useState(letter.type);
+  const [to, setTo] = useState<Backend | "">("");
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [done, setDone] = useState<Done | null>(null);
+  const payload = parsePayload(text);
+  const changed = payload.data !== null && pretty(payload.data) !== pretty(letter.data);
+
+  const attempt = async (act: () => Promise<void>) => {
+    if (busy) return;
+    setBusy(true);
+    setError("");
+    try {
+      await act();
+    } catch (cause) {
+      setError(complaint(cause));
+    }
+    setBusy(false);
+  };
+  const send = (data: Json) => {
+    const edited = changed || !letter.readable ? { data, ...(letter.readable ? {} : { type }) } : {};
+    return attempt(async () => {
+      const state = await redrive(letter.backend, letter.id, { ...(to ? { to } : {}), ...edited });
+      setDone({ to: to || letter.backend, state });
+    });
+  };
+  const drop = () => attempt(async () => discard(letter.backend, letter.id).then(() => navigate(LETTERS)));
+  return { text, setText, type, setType, to, setTo, error, busy, done, payload, send, drop };
+}
+
+/** Edit it, send it again, here or elsewhere, or put it away. */
+export function Actions({ letter }: { letter: Inspected }) {
+  const form = useRedrive(letter);
+  const [asking, setAsking] = useState(false);
+  const [where, kind] = [useId(), useId()];
+  if (form.done) return <Sent letter={letter} done={form.done} />;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (form.payload.data) void form.send(form.payload.data);
+  };
+  return (
+    <form className="card redrive" onSubmit={submit} aria-label="Redrive">
+      <h2>Send it again</h2>
+      {!letter.readable && (
+        <div className="field">
+          <label htmlFor={kind}>Type</label>
+          <input id={kind} value={form.type} onChange={(event) => form.setType(event.target.value)} />
+          <p className="note">It is no job as it stands: say which, and with what data</p>
+        </div>
+      )}
+      <Editor before={letter.data} text={form.text} change={form.setText} />
+      <div className="buttons">
+        <label htmlFor={where}>To</label>
+        <BackendSelect id={where} value={form.to} change={form.setTo} own={letter.backend} />
+        <button type="submit" className="primary" disabled={form.payload.data === null || form.busy}>
+          Redrive
+        </button>
+        <button type="button" className="danger" onClick={() => setAsking(true)}>
+          Discard
+        </button>
+      </div>
+      <p className="wrong" role="alert">
+        {form.error}
+      </p>
+      {asking && (
+        <Confirm title="Discard this letter?" verb="Discard" onYes={() => void form.drop()} onNo={() => setAsking(false)}>
+          <p>It leaves the inbox for good. Its record stays as long as others do.</p>
+        </Confirm>
+      )}
+    </form>
+  );
+}

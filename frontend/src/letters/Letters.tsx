@@ -1,0 +1,85 @@
+import { useCallback, useRef, useState } from "react";
+import { ChooseBackend, Search } from "../jobs/Filters.tsx";
+import { focusedRow, moveFocus, moveInside, useSelection } from "../jobs/useSelection.ts";
+import { LETTERS, useQuery } from "../route.ts";
+import { Freshness } from "../ui/Freshness.tsx";
+import { Pager } from "../ui/Pager.tsx";
+import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { useKeys } from "../ui/useKeys.ts";
+import { usePoll } from "../ui/usePoll.ts";
+import { BulkLetters, keyOf } from "./BulkLetters.tsx";
+import { LetterTable } from "./LetterTable.tsx";
+import { type LetterPage, readLetters } from "./api.ts";
+import "../jobs/jobs.css";
+import "./letters.css";
+
+const EVERY_MS = 3000;
+const REST = 6;
+const KEYS = [
+  ["j", "next"],
+  ["k", "previous"],
+  ["Enter", "opens"],
+  ["x", "selects"],
+  ["/", "searches"],
+] as const;
+
+/** The page at `search`. While letters are chosen it stays as it is, so that none is acted on unseen. */
+function useLetters(search: string, hold: boolean) {
+  const read = useCallback((signal: AbortSignal) => readLetters(search, signal), [search]);
+  const polled = usePoll(read, EVERY_MS, REST);
+  const [page, setPage] = useState<LetterPage | null>(null);
+  const { data } = polled;
+  if (data && data !== page && !(hold && page?.key === data.key)) setPage(data);
+  return { ...polled, page, loading: page?.key !== search };
+}
+
+function Nothing({ query, page }: { query: URLSearchParams; page: LetterPage }) {
+  if (page.next) return <p className="notice">None among the newest. Older ones may match.</p>;
+  const filtered = query.get("q") || query.get("backend");
+  return (
+    <p className="notice">
+      {filtered ? "No dead letter matches." : "No dead letters: nothing has failed for good. The recipe “Dead letter” of a new booking makes one."}
+    </p>
+  );
+}
+
+export function Letters() {
+  const query = useQuery();
+  const [picking, setPicking] = useState(false);
+  const { page, loading, error, at, again } = useLetters(query.toString(), picking);
+  const letters = page?.letters ?? [];
+  const keys = letters.map(keyOf);
+  const selection = useSelection(keys);
+  if (picking !== selection.chosen.length > 0) setPicking(selection.chosen.length > 0);
+  const [list, search] = [useRef<HTMLDivElement>(null), useRef<HTMLInputElement>(null)];
+  const [on, toggle] = useShortcuts();
+  const move = (by: number) => () => moveFocus(list.current, by);
+  const pick = () => {
+    const key = keys[focusedRow(list.current)];
+    if (key) selection.toggle(key);
+  };
+  useKeys({ j: move(1), k: move(-1), x: pick, "/": () => search.current?.focus() }, on);
+  const inside = (by: number) => () => moveInside(list.current, by);
+  useKeys({ ArrowDown: inside(1), ArrowUp: inside(-1) }, true);
+
+  return (
+    <div className="page">
+      <div className="page-head">
+        <h1>Dead letters</h1>
+        <Freshness at={at} error={error} everyMs={EVERY_MS} />
+      </div>
+      <div className="filters card" role="search" aria-label="Filters">
+        <Search query={query} path={LETTERS} label="Find" hint="id, user, hotel or part of the reason" field={search} />
+        <ChooseBackend query={query} path={LETTERS} />
+      </div>
+      <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
+        <BulkLetters letters={letters} selection={selection} query={query} more={page?.next !== null} done={again} />
+        {page && letters.length === 0 && <Nothing page={page} query={query} />}
+        {letters.length > 0 && <LetterTable letters={letters} selection={selection} list={list} />}
+        {!page && <div className="placeholder tall">{error && <p className="notice bad">{error.message}</p>}</div>}
+        <Pager path={LETTERS} query={query} next={page?.next ?? null} more={letters.length > 0 ? "Older" : "Look further"} />
+      </section>
+      <Shortcuts keys={KEYS} on={on} toggle={toggle} />
+    </div>
+  );
+}

@@ -1,0 +1,127 @@
+import {
+  type Backend,
+  type Json,
+  answer,
+  bookingPath,
+  instant,
+  isRecord,
+  list,
+  number,
+  record,
+  send,
+  text,
+  toBackend,
+} from "../api.ts";
+import { type FeedEvent, toEvent } from "../follow/events.ts";
+
+export type Letter = {
+  id: string;
+  backend: Backend;
+  type: string;
+  error: string;
+  attempts: number;
+  redrives: number;
+  failedAt: number | null;
+  step: string;
+  worker: string;
+  data: Json;
+  /** No job of ours: it needs a type before it can run. */
+  readable: boolean;
+};
+
+/** `isBooking`: it can be followed; a job that was put on a broker directly cannot. */
+export type Inspected = Letter & { isBooking: boolean; legs: [string, string][]; receipt: Json; options: Json; timeline: FeedEvent[] };
+export type LetterPage = { key: string; letters: Letter[]; next: string | null };
+export type Outcome = { done: number; refused: string[] };
+
+export const PAGE = 25;
+const MOST_REQUESTS = 8;
+const LETTERS = "/api/dead-letters";
+const pathOf = (backend: Backend, id: string) => `${LETTERS}/${backend}/${encodeURIComponent(id)}`;
+
+export function toLetter(value: unknown): Letter {
+  const it = record(value);
+  return {
+    id: text(it["id"]),
+    backend: toBackend(it["backend"]) ?? "rq",
+    type: text(it["type"]),
+    error: text(it["error"]) || "no reason given",
+    attempts: number(it["attempts"]),
+    redrives: number(it["redrives"]),
+    failedAt: instant(it["failedAt"]),
+    step: text(it["step"]),
+    worker: text(it["worker"]),
+    data: record(it["data"]),
+    readable: it["readable"] !== false,
+  };
+}
+
+export async function readLetters(search: string, signal: AbortSignal): Promise<LetterPage> {
+  const query = new URLSearchParams(search);
+  let letters: Letter[] = [];
+  let next = query.get("cursor");
+  for (let asked = 0; asked < MOST_REQUESTS; asked += 1) {
+    query.set("limit", String(PAGE - letters.length));
+    if (next) query.set("cursor", next);
+    const { body } = await answer(`${LETTERS}?${query}`, {}, signal);
+    letters = [...letters, ...list(body["items"]).map(toLetter)];
+    next = text(body["nextCursor"]) || null;
+    if (!next || letters.length >= PAGE) break;
+  }
+  return { key: search, letters, next };
+}
+
+const toTimeline = (value: unknown): FeedEvent[] =>
+  list(value).flatMap((each) => toEvent({ id: "", event: "", data: JSON.stringify(each) }) ?? []);
+
+const isBooking = (id: string, signal: AbortSignal) =>
+  answer(bookingPath(id), {}, signal).then(
+    () => true,
+    () => false,
+  );
+
+export async function readLetter(backend: Backend, id: string, signal: AbortSignal): Promise<Inspected> {
+  const [{ body }, booking] = await Promise.all([answer(pathOf(backend, id), {}, signal), isBooking(id, signal)]);
+  return {
+    ...toLetter(body),
+    isBooking: booking,
+    legs: Object.entries(record(body["legs"])).map(([name, state]): [string, string] => [name, text(state)]),
+    receipt: record(body["receipt"]),
+    options: record(body["options"]),
+    timeline: toTimeline(body["timeline"]),
+  };
+}
+
+export type Redrive = { to?: Backend; type?: string; data?: Json };
+
+export async function redrive(backend: Backend, id: string, how: Redrive): Promise<string> {
+  return text((await send("POST", `${pathOf(backend, id)}/redrive`, how))["state"]);
+}
+
+export async function discard(backend: Backend, id: string): Promise<void> {
+  await answer(pathOf(backend, id), { method: "DELETE" });
+}
+
+export type Which = { items: { backend: Backend; id: string }[] } | { matching: Record<string, string> };
+
+const AT_ONCE = 200;
+
+/** Many at once, the named ones or all that match, so many a request; `tell` hears how far it is. */
+export async function many(
+  verb: "redrive" | "discard",
+  which: Which,
+  to: Backend | "",
+  tell: (done: number) => void,
+): Promise<Outcome> {
+  let total: Outcome = { done: 0, refused: [] };
+  for (;;) {
+    const body = await send("POST", `${LETTERS}/${verb}`, { ...which, ...(to ? { to } : {}), limit: AT_ONCE });
+    const items = list(body["items"]).filter(isRecord);
+    const refused = items.filter((it) => it["outcome"] === "refused").map((it) => text(it["error"]) || "refused");
+    const done = number(body[verb === "redrive" ? "redriven" : "discarded"]);
+    total = { done: total.done + done, refused };
+    tell(total.done);
+    // Those refused match still: a round of nothing else is the last.
+    if ("items" in which || items.length < AT_ONCE || done === 0) return total;
+  }
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { troubles } from "./alarms.ts";
+import { toBoard } from "./board.ts";
+
+const none = { p50: null, p95: null, p99: null };
+
+describe("toBoard", () => {
+  it("says of a source without figures that it has none", () => {
+    const { lanes } = toBoard({
+      queues: { rq: { waiting: 0, levels: {} }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
+      staleness: {
+        rq: { stale: false, ageSeconds: 0.4, error: null },
+        redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },
+        kafka: { stale: true, ageSeconds: null, error: null },
+      },
+    });
+    expect(lanes.rq).toMatchObject({ figures: { waiting: 0 }, stale: "" });
+    const why = "Stale, from 14 s ago: no answer within 2 s";
+    expect(lanes.redisStreams).toMatchObject({ figures: { totalMessages: 7 }, stale: why });
+    expect(lanes.kafka).toMatchObject({ figures: null, stale: "No answer yet" });
+    expect(toBoard({}).lanes.kafka.stale).toBe("No figures");
+    expect(Object.values(lanes.kafka.common).filter((value) => typeof value === "number")).toEqual([]);
+  });
+
+  it("reads the same of each lane; what runs is not also waiting", () => {
+    const { lanes, overSeconds } = toBoard({
+      backlog: { rq: 5, redisStreams: 0, kafka: null },
+      workers: { running: { rq: 2, redisStreams: 1 } },
+      metrics: { jobs: { rq: { processed: 40, failed: 1 } } },
+      oldestAgeSeconds: { rq: 1.5 },
+      rates: { overSeconds: 10, rq: { completedPerSecond: 2.25 } },
+      latency: { rq: { wait: { p50: 4, p99: 9 } } },
+    });
+    const rq = { waiting: 3, active: 2, done: 40, dead: 1, oldestSeconds: 1.5, perSecond: 2.25 };
+    expect(lanes.rq.common).toMatchObject({ ...rq, wait: { p50: 4, p95: null, p99: 9 }, run: none });
+    expect(lanes.redisStreams.common).toMatchObject({ waiting: 0, active: 1, done: null });
+    expect(overSeconds).toBe(10);
+  });
+
+  it("reads workers that answer and those that do not", () => {
+    const { workers, lost } = toBoard({
+      workers: {
+        list: [{ id: "a", running: { rq: 1 }, memoryBytes: 5, error: null, partitions: ["t/0"], jobs: [{ jobId: "j", backend: "rq" }] }, { id: "b", running: null, error: "refused" }],
+        lost: [{ id: "c", lastSeenSeconds: 20 }],
+      },
+    });
+    expect(workers[0]).toMatchObject({ id: "a", running: { rq: 1, kafka: null }, memoryBytes: 5, error: "" });
+    expect(workers[0]).toMatchObject({ partitions: ["t/0"], jobs: [{ id: "j", backend: "rq", seconds: null }] });
+    expect(workers[1]).toMatchObject({ jobs: null, partitions: null, id: "b", running: { rq: null }, error: "refused" });
+    expect(lost).toEqual([{ id: "c", seconds: 20 }]);
+  });
+});
+
+describe("troubles", () => {
+  const alarms = [
+    { alarm: "worker_lost", about: "w-1", detail: "" },
+    { alarm: "source_stale", about: "kafka", detail: "no answer" },
+    { alarm: "brand_new", about: "x", detail: "" },
+  ];
+
+  it("puts the worst first, and knows how to say what it does not know", () => {
+    const data = toBoard({ alarms });
+    const titles = troubles({ data, error: null, at: 0 }, false).map((each) => each.title);
+    expect(titles).toEqual([
+      "The Kafka service does not answer: old figures",
+      "x: brand new",
+      "Worker w-1 is gone; its jobs run elsewhere",
+    ]);
+  });
+
+  it("says before all else that nobody watches", () => {
+    const [first] = troubles({ data: null, error: new Error("cannot be reached"), at: null }, false);
+    expect(first).toMatchObject({ bad: true, detail: "cannot be reached; trying again" });
+    expect(troubles({ data: toBoard({}), error: null, at: 0 }, false)).toEqual([]);
+  });
+});

@@ -1,0 +1,27 @@
+import { useSyncExternalStore } from "react";
+import { type Board, readBoard } from "./board.ts";
+import { type Polled, nothingYet, poll } from "./poller.ts";
+
+export const BOARD_MS = 2000;
+
+let current: Polled<Board> = nothingYet;
+let asking: ReturnType<typeof poll<Board>> | null = null;
+const listeners = new Set<() => void>();
+
+/** One request serves the head of the page and whatever stands below it. */
+function subscribe(changed: () => void): () => void {
+  listeners.add(changed);
+  asking ??= poll(readBoard, BOARD_MS, (change) => {
+    current = change(current);
+    for (const listener of listeners) listener();
+  });
+  return () => {
+    listeners.delete(changed);
+    if (listeners.size > 0) return;
+    asking?.end();
+    asking = null;
+  };
+}
+
+export const useBoard = (): Polled<Board> => useSyncExternalStore(subscribe, () => current);
+export const askBoard = () => asking?.again();

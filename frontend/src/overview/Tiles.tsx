@@ -1,0 +1,62 @@
+import { BACKENDS, type Backend } from "../api.ts";
+import type { Board, Common } from "../live/board.ts";
+import { JOBS, LETTERS, WORKERS } from "../route.ts";
+import { Link } from "../ui/Link.tsx";
+import { brief, rate } from "../ui/format.ts";
+
+type Figure = { [K in keyof Common]: Common[K] extends number | null ? K : never }[keyof Common];
+
+/** Over the lanes that are known; null where none is. */
+function sum(board: Board | null, name: Figure): number | null {
+  const found = BACKENDS.map((backend: Backend) => board?.lanes[backend].common[name] ?? null);
+  const told = found.filter((value) => value !== null);
+  return told.length > 0 ? told.reduce((all, value) => all + value, 0) : null;
+}
+
+const or = (value: number | null | undefined, write: (value: number) => string) =>
+  value === null || value === undefined ? "–" : write(value);
+
+/** The whole suite in six figures. */
+export function Tiles({ board }: { board: Board | null }) {
+  const share = board?.sla.types.find((each) => each.type === "booking")?.share;
+  const within = board?.sla.seconds ? `within ${board.sla.seconds} s` : "in time";
+  return (
+    <dl className="tiles">
+      <div className="card">
+        <dt>done, in all</dt>
+        <dd>{or(sum(board, "perSecond"), rate)}</dd>
+      </div>
+      <div className="card">
+        <dt>
+          <Link to={`${JOBS}?state=queued`}>waiting</Link>
+        </dt>
+        <dd>{or(sum(board, "waiting"), brief)}</dd>
+      </div>
+      <div className="card">
+        <dt>
+          <Link to={`${JOBS}?state=active`}>running</Link>
+        </dt>
+        <dd>{or(sum(board, "active"), brief)}</dd>
+      </div>
+      <div className="card">
+        <dt>
+          <Link to={LETTERS}>died, in all</Link>
+        </dt>
+        <dd>{or(sum(board, "dead"), brief)}</dd>
+      </div>
+      <div className="card">
+        <dt>
+          <Link to={WORKERS}>workers</Link>
+        </dt>
+        <dd>
+          {board ? board.workers.length : "–"}
+          {board?.wanted ? <span className="wanted">{board.wanted} wanted</span> : null}
+        </dd>
+      </div>
+      <div className="card">
+        <dt>{within}</dt>
+        <dd>{or(share, (value) => `${(100 * value).toFixed(value < 1 ? 1 : 0)} %`)}</dd>
+      </div>
+    </dl>
+  );
+}

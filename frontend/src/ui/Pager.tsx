@@ -1,0 +1,33 @@
+import { JOBS, navigate, withQuery } from "../route.ts";
+
+type Trail = { trail: string[] };
+
+/** The cursors of the pages before this one; not in the address, yet kept over a reload. */
+const trail = (): string[] => {
+  const state: unknown = window.history.state;
+  const found = typeof state === "object" && state !== null ? Reflect.get(state, "trail") : null;
+  return Array.isArray(found) ? found.filter((each) => typeof each === "string") : [];
+};
+
+type Props = { path?: string; query: URLSearchParams; next: string | null; more: string };
+
+/** Pages by cursor: as fast at the hundred-thousandth as at the first. */
+export function Pager({ path = JOBS, query, next, more }: Props) {
+  const here = query.get("cursor") ?? "";
+  const before = trail();
+  const go = (cursor: string, state: Trail) => navigate(withQuery(path, query, { cursor }), { state });
+  const back = () => go(before.at(-1) ?? "", { trail: before.slice(0, -1) });
+  return (
+    <nav className="pager" aria-label="Pages of the list">
+      <button type="button" disabled={!here} onClick={() => go("", { trail: [] })}>
+        Newest
+      </button>
+      <button type="button" disabled={!here} onClick={back}>
+        Newer
+      </button>
+      <button type="button" disabled={next === null} onClick={() => go(next ?? "", { trail: [...before, here] })}>
+        {more}
+      </button>
+    </nav>
+  );
+}

@@ -1,0 +1,104 @@
+import { BACKENDS, SHORT_NAMES } from "../api.ts";
+import { stepTitle } from "../follow/lanes.ts";
+import type { Worker } from "../live/board.ts";
+import { followPath } from "../route.ts";
+import { Link } from "../ui/Link.tsx";
+import { age, ago, bytes, count } from "../ui/format.ts";
+import type { Running } from "./api.ts";
+
+const SHOWN = 6;
+const known = (value: number | null, write: (value: number) => string) => (value === null ? "–" : write(value));
+
+function Slots({ worker }: { worker: Worker }) {
+  return (
+    <ul className="slots" aria-label="Slots in use">
+      {BACKENDS.map((backend) => {
+        const [used, all] = [worker.running[backend], worker.capacity[backend]];
+        return (
+          <li key={backend} className={`lane-${backend}`}>
+            <span>{SHORT_NAMES[backend]}</span>
+            <svg className="level" aria-hidden="true" focusable="false">
+              <rect className="ground" width="100%" height="100%" />
+              <rect className="fill" width={`${used && all ? (100 * used) / all : 0}%`} height="100%" />
+            </svg>
+            <span>
+              {known(used, count)} of {known(all, count)}
+            </span>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Runs({ jobs, busy }: { jobs: Running[]; busy: boolean }) {
+  if (jobs.length === 0) return <p className="note">{busy ? "Which jobs it runs is not told." : "Runs nothing just now."}</p>;
+  return (
+    <ul className="runs">
+      {jobs.slice(0, SHOWN).map((job) => (
+        <li key={`${job.id} ${job.backend}`} className={`lane-${job.backend}`}>
+          <Link to={followPath(job.id)}>
+            <code>{job.id.slice(0, 8)}</code>
+          </Link>
+          <span>{[stepTitle(job.step), job.seconds === null ? "" : age(job.seconds)].filter(Boolean).join(", ")}</span>
+        </li>
+      ))}
+      {jobs.length > SHOWN && <li className="note">and {jobs.length - SHOWN} more</li>}
+    </ul>
+  );
+}
+
+type Props = { worker: Worker; jobs: Running[]; partitions: string[] | null; now: number };
+
+function facts({ worker, partitions, now }: Props): [string, string][] {
+  return [
+    ["Memory", known(worker.memoryBytes, bytes)],
+    ["CPU", known(worker.cpuPercent, (value) => `${value.toFixed(1)} %`)],
+    ["Done", known(worker.processed, count)],
+    ["Failed attempts", known(worker.failed, count)],
+    ["Started", worker.startedAt === null ? "–" : ago(worker.startedAt, now)],
+    ["Last heartbeat", worker.seenSeconds === null ? "within 15 s" : `${age(worker.seenSeconds)} ago`],
+    ["Kafka partitions", partitions === null ? "–" : String(partitions.length)],
+  ];
+}
+
+export function WorkerCard(props: Props) {
+  const { worker, jobs, partitions } = props;
+  return (
+    <li className="card worker">
+      <h2>
+        <span>{worker.id}</span>
+        <span className="aside">
+          {worker.host}, pid {worker.pid}
+        </span>
+      </h2>
+      <p className="silent">{worker.error && `Alive, but does not answer: ${worker.error}`}</p>
+      <Slots worker={worker} />
+      <Runs jobs={jobs} busy={Object.values(worker.running).some((used) => (used ?? 0) > 0)} />
+      <dl className="facts-list">
+        {facts(props).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {partitions !== null && partitions.length === 0 && (
+        <p className="notice">
+          {worker.idle ||
+            "Its Kafka consumer is idle: every partition is read by exactly one worker, and there are fewer partitions " +
+              "than workers. It takes over when another leaves."}{" "}
+          RQ and streams use it all the same.
+        </p>
+      )}
+      {partitions !== null && partitions.length > 0 && (
+        <details>
+          <summary>Its partitions</summary>
+          <p className="parts">
+            <code>{partitions.join("  ")}</code>
+          </p>
+        </details>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,74 @@
+import { readKafka } from "../brokers/views.ts";
+import { BOARD_MS, useBoard } from "../live/useBoard.ts";
+import { Freshness } from "../ui/Freshness.tsx";
+import { Command } from "../ui/Copy.tsx";
+import { age } from "../ui/format.ts";
+import { useNow } from "../ui/useNow.ts";
+import { usePoll } from "../ui/usePoll.ts";
+import { WorkerCard } from "./WorkerCard.tsx";
+import { readRunning, runsOf } from "./api.ts";
+import "../letters/letters.css";
+import "../overview/overview.css";
+import "./workers.css";
+
+const EVERY_MS = 2000;
+const REST = 6;
+
+function Lost({ lost }: { lost: { id: string; seconds: number | null }[] }) {
+  if (lost.length === 0) return null;
+  return (
+    <section className="notice warn" aria-label="Workers that are gone">
+      {lost.map((each) => (
+        <p key={each.id}>
+          <strong>{each.id}</strong> is gone: last heard of {each.seconds === null ? "some time" : age(each.seconds)} ago. Its
+          jobs run again elsewhere once their lease of 15 s has ended.
+        </p>
+      ))}
+    </section>
+  );
+}
+
+export function Workers() {
+  const { data, error, at } = useBoard();
+  const running = usePoll(readRunning, EVERY_MS, REST).data ?? [];
+  const kafka = usePoll(readKafka, EVERY_MS).data;
+  const now = useNow(1000);
+  const partitions = (id: string) => {
+    if (!kafka || kafka.stale) return null;
+    return kafka.members.find((each) => each.worker === id)?.partitions ?? [];
+  };
+  return (
+    <div className="page">
+      <div className="page-head">
+        <div>
+          <h1>Workers</h1>
+          <p className="lead">Every replica, found by its heartbeat. Each works for all three backends.</p>
+        </div>
+        <Freshness at={at} error={error} everyMs={BOARD_MS} />
+      </div>
+      <p className="silent">{data?.workersStale}</p>
+      <Lost lost={data?.lost ?? []} />
+      {data && data.workers.length === 0 && (
+        <p className="notice bad">No worker runs. Bookings are accepted and wait until one is there.</p>
+      )}
+      {!data && <p className="notice">{error ? `Nothing is known of the workers: ${error.message}` : "Asking…"}</p>}
+      <ul className={`workers ${error && data ? "old" : ""}`}>
+        {data?.workers.map((worker) => (
+          <WorkerCard
+            key={worker.id}
+            worker={worker}
+            jobs={runsOf(worker, running)}
+            partitions={worker.partitions ?? partitions(worker.id)}
+            now={now}
+          />
+        ))}
+      </ul>
+      <section className="card commands-card" aria-labelledby="more-workers">
+        <h2 id="more-workers">More or fewer</h2>
+        <Command text="make scale N=4" about="the command that sets the number of workers" />
+        <Command text="make ps" about="the command that lists the processes" />
+        <p className="note">Kill one (kill -9 and its pid): its jobs move to another worker within 20 s, and you can watch.</p>
+      </section>
+    </div>
+  );
+}

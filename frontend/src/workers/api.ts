@@ -1,0 +1,34 @@
+import { type Backend, BACKENDS, answer, list, record, text } from "../api.ts";
+import type { Worker } from "../live/board.ts";
+
+/** One job that runs now. */
+export type Running = { id: string; backend: Backend; step: string; worker: string; seconds: number | null };
+
+const MOST = 100;
+
+/** What a worker runs: by its own word where it gives one, with the step that the ledger knows. */
+export function runsOf(worker: Worker, known: readonly Running[]): Running[] {
+  const here = known.filter((job) => job.worker === worker.id);
+  if (!worker.jobs) return here;
+  const steps = new Map(here.map((job) => [`${job.backend} ${job.id}`, job.step]));
+  return worker.jobs.map(({ id, backend, type, seconds }) => {
+    const step = steps.get(`${backend} ${id}`) ?? (type === "booking" ? "" : type);
+    return { id, backend, seconds, step, worker: worker.id };
+  });
+}
+
+export function toRunning(items: unknown): Running[] {
+  return list(items).flatMap((item) => {
+    const it = record(item);
+    return BACKENDS.flatMap((backend) => {
+      const leg = record(record(it["status"])[backend]);
+      if (leg["state"] !== "active") return [];
+      return [{ id: text(it["bookingId"]), backend, step: text(leg["step"]), worker: text(leg["worker"]), seconds: null }];
+    });
+  });
+}
+
+export async function readRunning(signal: AbortSignal): Promise<Running[]> {
+  const { body } = await answer(`/api/bookings?state=active&limit=${MOST}`, {}, signal);
+  return toRunning(body["items"]);
+}

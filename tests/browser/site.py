@@ -1,0 +1,124 @@
+"""The pages of a running suite, in a real browser."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page
+
+from local.node import FRONTEND, build_pages, find_node, preview_command
+from local.paths import LOCAL
+from local.probe import LOOPBACK, free_port, wait_until
+from tests.system.suites import LocalSuite, Suite
+
+SHOTS = LOCAL / "screenshots"
+AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+STAY = {"hotelId": "browser", "checkIn": "2027-03-01", "checkOut": "2027-03-02"}
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def served(suite: Suite) -> Iterator[str]:
+    """Where the pages are: Compose serves them itself, beside processes `vite preview` does, as without Docker."""
+    if not isinstance(suite, LocalSuite):
+        yield suite.url("frontend")
+        return
+    build_pages()
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    environment = {**os.environ, "API_URL": suite.url("api"), "MONITORING_URL": suite.url("monitoring")}
+    process = subprocess.Popen(
+        preview_command(find_node(), port), cwd=FRONTEND, env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        assert wait_until(lambda: answers(url), 20), "vite preview does not answer"
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+class Site:
+    """What a test needs besides the page: the suite behind it."""
+
+    def __init__(self, suite: Suite, url: str) -> None:
+        self.suite = suite
+        self.url = url
+        self.http = httpx.Client(timeout=10)
+
+    def post(self, service: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self.http.post(f"{self.suite.url(service)}{path}", json=body)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def get(self, service: str, path: str) -> dict[str, Any]:
+        answer = self.http.get(f"{self.suite.url(service)}{path}")
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def book(self, user: str, **more: Any) -> str:
+        booking: str = self.post("api", "/api/bookings", {"userId": user, **STAY, **more})["bookingId"]
+        return booking
+
+    def dead_letter(self) -> str:
+        """One that no attempt was spent on: its data fit no booking."""
+        body = {"type": "booking", "data": {"userId": "browser"}}
+        message: str = self.post("kafka-service", "/messages", body)["messageId"]
+        path = f"/api/dead-letters/kafka/{message}"
+        assert wait_until(lambda: self.http.get(f"{self.suite.url('api')}{path}").is_success, 20, every=0.2)
+        return message
+
+
+def axe(page: Page) -> list[str]:
+    """What it finds wrong. By evaluate, because the page itself lets no stranger's script in."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate(
+        "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']}).then(it => it.violations)", RULES
+    )
+    return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+def sideways(page: Page) -> int:
+    """How many pixels one could scroll to the side."""
+    pixels: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return pixels
+
+
+def shoot(page: Page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def bundle_bytes(site: Site) -> int:
+    """What a browser loads of scripts and styles, as nginx sends it."""
+    html = site.http.get(site.url).text
+    files = re.findall(r'(?:src|href)="(/assets/[^"]+\.(?:js|css))"', html)
+    assert files
+    return sum(len(gzip.compress(site.http.get(site.url + file).content, 6)) for file in files)
+
+
+def first_paint_ms(page: Page) -> float:
+    shown: float = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    return shown

@@ -1,0 +1,192 @@
+"""What people do on the pages, done in a browser against the whole running suite."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from local.probe import wait_until
+from tests.browser.site import STAY, Site, axe, bundle_bytes, first_paint_ms, shoot, sideways
+from tests.system.suites import LocalSuite
+
+PAGES = ["/", "/bookings", "/bookings/new", "/dead-letters", "/workers", "/backends"]
+MOST_BYTES = 150 * 1024
+
+
+def name_of(path: str) -> str:
+    return re.sub(r"[0-9a-f-]{36}", "one", path).strip("/").replace("/", "-") or "overview"
+
+
+def clean(page: Page, path: str, site: Site) -> list[str]:
+    """Looks at the page wide and light, then narrow and dark; what is wrong with it."""
+    found = []
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        found += [f"{path} {scheme}: {each}" for each in axe(page)]
+        if (over := sideways(page)) > 0:
+            found.append(f"{path} {width}: scrolls {over} px sideways")
+        shoot(page, f"{name_of(path)}-{width}-{scheme}")
+    return found
+
+
+def settled(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    expect(page.locator(".strip-status")).not_to_contain_text("Asking")
+
+
+def test_the_page_is_light(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    settled(page)
+    size = bundle_bytes(site)
+    print(f"bundle {size / 1024:.1f} KiB gzip, first contentful paint {first_paint_ms(page):.0f} ms")
+    assert size <= MOST_BYTES
+
+
+def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/bookings/new")
+    page.get_by_label("User", exact=True).fill("")
+    page.get_by_label("Hotel").focus()
+    expect(page.get_by_text("Required", exact=True)).to_be_visible()
+    page.get_by_label("User", exact=True).fill("watcher")
+    page.get_by_role("button", name="Book", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/bookings/[0-9a-f-]{36}$"))
+    expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
+    expect(page.locator(".lane .pill.good")).to_have_count(3)
+    link = page.get_by_role("link", name="Open the PDF").get_attribute("href")
+    assert page.request.get(f"{site.url}{link}").body().startswith(b"%PDF")
+    page.get_by_text("Raw JSON").click()
+    expect(page.locator(".raw pre")).to_contain_text('"userId": "watcher"')
+    assert not clean(page, "/bookings/one", site)
+
+
+def test_a_burst_is_sent_and_found_again(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/bookings/new")
+    page.get_by_label("Hotel").fill("burst")
+    page.get_by_role("button", name="200", exact=True).click()
+    page.get_by_label("Each runs").select_option("turns")
+    page.get_by_role("button", name="Book 200").click()
+    expect(page.get_by_text("200 of 200 accepted")).to_be_visible()
+    expect(page.get_by_text("200 ended, 200 confirmed")).to_be_visible(timeout=40_000)
+    page.get_by_label("Bookings", exact=True).fill("2")
+    page.get_by_role("button", name="Book 2", exact=True).click()
+    expect(page.get_by_text("2 of 2 accepted")).to_be_visible()
+    page.get_by_role("link", name="See them among the jobs").click()
+    rows = page.locator("tbody .row-link")
+    expect(rows).to_have_count(25)
+    first = rows.first.text_content()
+    page.get_by_role("button", name="Older").click()
+    expect(rows.first).not_to_have_text(first or "")
+    second = rows.first.text_content()
+    page.reload()
+    expect(rows.first).to_have_text(second or "")
+    assert "cursor=" in page.url and "q=burst" in page.url
+    page.get_by_role("button", name="Newer").click()
+    expect(rows.first).to_have_text(first or "")
+    page.get_by_label("Backend").select_option("kafka")
+    expect(page.locator("tbody .leg.lane-kafka")).to_have_count(25)
+
+
+def test_a_dead_letter_is_edited_and_redriven_to_another_backend(page: Page, site: Site) -> None:
+    letter = site.dead_letter()
+    page.goto(f"{site.url}/dead-letters?q={letter}")
+    page.locator("tbody .row-link").click()
+    expect(page.locator(".letter-head")).to_contain_text("hotelId")
+    payload = page.get_by_label("Payload")
+    payload.fill("{")
+    expect(page.get_by_text("Not JSON")).to_be_visible()
+    expect(page.get_by_role("button", name="Redrive")).to_be_disabled()
+    payload.fill(json.dumps({"userId": "browser", **STAY}))
+    expect(page.locator(".diff .new").filter(has_text="hotelId")).to_be_visible()
+    assert not clean(page, f"/dead-letters/kafka/{letter}", site)
+    page.get_by_label("To", exact=True).select_option("rq")
+    page.get_by_role("button", name="Redrive").click()
+    expect(page.get_by_text("Sent to RQ")).to_be_visible()
+    assert wait_until(lambda: site.get("queue", f"/jobs/{letter}")["state"] == "completed", 20, every=0.2)
+    page.get_by_role("link", name="Back to the inbox").click()
+    expect(page).to_have_url(f"{site.url}/dead-letters")
+    expect(page.get_by_text(letter[:8])).to_have_count(0)
+
+
+def test_dead_letters_that_match_are_discarded_together(page: Page, site: Site) -> None:
+    letters = [site.dead_letter() for _ in range(3)]
+    page.goto(f"{site.url}/dead-letters?backend=kafka")
+    expect(page.get_by_role("link", name=letters[0][:8])).to_be_visible()
+    page.get_by_label("Select all shown").check()
+    page.get_by_role("button", name="Discard selected").click()
+    page.get_by_role("button", name="Discard", exact=True).click()
+    expect(page.get_by_text(re.compile("letters? discarded"))).to_be_visible()
+    expect(page.get_by_text("No dead letter matches")).to_be_visible()
+
+
+def test_many_are_cancelled_after_one_question(page: Page, site: Site) -> None:
+    for _ in range(3):
+        site.book("late", delaySeconds=3600)
+    page.goto(f"{site.url}/bookings?q=late")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.get_by_label("Select all shown").check()
+    page.get_by_role("button", name="Cancel selected").click()
+    page.get_by_role("button", name="Cancel them").click()
+    expect(page.get_by_text("3 bookings cancelled")).to_be_visible()
+    expect(page.locator("tbody .pill").filter(has_text="cancelled")).to_have_count(3)
+
+
+def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
+    booking = site.book("typist")
+    page.goto(f"{site.url}/")
+    settled(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.get_by_role("link", name="Jobs").press("Enter")
+    expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Find")).to_be_focused()
+    page.keyboard.type("typist")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("j")
+    expect(page.locator("tbody .row-link")).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site.url}/bookings/{booking}")
+
+
+def test_a_backend_is_paused_and_resumed(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/backends")
+    page.get_by_role("button", name="Pause Redis Streams").click()
+    expect(page.get_by_text("paused", exact=True)).to_be_visible()
+    booking = site.book("patient", backends=["redisStreams"])
+    page.get_by_role("button", name="Resume Redis Streams").click()
+    expect(page.get_by_role("button", name="Pause Redis Streams")).to_be_visible()
+    page.goto(f"{site.url}/bookings/{booking}")
+    expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_anybody_can_read_it_at_any_width(page: Page, site: Site, path: str) -> None:
+    page.goto(f"{site.url}{path}")
+    settled(page)
+    assert not clean(page, path, site)
+
+
+def test_what_is_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None:
+    if not isinstance(site.suite, LocalSuite):
+        pytest.skip("stops one service by its process")
+    private = site.suite.private
+    page.goto(site.url)
+    expect(page.locator(".strip-status")).to_contain_text("All well")
+    private.kill("kafka_service")
+    expect(page.locator(".strip-status")).to_contain_text("The Kafka service does not answer")
+    expect(page.locator(".lane-card.lane-kafka")).to_contain_text("Stale")
+    assert not clean(page, "/broken", site)
+    booking = site.book("steady")
+    assert wait_until(lambda: site.get("api", f"/api/bookings/{booking}")["state"] == "confirmed", 20, every=0.2)
+    private.start_service("kafka_service")
+    expect(page.locator(".strip-status")).to_contain_text("All well", timeout=40_000)
