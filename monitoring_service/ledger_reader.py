@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from booking_queue.clock import now_ms
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.backlog import Backlog, read_backlog
+from booking_queue.ledger.connection import refuses_writes
+from booking_queue.ledger.epoch import Epoch
 from booking_queue.settings import Settings
 from monitoring_service.sources import Presence
 
+ENDS = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
+ACCIDENTS = ("crashed", "killers", "vanished", "groups_recreated")
+COUNTERS = ENDS + ACCIDENTS
+CONFIG_SECONDS = 30.0
 LOST_SHOWN_MS = 120_000  # how long a worker that vanished without a word is still spoken of
 
 
@@ -29,37 +38,48 @@ class RedisNumbers:
     latency_ms: float
     policy: str
     append_only: bool
+    refuses: str | None  # why it takes no writes
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerNumbers:
-    """`counters` per backend: accepted, completed, dead, cancelled, retried, republished; since the ledger began."""
+    """`counters` per backend, by the names below; since the ledger began."""
 
     counters: dict[Backend, dict[str, int]]
     confirmed: int
     backlog: dict[Backend, Backlog]
     redis: RedisNumbers
+    paused: frozenset[Backend] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Workers by their heartbeat; `lost` ones left no word, with the seconds since their last."""
+    """Workers by their heartbeat; `lost` ones left no word. `heard`: seconds since each was last heard of."""
 
     alive: list[Presence] = field(default_factory=list)
+    heard: dict[str, float] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
 
 
 class LedgerReader:
-    def __init__(self, redis: Redis, settings: Settings):
+    def __init__(self, redis: Redis, settings: Settings, epoch: Epoch):
         self._redis = redis
         self._settings = settings
         self._prefix = settings.key_prefix
+        self._epoch = epoch
+        self._config: Mapping[Any, Any] = {}
+        self._config_at: float | None = None
 
     async def numbers(self) -> LedgerNumbers:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hgetall(f"{self._prefix}:counters")
         pipe.info()
-        counters, info = await pipe.execute()
+        pipe.hgetall(f"{self._prefix}:limits")
+        counters, info, limits = await pipe.execute()
+        config = await self._known_config()
+        refuses = refuses_writes(info, config)
+        if not refuses:  # it may have to write the mark
+            await self._epoch.look()
         left = await asyncio.gather(*(read_backlog(self._redis, self._settings, backend) for backend in Backend))
         asked = time.perf_counter()
         await self._redis.ping()
@@ -69,8 +89,17 @@ class LedgerReader:
             counters={backend: _of(backend, counts) for backend in Backend},
             confirmed=counts.get("bookings.confirmed", 0),
             backlog=dict(zip(Backend, left, strict=True)),
-            redis=_redis_numbers(info, latency),
+            redis=_redis_numbers(info, latency, refuses),
+            paused=frozenset(backend for backend in Backend if limits.get(f"{backend}.paused".encode()) == b"1"),
         )
+
+    async def _known_config(self) -> Mapping[Any, Any]:
+        """Asked rarely: it hardly ever changes. Empty where CONFIG is forbidden."""
+        if self._config_at is None or time.monotonic() - self._config_at > CONFIG_SECONDS:
+            with suppress(ResponseError):
+                self._config = await self._redis.config_get("save", "stop-writes-on-bgsave-error")
+            self._config_at = time.monotonic()
+        return self._config
 
     async def roll(self) -> Roll:
         found: list[Any] = await self._redis.zrange(f"{self._prefix}:workers", 0, -1, withscores=True)
@@ -80,6 +109,7 @@ class LedgerReader:
         entries: list[Any] = await self._redis.mget([f"{self._prefix}:worker:{name}" for name in seen])
         now, roll = now_ms(), Roll()
         for name, entry in zip(seen, entries, strict=True):
+            roll.heard[name] = round(max(0, now - seen[name]) / 1000, 1)
             if entry is None:
                 if now - seen[name] < LOST_SHOWN_MS:
                     roll.lost[name] = round((now - seen[name]) / 1000, 1)
@@ -90,8 +120,7 @@ class LedgerReader:
 
 
 def _of(backend: Backend, counts: dict[str, int]) -> dict[str, int]:
-    names = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
-    return {name: counts.get(f"{backend}.{name}", 0) for name in names}
+    return {name: counts.get(f"{backend}.{name}", 0) for name in COUNTERS}
 
 
 def _presence(entry: bytes) -> Presence | None:
@@ -102,7 +131,7 @@ def _presence(entry: bytes) -> Presence | None:
         return None
 
 
-def _redis_numbers(info: dict[str, Any], latency: float) -> RedisNumbers:
+def _redis_numbers(info: dict[str, Any], latency: float, refuses: str | None) -> RedisNumbers:
     return RedisNumbers(
         ops_per_second=int(info["instantaneous_ops_per_sec"]),
         memory_bytes=int(info["used_memory"]),
@@ -111,4 +140,5 @@ def _redis_numbers(info: dict[str, Any], latency: float) -> RedisNumbers:
         latency_ms=round(latency * 1000, 3),
         policy=str(info.get("maxmemory_policy", "")),
         append_only=str(info.get("aof_enabled", "0")) == "1",
+        refuses=refuses,
     )

@@ -127,7 +127,7 @@ async def work(
         stack.push_async_callback(consumer.close)
         slots = Slots(settings.concurrency(backend))
         lanes.append((consumer, Processor(backend, tools, slots, heartbeat, suspects)))
-    own = stats.WorkerStats(tools.worker_id, [processor for _, processor in lanes], tools.metrics, tools.ledger.scripts)
+    own = stats.WorkerStats(tools.worker_id, lanes, tools.metrics, tools.ledger.scripts, heartbeat)
     app = create_app(
         "worker",
         settings,
@@ -135,6 +135,7 @@ async def work(
         routers=[stats.router(own)],
         about={"workerId": tools.worker_id},
         metrics=tools.metrics,
+        scrape=own.scrape,
     )
     listener = server.listen("worker", settings.bind_host, settings.port)
     about = {"address": address_of(listener)}
