@@ -25,7 +25,6 @@ from monitoring_service.sources import Presence
 ENDS = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
 ACCIDENTS = ("crashed", "killers", "vanished", "groups_recreated")
 COUNTERS = ENDS + ACCIDENTS
-CONFIG_SECONDS = 30.0
 LOST_SHOWN_MS = 120_000  # how long a worker that vanished without a word is still spoken of
 
 
@@ -67,8 +66,6 @@ class LedgerReader:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._epoch = epoch
-        self._config: Mapping[Any, Any] = {}
-        self._config_at: float | None = None
 
     async def numbers(self) -> LedgerNumbers:
         pipe = self._redis.pipeline(transaction=False)
@@ -76,13 +73,13 @@ class LedgerReader:
         pipe.info()
         pipe.hgetall(f"{self._prefix}:limits")
         counters, info, limits = await pipe.execute()
-        config = await self._known_config()
-        refuses = refuses_writes(info, config)
+        refuses = await self._refuses(info)
         if not refuses:  # it may have to write the mark
             await self._epoch.look()
         left = await asyncio.gather(*(read_backlog(self._redis, self._settings, backend) for backend in Backend))
         asked = time.perf_counter()
-        await self._redis.ping()
+        with suppress(ResponseError):  # refused, too, while it cannot write its disk
+            await self._redis.ping()
         latency = time.perf_counter() - asked
         counts = {name.decode(): int(value) for name, value in counters.items()}
         return LedgerNumbers(
@@ -93,13 +90,12 @@ class LedgerReader:
             paused=frozenset(backend for backend in Backend if limits.get(f"{backend}.paused".encode()) == b"1"),
         )
 
-    async def _known_config(self) -> Mapping[Any, Any]:
-        """Asked rarely: it hardly ever changes. Empty where CONFIG is forbidden."""
-        if self._config_at is None or time.monotonic() - self._config_at > CONFIG_SECONDS:
-            with suppress(ResponseError):
-                self._config = await self._redis.config_get("save", "stop-writes-on-bgsave-error")
-            self._config_at = time.monotonic()
-        return self._config
+    async def _refuses(self, info: Mapping[str, Any]) -> str | None:
+        config: Mapping[Any, Any] = {}
+        if info.get("rdb_last_bgsave_status", "ok") != "ok":  # no matter but then
+            with suppress(ResponseError):  # CONFIG may be forbidden
+                config = await self._redis.config_get("save", "stop-writes-on-bgsave-error")
+        return refuses_writes(info, config)
 
     async def roll(self) -> Roll:
         found: list[Any] = await self._redis.zrange(f"{self._prefix}:workers", 0, -1, withscores=True)

@@ -45,7 +45,7 @@ def router(
         failed = any(isinstance(result, Exception) for result in results.values())
         body = {"status": "unavailable" if failed else "ready", "service": service, "checks": states}
         alarms = [name for result in results.values() if isinstance(result, Mapping) for name in result.get(ALARMS, ())]
-        return JsonResponse(body | ({ALARMS: alarms} if alarms else {}), 503 if failed else 200)
+        return JsonResponse(body | ({ALARMS: list(dict.fromkeys(alarms))} if alarms else {}), 503 if failed else 200)
 
     @routes.get("/health")
     async def health(request: Request) -> Response:

@@ -97,8 +97,8 @@ async def test_a_redis_emptied_while_nobody_looked_on(redis_settings: Settings, 
     async with world_of(settings) as world:
         await world.start()
         await world.until("/dashboard", fresh(*ALL))
-        await world.redis.delete(f"{settings.key_prefix}:epoch")
     async with world_of(settings) as world:
+        await world.redis.delete(f"{settings.key_prefix}:epoch")
         await world.start()
         await alarm(world, "ledger_emptied", "ledger")
 
