@@ -52,6 +52,7 @@ async def fill(suite: PrivateSuite, jobs: int) -> None:
     settings = settings_of(suite)
     redis = connect(settings)
     try:
+        await redis.config_set("maxmemory", "0")  # what three lanes keep of so many jobs is more than a demo is given
         for backend in Backend:
             started = time.perf_counter()
             await send(settings, redis, backend, jobs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from booking_queue.domain.job import Backend
 from booking_queue.metrics import RUN_BOUNDS, WAIT_BOUNDS
-from monitoring_service.tiers import Tier, Tiers, adds_up
+from monitoring_service.tiers import Sums, Tier, Tiers, adds_up
 from monitoring_service.totals import Histogram
 
 RATES = {"accepted": "accepted", "completed": "completed", "failed": "dead", "retried": "retried"}
@@ -20,12 +20,24 @@ GAP = 3  # steps without a sample, after which a hole is shown
 Values = dict[str, float | None]
 
 
+def bucket(backend: Backend, what: str, place: int) -> str:
+    return f"+{backend.value}.{what}.{place}"
+
+
+BUCKETS = {
+    (backend, what): [bucket(backend, what, place) for place in range(len(bounds))]
+    for backend in Backend
+    for what, bounds in BOUNDS.items()
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Samples that make one point; an empty one makes a hole."""
 
     at_ms: int
     tier: Tier
+    sums: Sums
     first: int
     end: int
 
@@ -68,36 +80,38 @@ def _of(tier: Tier, since_ms: int, until_ms: int | None, step_ms: int) -> Iterat
     first = tier.since(since_ms)
     end = len(tier.times) if until_ms is None else tier.since(until_ms)
     alone = step_ms <= tier.every * 1000
+    sums = Sums(tier, first)
     before: int | None = None
     while first < end:
         at = tier.times[first] if alone else tier.times[first] // step_ms * step_ms
         last = first + 1 if alone else min(tier.since(at + step_ms), end)
         if before is not None and at - before > GAP * step_ms:
-            yield Stretch(before + step_ms, tier, first, first)
-        yield Stretch(at, tier, first, last)
+            yield Stretch(before + step_ms, tier, sums, first, first)
+        yield Stretch(at, tier, sums, first, last)
         before, first = at, last
 
 
 def _point(stretch: Stretch) -> Values:
     if stretch.first == stretch.end:
         return {}
-    tier, first, end = stretch.tier, stretch.first, stretch.end
+    tier, sums, first, end = stretch.tier, stretch.sums, stretch.first, stretch.end
     point: Values = {name: tier.last(name, first, end) for name in tier.columns if not adds_up(name)}
-    counted = tier.total("+counted", first, end)
+    counted = sums.total("+counted", first, end)
     for backend in Backend:
         for told, name in RATES.items():
-            added = tier.total(f"+{backend.value}.{name}", first, end)
+            added = sums.total(f"+{backend.value}.{name}", first, end)
             point[f"{backend.value}.{told}PerSecond"] = round(added / counted, 3) if counted else None
         for what in BOUNDS:
-            point |= _percentiles(backend, what, tier, first, end)
-    return point | _in_time(tier, first, end)
+            point |= _percentiles(backend, what, sums, first, end)
+    return point | _in_time(stretch)
 
 
-def _percentiles(backend: Backend, what: str, tier: Tier, first: int, end: int) -> Values:
+def _percentiles(backend: Backend, what: str, sums: Sums, first: int, end: int) -> Values:
     """Of all that was observed in the stretch: percentiles of the sum, never a mean of percentiles."""
     bounds = BOUNDS[what]
-    added = [tier.total(bucket(backend, what, place), first, end) for place in range(len(bounds))]
-    seen = Histogram(bounds, tuple(round(count) for count in accumulate(added)))
+    names = BUCKETS[backend, what]
+    added = [sums.total(name, first, end) if name in sums else 0.0 for name in names]
+    seen = Histogram(bounds, tuple(round(count) for count in accumulate(added))) if any(added) else Histogram()
     found: Values = {}
     for name, share in PERCENTILES.items():
         value = seen.quantile(share)
@@ -105,17 +119,14 @@ def _percentiles(backend: Backend, what: str, tier: Tier, first: int, end: int) 
     return found
 
 
-def bucket(backend: Backend, what: str, place: int) -> str:
-    return f"+{backend.value}.{what}.{place}"
-
-
-def _in_time(tier: Tier, first: int, end: int) -> Values:
+def _in_time(stretch: Stretch) -> Values:
     """`sla.<type>.share`: of the jobs that finished in the stretch, those within SLA_SECONDS of acceptance."""
     found: Values = {}
-    for name in tier.columns:
+    sums, first, end = stretch.sums, stretch.first, stretch.end
+    for name in stretch.tier.columns:
         if name.startswith("+sla.") and name.endswith(".total"):
             kind = name.removeprefix("+sla.").removesuffix(".total")
-            total = tier.total(name, first, end)
-            in_time = tier.total(f"+sla.{kind}.inTime", first, end)
+            total = sums.total(name, first, end)
+            in_time = sums.total(f"+sla.{kind}.inTime", first, end)
             found[f"sla.{kind}.share"] = round(in_time / total, 4) if total else None
     return found

@@ -16,6 +16,7 @@ from monitoring_service.chart import chart
 from monitoring_service.views import EMPTY_KAFKA, EMPTY_RQ, EMPTY_STREAMS, Views, shown
 
 DAY_SECONDS = 86_400
+MOST_POINTS = 1000  # bounds how long one answer keeps the process busy
 FARTHEST_MS = 2**53
 
 
@@ -49,13 +50,13 @@ async def history(
     since: Annotated[int | None, Query(alias="from", ge=0, le=FARTHEST_MS, description="ms since 1970")] = None,
     step: Annotated[float, Query(ge=0, le=DAY_SECONDS, description="seconds a point; 0: as fine as there is")] = 0,
     seconds: Annotated[int, Query(ge=1, le=DAY_SECONDS, description="without `from`")] = 600,
-    points: Annotated[int, Query(ge=2, le=2000)] = 300,
+    points: Annotated[int, Query(ge=2, le=MOST_POINTS)] = 300,
 ) -> Response:
     """A day in columns: `times` (ms) and a list of values a series. Kept: each second for 15 minutes, each ten seconds
-    for 24 hours. Longer steps are taken where more than `points` would come of it (2,000 if `step` is given).
+    for 24 hours. Longer steps are taken where more than `points` would come of it (1,000 if `step` is given).
     Percentiles are of all that ended in a step; null is what is not known."""
     since_ms = now_ms() - seconds * 1000 if since is None else since
-    return JsonResponse(chart(board.tiers, since_ms, step, 2000 if step else points))
+    return JsonResponse(chart(board.tiers, since_ms, step, MOST_POINTS if step else points))
 
 
 @router.get("/queue/rq")

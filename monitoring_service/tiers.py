@@ -10,6 +10,7 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import accumulate
 
 FINE_SECONDS = 900
 COARSE_EVERY = 10.0
@@ -52,13 +53,30 @@ class Tier:
         """The place of the first sample that is not older."""
         return max(bisect_left(self.times, at_ms), len(self.times) - self.kept, 0)
 
-    def total(self, name: str, first: int, end: int) -> float:
-        column = self.columns.get(name)
-        return sum(column[first:end]) if column else 0.0
-
     def last(self, name: str, first: int, end: int) -> float | None:
-        column = self.columns.get(name)
-        return next((value for value in reversed(column[first:end]) if not math.isnan(value)), None) if column else None
+        column = self.columns[name]
+        if not math.isnan(column[end - 1]):
+            return column[end - 1]
+        return next((value for value in reversed(column[first:end]) if not math.isnan(value)), None)
+
+
+class Sums:
+    """What was added in any stretch of a tier from `first` on: each column is gone through once, however many are asked
+    for, and one in which nothing was added not even that."""
+
+    def __init__(self, tier: Tier, first: int):
+        self._first = first
+        self._columns: dict[str, array[float]] = {}
+        for name, column in tier.columns.items():
+            if adds_up(name) and any(column[first:]):
+                self._columns[name] = array("d", accumulate(column[first:], initial=0.0))
+
+    def total(self, name: str, first: int, end: int) -> float:
+        column = self._columns.get(name)
+        return column[end - self._first] - column[first - self._first] if column else 0.0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
 
 
 def _blank(name: str, length: int) -> array[float]:
