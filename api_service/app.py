@@ -34,6 +34,7 @@ from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import ClusterRefused, check, connect
+from booking_queue.ledger.epoch import Epoch
 from booking_queue.ledger.events import EventLog
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
@@ -46,12 +47,14 @@ from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
 from booking_queue.web.client import ServiceClient
+from booking_queue.web.health import ALARMS
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
 
 PORT = 3000
 CONNECTIONS = 16
 STOP_SECONDS = 3.0
+EPOCH_SECONDS = 2.0
 LIMITS_SECONDS = 30.0  # a ledger that was emptied is told again
 
 log = logs.get("gateway")
@@ -66,7 +69,8 @@ class Parts:
         self.metrics = metrics
         self.redis = connect(settings, connections=CONNECTIONS)
         self.blocking = connect(settings, connections=1, answer_seconds=feed.BLOCK_MS / 1000 + 3)
-        scripts = Scripts(self.redis, settings, extra=LUA)
+        self.scripts = scripts = Scripts(self.redis, settings, extra=LUA)
+        self.epoch = Epoch(self.redis, settings, metrics)
         ledger, index, rooms = Ledger(scripts), Index(scripts, settings), Rooms(scripts)
         event_log = EventLog(self.redis, self.blocking, settings)
         self.links = {backend: Link(backend, _client(settings, url)) for backend, url in _urls(settings).items()}
@@ -95,6 +99,7 @@ class Parts:
             rounds("pressure", self.gateway.pressure.turn, pressure.TURN_SECONDS, stop),
             rounds("compensator", self._compensate, compensator.TURN_SECONDS, stop, wake=self.gateway.compensate),
             rounds("limits", self._tell_limits, LIMITS_SECONDS, stop),
+            rounds("epoch", self.epoch.look, EPOCH_SECONDS, stop),
             rounds("holds", self.janitor.holds, janitor.HOLDS_SECONDS, stop),
             rounds("index", self.janitor.index, janitor.INDEX_SECONDS, stop, busy_seconds=janitor.INDEX_BUSY_SECONDS),
         ]
@@ -112,6 +117,8 @@ class Parts:
 
     async def measure(self) -> None:
         self.metrics.event_streams.set(self.gateway.feed.followers)
+        for reason, writes in self.scripts.refused.items():
+            self.metrics.writes_refused.labels(reason).set(writes)
         await asyncio.gather(*(each.measure() for each in self.reconcilers))
 
     async def close(self) -> None:
@@ -138,8 +145,10 @@ def _client(settings: Settings, url: str) -> ServiceClient:
 def build(settings: Settings) -> FastAPI:
     metrics = Metrics()
 
-    async def redis_check(request: Request) -> None:
-        await check(request.state.parts.redis)
+    async def redis_check(request: Request) -> Mapping[str, Any] | None:
+        parts: Parts = request.state.parts
+        await check(parts.redis)
+        return {ALARMS: ["ledger_emptied"]} if parts.epoch.alarmed else None
 
     async def scrape(request: Request) -> None:
         try:

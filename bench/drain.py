@@ -46,17 +46,21 @@ def publisher_of(backend: Backend, settings: Settings, scripts: Scripts) -> Publ
             return kafka_topic.KafkaPublisher(Ledger(scripts), settings)
 
 
-async def drain(suite: PrivateSuite, backend: Backend, *, jobs: int, slots: int) -> Drained:
-    """Sends everything first, then starts the worker: the clock runs from the first finished job to the last."""
-    settings = Settings(
+def settings_of(suite: PrivateSuite) -> Settings:
+    return Settings(
         redis_host="127.0.0.1",
         redis_port=suite.redis.port,
         redis_password=suite.redis.password,
         kafka_broker=suite.kafka.broker,
     )
+
+
+async def drain(suite: PrivateSuite, backend: Backend, *, jobs: int, slots: int) -> Drained:
+    """Sends everything first, then starts the worker: the clock runs from the first finished job to the last."""
+    settings = settings_of(suite)
     redis = connect(settings)
     try:
-        await _send(settings, redis, backend, jobs)
+        await send(settings, redis, backend, jobs)
         done_before = await _completed(redis, backend)
         calls_before = await _script_calls(redis)
         worker = suite.start_worker(WORKER_BACKENDS=backend, LOG_LEVEL="WARNING", **{_CONCURRENCY[backend]: str(slots)})
@@ -77,7 +81,8 @@ _CONCURRENCY = {
 }
 
 
-async def _send(settings: Settings, redis: Redis, backend: Backend, jobs: int) -> None:
+async def send(settings: Settings, redis: Redis, backend: Backend, jobs: int) -> None:
+    """Accepted and published: they wait for a worker."""
     scripts = Scripts(redis, settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
     publisher = publisher_of(backend, settings, scripts)
     await publisher.open()

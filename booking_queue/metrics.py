@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-_WAIT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
-_RUN = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+RUN_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Metrics:
@@ -17,6 +17,7 @@ class Metrics:
         self._of_jobs(self.registry)
         self._of_gateway(self.registry)
         self._of_brokers(self.registry)
+        self._of_alarms(self.registry)
 
     def _of_jobs(self, registry: CollectorRegistry) -> None:
         """One family for all backends."""
@@ -28,10 +29,12 @@ class Metrics:
             "job_wait_seconds",
             "From acceptance (or the due time) to the start.",
             ["backend"],
-            buckets=_WAIT,
+            buckets=WAIT_BOUNDS,
             registry=registry,
         )
-        self.job_run = Histogram("job_run_seconds", "One attempt's run.", ["backend"], buckets=_RUN, registry=registry)
+        self.job_run = Histogram(
+            "job_run_seconds", "One attempt's run.", ["backend"], buckets=RUN_BOUNDS, registry=registry
+        )
         self.jobs_in_time = Counter(
             "jobs_in_time",
             "Finished jobs, by whether they were within SLA_SECONDS of acceptance.",
@@ -89,4 +92,16 @@ class Metrics:
             "End offset less committed offset.",
             ["consumergroup", "topic", "partition"],
             registry=registry,
+        )
+
+    def _of_alarms(self, registry: CollectorRegistry) -> None:
+        """What should never happen."""
+        self.ledger_emptied = Counter(
+            "ledger_emptied", "Times that Redis was found emptied, or another one in its place.", registry=registry
+        )
+        self.writes_refused = Gauge(
+            "redis_writes_refused", "Writes that Redis refused, by its word for it.", ["reason"], registry=registry
+        )
+        self.consumer_rebuilds = Gauge(
+            "consumer_rebuilds", "Consumers that stood still and were replaced.", ["backend"], registry=registry
         )

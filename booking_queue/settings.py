@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     documents_dir: Path = Field(Path(".local/documents"), description="Where the PDFs are kept.")
     providers_db: Path = Field(Path(".local/providers.sqlite3"), description="The providers' own database.")
 
+    history_file: Path | None = Field(
+        Path(".local/history"), description="Where monitoring keeps its last day; `-` keeps it in memory alone."
+    )
+
     # Worker
     worker_id: str = Field("", description="Name of this worker; default the host's name, with a slot if shared.")
     worker_count: int = Field(2, ge=0, description="Replicas of the worker that the deployment starts.")
@@ -134,6 +138,11 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("history_file", mode="before")
+    @classmethod
+    def _in_memory(cls, value: object) -> object:
+        return None if value == "-" else value
 
     @field_validator("worker_backends")
     @classmethod

@@ -55,6 +55,7 @@ class PrivateSuite:
             "SMTP_PORT": str(self.smtp_port),
             "DOCUMENTS_DIR": str(self.folder / "documents"),
             "PROVIDERS_DB": str(self.folder / "providers.sqlite3"),
+            "HISTORY_FILE": str(self.folder / "history"),
             "BIND_HOST": LOOPBACK,
             **self._more_env,
         }

@@ -102,6 +102,7 @@ def service_env() -> dict[str, str]:
         "SMTP_PORT": str(env.port("smtp")),
         "DOCUMENTS_DIR": str(documents),
         "PROVIDERS_DB": str(DATA / "providers.sqlite3"),
+        "HISTORY_FILE": str(DATA / "history"),
         "PYTHONUNBUFFERED": "1",
     }
     told = {name: os.environ.get(name) or value for name, value in defaults.items()}

@@ -1,32 +1,58 @@
-"""What somebody should look at now."""
+"""What somebody should look at now, in plain words, with what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from booking_queue.domain.job import Backend
+from booking_queue.clock import iso, now_ms
 from monitoring_service.board import Board
+from monitoring_service.incidents import Incident
+from monitoring_service.remedies import REMEDIES
 
 OUTBOX_SECONDS = 60
 MEMORY_SHARE = 0.85
+Alarm = tuple[str, str, str]
+
+# By what was counted: the alarm, and what happened; {n} times.
+INCIDENTS = {
+    "ledger_emptied": ("ledger_emptied", "Redis was emptied, or another one took its place: its mark is gone"),
+    "vanished": ("stream_entries_deleted", "{n} entries were deleted from a stream while a worker had them in hand"),
+    "groups_recreated": ("stream_group_destroyed", "the consumer group was destroyed {n} times; it was made again"),
+    "killers": ("job_kills_workers", "{n} jobs are dead because each of their starts killed its worker"),
+    "rebuilt": ("consumer_stood_still", "its Kafka consumer stood still and was replaced {n} times"),
+    "refused": ("redis_refused", "Redis refused {n} of its writes"),
+}
 
 
-def alarms(board: Board) -> list[dict[str, str]]:
-    """`about` names the source or backend."""
-    return [{"alarm": alarm, "about": about, "detail": detail} for alarm, about, detail in _alarms(board)]
+def alarms(board: Board) -> list[dict[str, Any]]:
+    """`about` names the source, backend or worker; `since` is when it happened, null for what goes on."""
+    goes_on = [_told(*alarm) for alarm in _alarms(board)]
+    return [*goes_on, *(_happened(incident) for incident in board.watch.incidents.recent())]
 
 
-def _alarms(board: Board) -> Iterator[tuple[str, str, str]]:
+def _told(alarm: str, about: str, detail: str, since: str | None = None) -> dict[str, Any]:
+    return {"alarm": alarm, "about": about, "detail": detail, "remedy": REMEDIES[alarm], "since": since}
+
+
+def _happened(incident: Incident) -> dict[str, Any]:
+    alarm, detail = INCIDENTS[incident.kind]
+    since = iso(now_ms() - int(incident.seconds * 1000))
+    return _told(alarm, incident.about, detail.format(n=incident.times), since)
+
+
+def _alarms(board: Board) -> Iterator[Alarm]:
     for source in board.sources:
         if source.stale:
             yield "source_stale", source.name, source.error or "it has not answered yet"
     yield from _worker_alarms(board)
+    yield from _ledger_alarms(board)
     yield from _redis_alarms(board)
-    if board.history.grew("redisStreams.alarms"):
-        yield "stream_meddled_with", Backend.STREAMS, "entries in hand were deleted, or a group was made anew"
+    for backend, seconds in board.watch.still().items():
+        yield "lane_stands_still", backend.value, f"due work waits, workers are free, nothing moved for {seconds:.0f} s"
 
 
-def _worker_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
+def _worker_alarms(board: Board) -> Iterator[Alarm]:
     workers = board.workers.fresh_value
     if workers is None:
         return
@@ -39,7 +65,7 @@ def _worker_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
             yield "worker_silent", worker.presence.id, worker.error
 
 
-def _redis_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
+def _ledger_alarms(board: Board) -> Iterator[Alarm]:
     if board.history.emptied:
         yield "ledger_emptied", "ledger", "its counters fell: Redis was emptied or went back to an older state"
     ledger = board.ledger.fresh_value
@@ -47,8 +73,16 @@ def _redis_alarms(board: Board) -> Iterator[tuple[str, str, str]]:
         return
     for backend, left in ledger.backlog.items():
         if left.outbox_oldest_age > OUTBOX_SECONDS:
-            yield "outbox_late", backend, f"a job has waited {left.outbox_oldest_age:.0f} s to reach its broker"
+            yield "outbox_late", backend.value, f"a job has waited {left.outbox_oldest_age:.0f} s to reach its broker"
+
+
+def _redis_alarms(board: Board) -> Iterator[Alarm]:
+    ledger = board.ledger.fresh_value
+    if ledger is None:
+        return
     redis = ledger.redis
+    if redis.refuses:
+        yield "redis_refuses_writes", "ledger", redis.refuses
     if redis.max_memory_bytes and redis.memory_bytes > MEMORY_SHARE * redis.max_memory_bytes:
         yield "redis_memory", "ledger", f"{redis.memory_bytes / redis.max_memory_bytes:.0%} of maxmemory is used"
     if redis.policy not in ("", "noeviction"):

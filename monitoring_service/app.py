@@ -13,6 +13,7 @@ from booking_queue.ledger.connection import check, connect
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
+from booking_queue.web.health import ALARMS
 from booking_queue.web.server import serve
 from booking_queue.web.service import create_app
 from monitoring_service import routes
@@ -32,7 +33,7 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         redis = connect(settings)
-        board, health = Board(settings, redis, every), ServicesHealth(settings)
+        board, health = Board(settings, redis, metrics, every), ServicesHealth(settings)
         views, sums = Views(board, health, redis), Sums(board)
         metrics.registry.register(sums)
         board.start()
@@ -45,12 +46,13 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
             health.close()
             await redis.aclose()
 
-    async def redis_check(request: Request) -> None:
+    async def redis_check(request: Request) -> Mapping[str, Any] | None:
         await check(request.state.redis)
+        return {ALARMS: ["ledger_emptied"]} if routes.board_of(request).epoch.alarmed else None
 
     async def scrape(request: Request) -> None:
         board = routes.board_of(request)
-        gauges.update(board, len(alarms(board)))
+        gauges.update(board, alarms(board))
 
     return create_app(
         "monitoring",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
@@ -12,24 +13,29 @@ from redis.asyncio import Redis
 
 from booking_queue.clock import now_ms
 from booking_queue.domain.job import Backend
+from booking_queue.ledger.epoch import Epoch
+from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
 from booking_queue.web.client import ServiceClient
-from monitoring_service import poller
-from monitoring_service.history import History, Moment, Point
+from monitoring_service import history_file, poller
+from monitoring_service.history import History, Moment
 from monitoring_service.ledger_reader import LedgerNumbers, LedgerReader
 from monitoring_service.poller import Source
+from monitoring_service.sampler import Sampler
 from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamStats
+from monitoring_service.tiers import Tiers
 from monitoring_service.totals import Totals
+from monitoring_service.watch import Watch
 from monitoring_service.workers import Workers, WorkersReader
 
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 1.0
 
 Lane = TypeVar("Lane", bound=LaneStats)
 
 
 class Board:
-    def __init__(self, settings: Settings, redis: Redis, every: float = EVERY_SECONDS):
+    def __init__(self, settings: Settings, redis: Redis, metrics: Metrics, every: float = EVERY_SECONDS):
         self.settings = settings
         self.clients = {
             backend: ServiceClient(url, api_key=settings.api_key)
@@ -39,7 +45,8 @@ class Board:
                 (Backend.KAFKA, settings.kafka_service_url),
             )
         }
-        reader = LedgerReader(redis, settings)
+        self.epoch = Epoch(redis, settings, metrics)
+        reader = LedgerReader(redis, settings, self.epoch)
         self._workers_reader = WorkersReader(reader, settings)
         self.rq = Source("rq", self._stats(Backend.RQ, RqStats), every=every)
         self.streams = Source("redisStreams", self._stats(Backend.STREAMS, StreamStats), every=every)
@@ -54,6 +61,9 @@ class Board:
         self.sources: tuple[Source[Any], ...] = (self.rq, self.streams, self.kafka, self.workers, self.ledger)
         self.totals = Totals(now_ms())
         self.history = History(every)
+        self.tiers = Tiers(every)
+        self.watch = Watch(self.epoch)
+        self._sampler = Sampler()
         self.process = psutil.Process()
         self._counted: Workers | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,7 +93,10 @@ class Board:
         return self.ledger.value.backlog[backend].oldest_age if self.ledger.value else None
 
     def start(self) -> None:
-        self._tasks = poller.start(self.sources, self.tick, self.history.every)
+        if path := self.settings.history_file:
+            self.epoch.known = str(history_file.load(path, self.tiers).get("epoch") or "")
+            self._tasks.append(asyncio.create_task(self._keep_history(path)))
+        self._tasks += poller.start(self.sources, self.tick, self.history.every)
 
     def tick(self) -> None:
         """Takes down how things stand."""
@@ -92,34 +105,22 @@ class Board:
             self.totals.add(workers.answering)
             self._counted = workers
         self.history.add_moment(Moment(time.monotonic(), ledger.counters if ledger else None, self.totals.watched))
-        self.history.add_point(now_ms(), self._point())
+        self.tiers.append(now_ms(), self._sampler.sample(self))
+        self.watch.look(self)
 
-    def _point(self) -> Point:
-        workers, ledger = self.workers.fresh_value, self.ledger.fresh_value
-        point: Point = {"workers": len(workers.alive) if workers else None}
-        work = self.history.work()
-        for backend in Backend:
-            run, wait = (work.run.get(backend), work.wait.get(backend)) if work else (None, None)
-            values: Point = {
-                **self.history.rates(backend),
-                "backlog": self.backlog(backend),
-                "oldestAgeSeconds": self.oldest_age(backend),
-                "outbox": ledger.backlog[backend].outbox if ledger else None,
-                "running": workers.running(backend) if workers else None,
-                "waitP95Ms": milliseconds(wait.quantile(0.95)) if wait else None,
-                "runP95Ms": milliseconds(run.quantile(0.95)) if run else None,
-            }
-            point |= {f"{backend.value}.{name}": value for name, value in values.items()}
-        streams: StreamStats | None = self.streams.fresh_value
-        point["redisStreams.alarms"] = sum(streams.alarms.values()) if streams else None
-        redis = ledger.redis if ledger else None
-        point["redis.opsPerSecond"] = redis.ops_per_second if redis else None
-        point["redis.memoryBytes"] = redis.memory_bytes if redis else None
-        point["redis.latencyMs"] = redis.latency_ms if redis else None
-        return point
+    async def _keep_history(self, path: Path) -> None:
+        while True:
+            await asyncio.sleep(history_file.SAVE_SECONDS)
+            await self._save(path)
+
+    async def _save(self, path: Path) -> None:
+        notes = {"epoch": self.epoch.known}
+        await asyncio.to_thread(history_file.save, path, history_file.packed(self.tiers, notes))
 
     async def close(self) -> None:
         await end(*self._tasks)
+        if path := self.settings.history_file:
+            await self._save(path)
         await asyncio.gather(*(source.close() for source in self.sources))
         await asyncio.gather(*(client.aclose() for client in self.clients.values()), self._workers_reader.close())
 

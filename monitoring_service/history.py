@@ -1,4 +1,4 @@
-"""The last hour in memory, bounded: what rates, percentiles and charts are made of."""
+"""The last minutes, of which the dashboard's rates and percentiles are made."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from booking_queue.domain.job import Backend
+from monitoring_service.chart import RATES
 from monitoring_service.totals import Work
 
-HISTORY_SECONDS = 3600
 WINDOW_SECONDS = 300
 RATE_SECONDS = 10.0
 LATENCY_SECONDS = 60.0
-RATES = {"accepted": "accepted", "completed": "completed", "failed": "dead", "retried": "retried"}
 
 Counters = Mapping[Backend, Mapping[str, int]]
-Point = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,9 @@ class History:
     def __init__(self, every: float):
         self.every = every
         self._moments: deque[Moment] = deque(maxlen=max(2, int(WINDOW_SECONDS / every)))
-        self._points: deque[tuple[int, Point]] = deque(maxlen=max(2, int(HISTORY_SECONDS / every)))
 
     def add_moment(self, moment: Moment) -> None:
         self._moments.append(moment)
-
-    def add_point(self, at_ms: int, point: Point) -> None:
-        self._points.append((at_ms, point))
 
     def _earlier(self, seconds: float, *, counted: bool) -> Moment | None:
         """The oldest moment of the last `seconds`."""
@@ -75,30 +68,10 @@ class History:
 
     @property
     def emptied(self) -> bool:
-        """The ledger's counters fell: somebody emptied Redis under us."""
+        """The ledger's counters fell: Redis was emptied under us, or set back."""
         known = [moment.counters for moment in self._moments if moment.counters is not None]
         return any(
             sum(later[backend].values()) < sum(earlier[backend].values())
             for earlier, later in pairwise(known)
             for backend in later
         )
-
-    def grew(self, name: str) -> bool:
-        """Whether a value of the points rose in the last minutes."""
-        since = self._points[-1][0] - WINDOW_SECONDS * 1000 if self._points else 0
-        values = [value for at, point in self._points if at >= since and (value := point.get(name)) is not None]
-        return any(later > earlier for earlier, later in pairwise(values))
-
-    def columns(self, seconds: float, most: int) -> dict[str, Any]:
-        """The last `seconds` in columns, thinned to about `most` points."""
-        if not self._points:
-            return {"everySeconds": self.every, "times": [], "series": {}}
-        since = self._points[-1][0] - seconds * 1000
-        points = [(at, point) for at, point in self._points if at >= since]
-        step = max(1, -(-len(points) // most))
-        points = points[(len(points) - 1) % step :: step]
-        return {
-            "everySeconds": self.every * step,
-            "times": [at for at, _ in points],
-            "series": {name: [point.get(name) for _, point in points] for name in points[-1][1]},
-        }

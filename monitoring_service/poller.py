@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -41,6 +42,11 @@ class Source(Generic[Value]):
         self._clock = clock
         self._answered: float | None = None
         self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def answered(self) -> float | None:
+        """When it did so last, by its clock."""
+        return self._answered
 
     @property
     def age(self) -> float | None:
@@ -104,15 +110,24 @@ def start(sources: Iterable[Source[Any]], tick: Callable[[], None], every: float
 
 
 async def _keep_asking(source: Source[Any]) -> None:
-    while True:
+    async for _ in _rhythm(source.every):
         await source.refresh()
-        await asyncio.sleep(source.every)
 
 
 async def _keep_ticking(tick: Callable[[], None], every: float) -> None:
-    while True:
-        await asyncio.sleep(every)
+    await asyncio.sleep(every / 2)  # between two rounds of questions: each tick finds one new answer
+    async for _ in _rhythm(every):
         try:
             tick()
         except Exception as error:
             log.error("tick_failed", exc=error)
+
+
+async def _rhythm(every: float) -> AsyncIterator[None]:
+    """At fixed times, not with fixed pauses. One that was missed is left out."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        yield
+        due += every * max(1, math.ceil((loop.time() - due) / every))
+        await asyncio.sleep(due - loop.time())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -12,9 +13,9 @@ from booking_queue.domain.job import Backend, Priority
 from booking_queue.metrics import Metrics
 from monitoring_service.board import Board
 from monitoring_service.ledger_reader import LedgerNumbers
-from monitoring_service.snapshot import share
 from monitoring_service.sources import RqLevel
-from monitoring_service.totals import Histogram
+from monitoring_service.totals import Histogram, share
+from monitoring_service.workforce import desired_count
 
 OUTCOMES = {"completed": "completed", "dead": "dead", "retried": "retried", "cancelled": "cancelled"}
 
@@ -38,9 +39,15 @@ class Gauges:
         self.redis_memory = Gauge("redis_memory_used_bytes", "Memory in use.", registry=registry)
         self.redis_latency = Gauge("redis_ping_seconds", "Time of a PING.", registry=registry)
         self.alarms = Gauge("alarms_raised", "Things to look at now.", registry=registry)
+        self.alarm = Gauge("alarm_active", "The same, by kind.", ["alarm", "about"], registry=registry)
+        self.desired = Gauge("workers_desired", "Workers that the work asks for.", registry=registry)
+        self.refusing = Gauge("redis_refuses_writes", "1 while Redis takes no writes.", registry=registry)
 
-    def update(self, board: Board, alarms: int) -> None:
-        self.alarms.set(alarms)
+    def update(self, board: Board, alarms: list[dict[str, Any]]) -> None:
+        self.alarms.set(len(alarms))
+        self.alarm.clear()
+        for alarm in alarms:
+            self.alarm.labels(alarm["alarm"], alarm["about"]).set(1)
         for source in board.sources:
             self.source_up.labels(source.name).set(not source.stale)
             if source.age is not None:
@@ -74,6 +81,8 @@ class Gauges:
     def _workers(self, board: Board) -> None:
         if workers := board.workers.fresh_value:
             self.workers.set(len(workers.alive))
+            if (desired := desired_count(board)) is not None:
+                self.desired.set(desired)
             for backend in Backend:
                 self.slots.labels(backend).set(workers.capacity(backend))
                 self.slots_used.labels(backend).set(workers.running(backend))
@@ -89,6 +98,7 @@ class Gauges:
             self.metrics.outbox_oldest_age.labels(backend).set(ledger.backlog[backend].outbox_oldest_age)
             for state, legs in _states(board, ledger, backend).items():
                 self.metrics.jobs_in_state.labels(backend, state).set(legs)
+        self.refusing.set(bool(ledger.redis.refuses))
         self.redis_ops.set(ledger.redis.ops_per_second)
         self.redis_memory.set(ledger.redis.memory_bytes)
         self.redis_latency.set(ledger.redis.latency_ms / 1000)
@@ -116,12 +126,18 @@ class Sums(Collector):
         ledger, work = self._board.ledger.value, self._board.totals.watched
         accepted = CounterMetricFamily("jobs_accepted", "Legs accepted into the ledger.", labels=["backend"])
         finished = CounterMetricFamily("jobs_finished", "Legs that ended, by outcome.", labels=["backend", "outcome"])
+        crashed = CounterMetricFamily("jobs_crashed", "Starts without an outcome.", labels=["backend"])
+        killers = CounterMetricFamily("jobs_killing_workers", "Legs dead for it.", labels=["backend"])
         for backend, counts in (ledger.counters if ledger else {}).items():
+            crashed.add_metric([backend], counts["crashed"])
+            killers.add_metric([backend], counts["killers"])
             accepted.add_metric([backend], counts["accepted"])
             for outcome, name in OUTCOMES.items():
                 finished.add_metric([backend, outcome], counts[name])
         yield accepted
         yield finished
+        yield crashed
+        yield killers
         yield _family("job_wait_seconds", "From acceptance (or the due time) to the start.", work.wait)
         yield _family("job_run_seconds", "One attempt's run.", work.run)
 

@@ -12,8 +12,8 @@ from monitoring_service.alarms import alarms
 from monitoring_service.board import Board, milliseconds
 from monitoring_service.history import LATENCY_SECONDS, RATE_SECONDS, WINDOW_SECONDS
 from monitoring_service.sources import KafkaStats, RqStats, StreamStats
-from monitoring_service.totals import Histogram
-from monitoring_service.workers import Worker
+from monitoring_service.totals import Histogram, share
+from monitoring_service.workforce import workers
 
 PERCENTILES = (0.5, 0.95, 0.99)
 
@@ -94,44 +94,6 @@ def percentiles(histogram: Histogram | None) -> dict[str, Any]:
     return {"count": seen.count, "mean": milliseconds(seen.mean), **shares}
 
 
-def workers(board: Board) -> dict[str, Any]:
-    seen = board.workers.value
-    alive = seen.alive if seen else []
-    running = {backend.value: seen.running(backend) if seen else 0 for backend in Backend}
-    capacity = {backend.value: seen.capacity(backend) if seen else 0 for backend in Backend}
-    return {
-        "count": len(alive),
-        "active": sum(any(stats.running.values()) for stats in (seen.answering if seen else [])),
-        "running": running,
-        "capacity": capacity,
-        "utilisation": {name: share(running[name], capacity[name]) for name in running},
-        "list": [_worker(worker) for worker in alive],
-        "lost": [{"id": name, "lastSeenSeconds": age} for name, age in (seen.lost if seen else {}).items()],
-    }
-
-
-def _worker(worker: Worker) -> dict[str, Any]:
-    known, stats = worker.presence, worker.stats
-    return {
-        "id": known.id,
-        "host": known.host,
-        "pid": known.pid,
-        "startedAt": known.started_at,
-        "running": _by_name(stats.running) if stats else None,
-        "capacity": _by_name(stats.capacity) if stats else None,
-        "processed": sum(stats.processed.values()) if stats else None,
-        "failed": sum(stats.failed.values()) if stats else None,
-        "memoryBytes": stats.memory_bytes if stats else None,
-        "cpuPercent": stats.cpu_percent if stats else None,
-        "error": worker.error,
-    }
-
-
-def _by_name(counts: dict[Backend, int]) -> dict[str, int]:
-    """orjson takes plain strings for keys."""
-    return {backend.value: count for backend, count in counts.items()}
-
-
 def metrics(board: Board) -> dict[str, Any]:
     ledger, work = board.ledger.value, board.totals.work
     redis = ledger.redis if ledger else None
@@ -190,7 +152,3 @@ def _machine(board: Board) -> dict[str, Any]:
         "processMemoryBytes": board.process.memory_info().rss,
         "processCpuPercent": board.process.cpu_percent(),
     }
-
-
-def share(part: float, whole: float) -> float | None:
-    return round(part / whole, 4) if whole else None

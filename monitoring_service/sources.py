@@ -14,6 +14,13 @@ class _Said(BaseModel):
     model_config = ConfigDict(extra="allow", alias_generator=to_camel, populate_by_name=True)
 
 
+class LedgerSeen(_Said):
+    """What a service noticed of the ledger's Redis."""
+
+    emptied: int = 0
+    writes_refused: dict[str, int] = Field(default_factory=dict)
+
+
 class LaneStats(_Said):
     """GET /stats of a backend service, whichever it is."""
 
@@ -21,6 +28,7 @@ class LaneStats(_Said):
     outbox: int
     oldest_age_seconds: float = 0
     outbox_oldest_age_seconds: float = 0
+    ledger: LedgerSeen = Field(default_factory=LedgerSeen)
 
 
 class RqLevel(_Said):
@@ -121,6 +129,10 @@ class WorkerStats(_Said):
     histograms: Histograms
     memory_bytes: int
     cpu_percent: float
+    jobs: list[dict[str, Any]] = Field(default_factory=list)
+    partitions: list[str] | None = None  # None: it does not consume Kafka
+    rebuilds: dict[Backend, int] = Field(default_factory=dict)
+    writes_refused: dict[str, int] = Field(default_factory=dict)
 
 
 class Presence(_Said):

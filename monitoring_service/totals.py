@@ -12,6 +12,10 @@ from monitoring_service.sources import Buckets, InTime, WorkerStats
 REMEMBERED = 5_000  # workers
 
 
+def share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """`counts` are cumulative by upper bound, the last bound being infinity."""

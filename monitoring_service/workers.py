@@ -19,6 +19,7 @@ class Worker:
     presence: Presence
     stats: WorkerStats | None
     error: str | None
+    heard: float | None = None  # seconds ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,18 @@ class WorkersReader:
         """A worker that does not answer is told of as such; it makes nothing else stale."""
         roll = await self._reader.roll()
         await self._forget_gone(roll)
-        return Workers(list(await asyncio.gather(*(self._ask(presence) for presence in roll.alive))), roll.lost)
+        answers = await asyncio.gather(*(self._ask(one, roll.heard.get(one.id)) for one in roll.alive))
+        return Workers(list(answers), roll.lost)
 
-    async def _ask(self, presence: Presence) -> Worker:
+    async def _ask(self, presence: Presence, heard: float | None) -> Worker:
         client = self._clients.get(presence.address)
         if client is None:
             client = ServiceClient(presence.address, api_key=self._api_key, deadline=ANSWER_SECONDS, max_connections=2)
             self._clients[presence.address] = client
         try:
-            return Worker(presence, WorkerStats.model_validate(await client.get("/stats")), None)
+            return Worker(presence, WorkerStats.model_validate(await client.get("/stats")), None, heard)
         except Exception as error:
-            return Worker(presence, None, str(error)[:300])
+            return Worker(presence, None, str(error)[:300], heard)
 
     async def _forget_gone(self, roll: Roll) -> None:
         addresses = {presence.address for presence in roll.alive}

@@ -77,6 +77,7 @@ def settings_of(brokers: Brokers, name_prefix: str, kafka_broker: str) -> Settin
         kafka_broker=kafka_broker,
         key_prefix=name_prefix.rstrip("-"),
         name_prefix=name_prefix,
+        history_file=None,
         lease_seconds=1,
         heartbeat_seconds=0.3,
     )

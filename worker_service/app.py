@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import uvloop
+from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -115,6 +116,18 @@ async def run(settings: Settings) -> None:
         await work(settings, tools, presence, stop, stack)
 
 
+def side_of(settings: Settings, tools: Tools, own: stats.WorkerStats) -> FastAPI:
+    return create_app(
+        "worker",
+        settings,
+        default_port=0,
+        routers=[stats.router(own)],
+        about={"workerId": tools.worker_id},
+        metrics=tools.metrics,
+        scrape=own.scrape,
+    )
+
+
 async def work(
     settings: Settings, tools: Tools, presence: Presence, stop: asyncio.Event, stack: AsyncExitStack
 ) -> None:
@@ -127,15 +140,8 @@ async def work(
         stack.push_async_callback(consumer.close)
         slots = Slots(settings.concurrency(backend))
         lanes.append((consumer, Processor(backend, tools, slots, heartbeat, suspects)))
-    own = stats.WorkerStats(tools.worker_id, [processor for _, processor in lanes], tools.metrics, tools.ledger.scripts)
-    app = create_app(
-        "worker",
-        settings,
-        default_port=0,
-        routers=[stats.router(own)],
-        about={"workerId": tools.worker_id},
-        metrics=tools.metrics,
-    )
+    own = stats.WorkerStats(tools.worker_id, lanes, tools.metrics, tools.ledger.scripts, heartbeat)
+    app = side_of(settings, tools, own)
     listener = server.listen("worker", settings.bind_host, settings.port)
     about = {"address": address_of(listener)}
     log.event("worker_started", workerId=tools.worker_id, **about)

@@ -62,6 +62,20 @@ class Heartbeat:
     def running(self) -> int:
         return len(self._running)
 
+    def jobs(self, most: int) -> list[dict[str, Any]]:
+        """What runs, the oldest first."""
+        now = time.monotonic()
+        return [
+            {
+                "jobId": beat.claim.job_id,
+                "backend": beat.claim.backend.value,
+                "type": beat.claim.type,
+                "attempt": beat.claim.attempt,
+                "seconds": round(now - beat.since, 1),
+            }
+            for beat in sorted(self._running, key=lambda beat: beat.since)[:most]
+        ]
+
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             with suppress(TimeoutError):

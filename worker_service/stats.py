@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
 from fastapi import APIRouter
 from prometheus_client import Histogram
+from starlette.requests import Request
 
+from booking_queue.backends.base import Consumer
+from booking_queue.backends.kafka_topic import KafkaConsumer
 from booking_queue.clock import iso, now_ms
+from booking_queue.domain.job import Backend
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
+from worker_service.heartbeat import Heartbeat
 from worker_service.processor import Processor
 
+JOBS_SHOWN = 20
 OUTCOMES = ("completed", "dead", "retried", "fenced")
 
 
 class WorkerStats:
-    def __init__(self, worker_id: str, processors: list[Processor], metrics: Metrics, scripts: Scripts):
+    def __init__(
+        self,
+        worker_id: str,
+        lanes: Sequence[tuple[Consumer, Processor]],
+        metrics: Metrics,
+        scripts: Scripts,
+        heartbeat: Heartbeat,
+    ):
         self._worker_id = worker_id
-        self._processors = processors
+        self._processors = [processor for _, processor in lanes]
+        self._kafka = next((consumer for consumer, _ in lanes if isinstance(consumer, KafkaConsumer)), None)
+        self._heartbeat = heartbeat
         self._metrics = metrics
         self._scripts = scripts
         self._process = psutil.Process()
@@ -49,6 +65,10 @@ class WorkerStats:
             "processed": {backend: counts["completed"] for backend, counts in outcomes.items()},
             "failed": {backend: counts["dead"] for backend, counts in outcomes.items()},
             "outcomes": outcomes,
+            "jobs": self._heartbeat.jobs(JOBS_SHOWN),
+            "partitions": self._kafka.partitions if self._kafka else None,
+            "rebuilds": {Backend.KAFKA.value: self._kafka.watchdog.rebuilds} if self._kafka else {},
+            "writesRefused": dict(self._scripts.refused),
             "sla": self._sla(),
             "histograms": {
                 "wait": histogram(self._metrics.job_wait),
@@ -59,6 +79,12 @@ class WorkerStats:
             "cpuSeconds": time.process_time(),
             "redis": {"operations": self._scripts.operations, "roundTrips": self._scripts.round_trips},
         }
+
+    async def scrape(self, request: Request) -> None:
+        if self._kafka:
+            self._metrics.consumer_rebuilds.labels(Backend.KAFKA).set(self._kafka.watchdog.rebuilds)
+        for reason, writes in self._scripts.refused.items():
+            self._metrics.writes_refused.labels(reason).set(writes)
 
     def _outcomes(self) -> dict[str, dict[str, int]]:
         found = {lane.backend.value: dict.fromkeys(OUTCOMES, 0) for lane in self._processors}

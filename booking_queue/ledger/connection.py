@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -48,16 +49,34 @@ class ClusterRefused(LedgerUnavailable):
 
 
 async def check(redis: Redis) -> None:
-    """Raises LedgerUnavailable, with the remedy, where this Redis cannot hold a ledger."""
-    info = await redis.info("server")
+    """Raises LedgerUnavailable, with the remedy, where this Redis cannot hold a ledger, or takes no writes now."""
+    info = await redis.info()
     if "cluster" in (info.get("redis_mode"), info.get("server_mode")):  # the second is Valkey's name for it
         raise ClusterRefused(
             "Redis Cluster is not supported: one script changes the ledger and the broker's keys together, "
             "and they would live on different nodes. Use one primary, or REDIS_SENTINELS."
         )
     try:
-        policy = (await redis.config_get("maxmemory-policy")).get("maxmemory-policy")
+        config: Mapping[Any, Any] = await redis.config_get("maxmemory-policy", "save", "stop-writes-on-bgsave-error")
     except ResponseError:
-        return  # CONFIG is often forbidden on managed servers; their policy is for their owner to set
+        config = {}  # CONFIG is often forbidden on managed servers; their policy is for their owner to set
+    policy = config.get("maxmemory-policy")
     if policy not in (None, "noeviction"):
         raise LedgerUnavailable(f"maxmemory-policy is {policy}: Redis would throw jobs away. Set it to noeviction.")
+    if refusal := refuses_writes(info, config):
+        raise LedgerUnavailable(refusal)
+
+
+def refuses_writes(info: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Redis' word for why it takes no writes, by its INFO and what is known of its CONFIG; a read would not tell."""
+    if info.get("role") == "slave":
+        return "READONLY: this Redis is a replica"
+    if info.get("aof_last_write_status", "ok") != "ok":
+        return "MISCONF: Redis cannot write its append-only file; is its disk full?"
+    stops = config.get("save") and config.get("stop-writes-on-bgsave-error") == "yes"
+    if stops and info.get("rdb_last_bgsave_status", "ok") != "ok":
+        return "MISCONF: Redis cannot write its snapshot, and refuses writes until it can; is its disk full?"
+    most = int(info.get("maxmemory", 0))
+    if most and int(info.get("used_memory", 0)) > most:
+        return "OOM: Redis uses more than its maxmemory"
+    return None

@@ -91,7 +91,10 @@ function ledger.finish(id, backend, state, fields)
   fields.state, fields.finished, fields.lease = state, NOW, 0
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.open(backend), id)
-  if state == 'dead' then redis.call('ZADD', ledger.graves(backend), NOW, id) end
+  if state == 'dead' then
+    redis.call('ZADD', ledger.graves(backend), NOW, id)
+    if string.find(fields.error or '', 'kills workers', 1, true) == 1 then ledger.count(backend, 'killers') end
+  end
   ledger.count(backend, state)
   ledger.vacate(id, backend)
   ledger.end_turn(id, backend)
@@ -308,6 +311,7 @@ function ops.claim(a)
   local no = refusal(id, backend, leg, tonumber(a[3]))
   if no then return no end
   if tonumber(leg.starts) > 0 and a[6] ~= '1' then return { 'suspect', 500 } end
+  if tonumber(leg.starts) > 0 then ledger.count(backend, 'crashed') end
   local token = redis.call('HINCRBY', ledger.key(id), 'fence', 1)
   local fields = { state = 'active', gen = a[3], token = token, lease = NOW + LEASE, worker = a[4], progress = 0,
                    step = '', starts = tonumber(leg.starts) + 1, nonce = nonce }

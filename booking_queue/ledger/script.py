@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -21,6 +23,7 @@ Answer = list[Any]
 Operation = tuple[str, tuple[Arg, ...]]
 
 CORE = ("ledger.lua", "turns.lua", "limits.lua", "effects.lua")
+REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 
 
@@ -46,6 +49,8 @@ class Scripts:
         lua = source("booking_queue.ledger", *CORE)
         self._lua = "\n".join([lua, extra, source("booking_queue.ledger", "dispatch.lua")])
         self._sha = hashlib.sha1(self._lua.encode(), usedforsecurity=False).hexdigest()
+        self.refused: Counter[str] = Counter()  # writes that Redis refused, by its word for it
+        self.refused_at: float | None = None
         self._coalesced: Coalescer[Operation, Answer] = Coalescer(self._run, max_batch=MAX_BATCH)
 
     @property
@@ -76,14 +81,22 @@ class Scripts:
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             raise LedgerUnavailable(f"Redis does not answer: {error}") from error
         except ResponseError as error:
+            self._note(f"{getattr(error, 'status_code', None) or ''} {error}".strip(), len(batch))
             raise LedgerUnavailable(f"Redis refuses: {error}") from error
         except RedisError as error:
             raise LedgerUnavailable(str(error)) from error
         return [answer if ok else self._failure(answer) for ok, answer in answers]
 
-    @staticmethod
-    def _failure(text: bytes) -> BookingQueueError:
+    def _note(self, message: str, writes: int = 1) -> bool:
+        """Whether Redis refuses writes; redis-py takes the word off some of its errors."""
+        word = next((word for word in REFUSALS if message.startswith(word)), None)
+        if word:
+            self.refused[word] += writes
+            self.refused_at = time.monotonic()
+        return word is not None
+
+    def _failure(self, text: bytes) -> BookingQueueError:
         message = text.decode(errors="replace")
-        if message.startswith(("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")):
+        if self._note(message):
             return LedgerUnavailable(f"Redis refuses: {message}")
         return OperationFailed(message)

@@ -30,7 +30,7 @@ from booking_queue.settings import Settings
 from booking_queue.tasks import end
 from booking_queue.web.backend_routes import Service, batch_answer, of, router
 from booking_queue.web.direct import BackendService, OpenablePublisher, Refusal, Submitted
-from booking_queue.web.health import Probe
+from booking_queue.web.health import ALARMS, Probe
 from booking_queue.web.service import Lifespan, create_app
 
 __all__ = ["MISSING", "BackendService", "Refusal", "Service", "Submitted", "batch_answer", "create", "of"]
@@ -63,8 +63,11 @@ def create(  # noqa: PLR0913 - all but two by name
     `batch_paths`: those that take 1 MiB."""
     metrics = Metrics()
 
-    async def redis_check(request: Request) -> None:
-        await check(of(request).redis)
+    async def redis_check(request: Request) -> Mapping[str, Any] | None:
+        service = of(request)
+        await check(service.redis)
+        await service.epoch.look()
+        return {ALARMS: service.alarms()} if service.alarms() else None
 
     async def scrape(request: Request) -> None:
         try:
@@ -117,5 +120,7 @@ async def _record(service: BackendService, record: Record | None) -> None:
     stats, metrics = await service.stats(), service.metrics
     metrics.outbox_oldest_age.labels(service.backend).set(stats["outboxOldestAgeSeconds"])
     metrics.queue_oldest_age.labels(service.backend).set(stats["oldestAgeSeconds"])
+    for reason, writes in stats["ledger"]["writesRefused"].items():
+        metrics.writes_refused.labels(reason).set(writes)
     if record is not None:
         record(metrics, stats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from booking_queue.clock import iso, now_ms
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
+from booking_queue.ledger.epoch import TOLD_SECONDS, Epoch
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
@@ -77,6 +79,13 @@ class BackendService:
         self.ledger = Ledger(scripts)
         self.settings = settings
         self.metrics = metrics
+        self.epoch = Epoch(self.redis, settings, metrics)
+
+    def alarms(self) -> list[str]:
+        """What happened to the ledger in the last minutes and never should."""
+        refused = self.scripts.refused_at
+        recently = refused is not None and time.monotonic() - refused < TOLD_SECONDS
+        return [*(["ledger_emptied"] if self.epoch.alarmed else []), *(["redis_refused"] if recently else [])]
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published]:
         """An answer a leg, in their order. What went wrong is `pending`: the outbox sends it again."""
@@ -144,14 +153,15 @@ class BackendService:
 
     async def stats(self) -> dict[str, Any]:
         """The broker's own counts over the ledger's: `backlog` is the ledger's unless the publisher knows better."""
-        ours, theirs = await asyncio.gather(
-            read_backlog(self.redis, self.settings, self.backend), self.publisher.stats()
+        ours, theirs, _ = await asyncio.gather(
+            read_backlog(self.redis, self.settings, self.backend), self.publisher.stats(), self.epoch.look()
         )
         return {
             "backlog": ours.unfinished,
             "oldestAgeSeconds": ours.oldest_age,
             "outbox": ours.outbox,
             "outboxOldestAgeSeconds": ours.outbox_oldest_age,
+            "ledger": {"emptied": self.epoch.emptied, "writesRefused": dict(self.scripts.refused)},
             **theirs,
         }
 

@@ -15,6 +15,7 @@ from booking_queue.metrics import Metrics
 from booking_queue.web.replies import JsonResponse
 
 PROBE_SECONDS = 1.0
+ALARMS = "alarms"  # a member of what a probe returns: names of what should not be, though the service works
 
 Probe = Callable[[Request], Awaitable[Mapping[str, Any] | None]]
 """Raises when a dependency does not answer; what it returns is added to /health."""
@@ -43,7 +44,8 @@ def router(
         states = {name: _state(result) for name, result in results.items()}
         failed = any(isinstance(result, Exception) for result in results.values())
         body = {"status": "unavailable" if failed else "ready", "service": service, "checks": states}
-        return JsonResponse(body, 503 if failed else 200)
+        alarms = [name for result in results.values() if isinstance(result, Mapping) for name in result.get(ALARMS, ())]
+        return JsonResponse(body | ({ALARMS: list(dict.fromkeys(alarms))} if alarms else {}), 503 if failed else 200)
 
     @routes.get("/health")
     async def health(request: Request) -> Response:

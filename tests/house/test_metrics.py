@@ -10,7 +10,11 @@ from monitoring_service.app import build
 from tests.house.tree import complain, read
 
 ROW = re.compile(r"^\| `([a-z_]+)` \|", re.MULTILINE)
-SUMS = {"jobs_accepted_total"}  # collected from the ledger at each scrape, declared nowhere
+SUMS = {
+    "jobs_accepted_total",
+    "jobs_crashed_total",
+    "jobs_killing_workers_total",
+}  # collected from the ledger at each scrape, declared nowhere
 
 
 def real() -> set[str]:

@@ -190,7 +190,7 @@ async def test_a_cluster_is_refused_at_start(redis_settings: Settings, monkeypat
 @pytest.mark.parametrize("said", [{"redis_mode": "cluster"}, {"server_mode": "cluster"}])
 async def test_redis_and_valkey_clusters_are_known_for_what_they_are(said: dict[str, str]) -> None:
     class Cluster:
-        async def info(self, section: str) -> dict[str, str]:
+        async def info(self) -> dict[str, str]:
             return said
 
     with pytest.raises(ClusterRefused, match="REDIS_SENTINELS"):

@@ -72,6 +72,24 @@ async def test_bytes_that_are_no_envelope_become_dead_letters_and_the_rest_goes_
     assert sorted(lane.journal.started) == sorted(jobs)
 
 
+async def test_a_consumer_knows_its_partitions(lane: Lane) -> None:
+    first = await lane.worker()
+    await lane.reach(await lane.send(), "completed")
+    topics = Topics(lane.settings)
+    everything = {f"{topic}/{number}" for topic in topics.consumed for number in range(3)}
+    assert isinstance(first.consumer, KafkaConsumer)
+    assert set(first.consumer.partitions) == everything
+    second = await lane.worker()
+    assert isinstance(second.consumer, KafkaConsumer)
+    consumers = first.consumer, second.consumer
+
+    async def shared() -> bool:
+        mine, theirs = (set(consumer.partitions) for consumer in consumers)
+        return bool(mine and theirs) and mine | theirs == everything and not mine & theirs
+
+    await eventually(shared, "the two to share them", patience=30)
+
+
 def batch_with_a_bad_header_name() -> bytes:
     """No client library lets this through, so it is made of a good batch."""
     builder = DefaultRecordBatchBuilder(

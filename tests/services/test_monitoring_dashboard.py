@@ -149,15 +149,6 @@ async def test_without_redis_it_starts_and_tells_so_and_recovers(
         assert body["metrics"]["redis"]["memoryBytes"] > 0
 
 
-async def test_history_has_a_column_a_series(world: World) -> None:
-    await world.start()
-    body = await world.until("/history?seconds=60", lambda body: len(body["times"]) > 5)
-    assert {"rq.completedPerSecond", "kafka.backlog", "workers", "redis.opsPerSecond"} <= body["series"].keys()
-    assert all(len(column) == len(body["times"]) for column in body["series"].values())
-    assert body["series"]["kafka.backlog"][-1] == 6
-    assert (await world.monitoring.http.get("/history?seconds=0")).status_code == 400
-
-
 async def test_a_browser_is_sent_to_the_pages(world: World) -> None:
     await world.start()
     browser = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -144,28 +144,3 @@ def test_work_of_the_last_seconds() -> None:
     recent = found.work(20)
     assert recent is not None
     assert recent.run[Backend.RQ].count == 4
-
-
-def test_history_is_bounded_and_thinned() -> None:
-    found = History(every=2)
-    for n in range(5000):
-        found.add_point(n * 2000, {"workers": n})
-    all_ = found.columns(3600, 10_000)
-    assert len(all_["times"]) == 1800
-    few = found.columns(600, 100)
-    assert 75 <= len(few["times"]) <= 100
-    assert few["times"][-1] == all_["times"][-1] == 4999 * 2000
-    assert few["series"]["workers"][-1] == 4999
-    assert few["everySeconds"] == 8
-    assert len(few["series"]["workers"]) == len(few["times"])
-    assert History(every=1).columns(10, 10) == {"everySeconds": 1, "times": [], "series": {}}
-
-
-def test_growth_is_seen_for_a_while() -> None:
-    found = History(every=2)
-    for n, value in enumerate([3, 3, None, 4]):
-        found.add_point(n * 2000, {"alarms": value})
-    assert found.grew("alarms")
-    found.add_point(10_000_000, {"alarms": 4})
-    found.add_point(10_002_000, {"alarms": 4})
-    assert not found.grew("alarms")

@@ -98,6 +98,8 @@ async def test_a_job_that_kills_whatever_runs_it_goes_dead_and_its_neighbours_ar
     assert leg.error and leg.error.startswith("kills workers: 5 starts")
     told = [event["event"] for event in await events(lane, job_id)]
     assert told.count("started") + told.count("crashed") == 5
+    counted = await lane.redis.hgetall(f"{lane.settings.key_prefix}:counters")
+    assert (counted[b"redisStreams.killers"], int(counted[b"redisStreams.crashed"]) >= 4) == (b"1", True)
     for neighbour in neighbours:
         assert (await lane.reach(neighbour, "completed")).attempts == 1
     await suspects.close()

@@ -56,6 +56,11 @@ class KafkaConsumer:
         self._leaving: asyncio.Task[None] | None = None  # one that came to nothing
         self._stopping = False
 
+    @property
+    def partitions(self) -> list[str]:
+        """What the group has given this consumer: topic/partition."""
+        return sorted(f"{lane.tp.topic}/{lane.tp.partition}" for lane in self._lanes.owned)
+
     async def open(self) -> None:
         self._sender.open()
 

@@ -1,0 +1,107 @@
+"""The workers as /dashboard tells them: what each does, and how many the work asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from booking_queue.domain.job import Backend
+from monitoring_service.board import Board
+from monitoring_service.desired import Load, desired_workers
+from monitoring_service.history import LATENCY_SECONDS
+from monitoring_service.totals import share
+from monitoring_service.workers import Worker, Workers
+
+FORMULA = "ceil((R + sqrt(R)) / slots), R = (arrivals + backlog / slaSeconds) * mean run time; the largest of the lanes"
+
+
+def workers(board: Board) -> dict[str, Any]:
+    seen = board.workers.value
+    alive = seen.alive if seen else []
+    running = {backend.value: seen.running(backend) if seen else 0 for backend in Backend}
+    capacity = {backend.value: seen.capacity(backend) if seen else 0 for backend in Backend}
+    return {
+        "count": len(alive),
+        "active": sum(any(stats.running.values()) for stats in (seen.answering if seen else [])),
+        "running": running,
+        "capacity": capacity,
+        "utilisation": {name: share(running[name], capacity[name]) for name in running},
+        "list": [_worker(worker, board) for worker in alive],
+        "lost": [{"id": name, "lastSeenSeconds": age} for name, age in (seen.lost if seen else {}).items()],
+        "desired": _desired(board, seen),
+    }
+
+
+def _worker(worker: Worker, board: Board) -> dict[str, Any]:
+    known, stats = worker.presence, worker.stats
+    return {
+        "id": known.id,
+        "host": known.host,
+        "pid": known.pid,
+        "startedAt": known.started_at,
+        "lastHeartbeatSeconds": worker.heard,
+        "running": _by_name(stats.running) if stats else None,
+        "capacity": _by_name(stats.capacity) if stats else None,
+        "jobs": stats.jobs if stats else None,
+        "partitions": stats.partitions if stats else None,
+        "idle": _idle(worker, board),
+        "processed": sum(stats.processed.values()) if stats else None,
+        "failed": sum(stats.failed.values()) if stats else None,
+        "memoryBytes": stats.memory_bytes if stats else None,
+        "cpuPercent": stats.cpu_percent if stats else None,
+        "error": worker.error,
+    }
+
+
+def _by_name(counts: dict[Backend, int]) -> dict[str, int]:
+    """orjson takes plain strings for keys."""
+    return {backend.value: count for backend, count in counts.items()}
+
+
+def _idle(worker: Worker, board: Board) -> str | None:
+    """Why it gets nothing from Kafka, where it could."""
+    seen = board.workers.value
+    if not worker.stats or worker.stats.partitions is None or worker.stats.partitions or seen is None:
+        return None
+    consumers = [stats for stats in seen.answering if stats.partitions is not None]
+    taken = sum(len(stats.partitions or []) for stats in consumers)
+    kafka = board.kafka.fresh_value
+    if kafka is None or not taken:
+        return "It has no Kafka partition yet: it is joining the group, or Kafka does not answer."
+    if len(consumers) > len(kafka.offsets):
+        return (
+            f"Kafka gives each partition to one consumer: {len(consumers)} consumers share {len(kafka.offsets)} "
+            "partitions, so this one has none. It takes over when another leaves; more partitions would give it work."
+        )
+    return "It has no Kafka partition yet: the group is sharing them out anew."
+
+
+def _desired(board: Board, seen: Workers | None) -> dict[str, Any]:
+    """None for a lane whose run time is not known yet, or which no worker consumes."""
+    lanes = {backend.value: _lane(board, seen, backend) for backend in Backend}
+    known = [count for count in lanes.values() if count is not None]
+    return {"count": max(known) if known else None, "byBackend": lanes, "formula": FORMULA}
+
+
+def desired_count(board: Board) -> int | None:
+    count: int | None = _desired(board, board.workers.value)["count"]
+    return count
+
+
+def _lane(board: Board, seen: Workers | None, backend: Backend) -> int | None:
+    backlog, work = board.backlog(backend), board.history.work()
+    run = work.run.get(backend) if work else None
+    mean = (run.mean if run else None) or _ever(board, backend)
+    slots = [count for stats in (seen.answering if seen else []) if (count := stats.capacity.get(backend, 0))]
+    if backlog is None or mean is None or not slots:
+        return None
+    arrivals = sum(board.history.rates(backend, LATENCY_SECONDS)[name] or 0 for name in ARRIVE)
+    load = Load(backlog, arrivals, mean, sum(slots) / len(slots))
+    return desired_workers(load, board.settings.sla_seconds)
+
+
+ARRIVE = ("acceptedPerSecond", "retriedPerSecond")
+
+
+def _ever(board: Board, backend: Backend) -> float | None:
+    run = board.totals.work.run.get(backend)
+    return run.mean if run else None

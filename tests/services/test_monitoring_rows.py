@@ -1,0 +1,154 @@
+"""Everything that monitoring must show, with all sources there and with each of them away in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from booking_queue.settings import Settings
+from tests.brokers import BrokerFactory
+from tests.services.monitoring_world import ALL, Fake, World, fresh, world_of
+
+PAGES = ("/dashboard", "/history", "/queue/rq", "/queue/bullmq", "/queue/streams", "/queue/kafka", "/services/health")
+GONE = "http://127.0.0.1:1"
+AWAY = {
+    "queue": ("queue_service_url", {"rq"}, {"/queue/rq", "/queue/bullmq"}),
+    "stream": ("stream_service_url", {"redisStreams"}, {"/queue/streams"}),
+    "kafka-service": ("kafka_service_url", {"kafka"}, {"/queue/kafka"}),
+    "api": ("api_url", set(), set()),
+    "providers": ("providers_url", set(), set()),
+    "frontend": ("frontend_url", set(), set()),
+}
+WORKER = {"memoryBytes", "cpuPercent", "lastHeartbeatSeconds", "partitions", "jobs", "running", "idle"}
+
+
+@pytest.fixture
+async def world(redis_settings: Settings) -> AsyncIterator[World]:
+    async with world_of(redis_settings) as found:
+        _answer_looks(found)
+        yield found
+
+
+def _answer_looks(world: World) -> None:
+    for state in ("waiting", "active", "completed", "failed", "delayed"):
+        world.queue.answers[f"/jobs/state/{state}"] = {"state": state, "jobs": []}
+    world.stream.answers["/messages"] = {"stream": "booking-stream", "count": 0, "messages": []}
+    world.stream.answers["/pending"] = {"pendingMessages": []}
+
+
+async def pages(world: World) -> dict[str, Any]:
+    """All of them, each within three seconds, none an error."""
+    found = {}
+    for path in PAGES:
+        started = time.monotonic()
+        found[path] = await world.get(path)
+        assert time.monotonic() - started < 3, path
+    assert (await world.monitoring.http.get("/metrics")).status_code == 200
+    return found
+
+
+def whole(board: dict[str, Any]) -> None:
+    """Every member is there, whatever is known."""
+    queues = board["queues"]
+    assert queues["rq"].keys() == {"waiting", "active", "completed", "failed", "delayed", "total"}
+    assert queues["redisStreams"].keys() == {"totalMessages", "pendingMessages", "dlqMessages"}
+    assert queues["kafka"].keys() == {"topic", "partitions", "dlqPartitions"}
+    assert {"timestamp", "rates", "latency", "oldestAgeSeconds", "workers", "staleness", "alarms"} <= board.keys()
+    assert {"jobs", "averageProcessingMs", "queueDepth", "sla", "redis", "machine"} <= board["metrics"].keys()
+    assert {"opsPerSecond", "memoryBytes", "latencyMs"} <= board["metrics"]["redis"].keys()
+    assert {"p50", "p95", "p99"} <= board["latency"]["rq"]["wait"].keys()
+    assert {"utilisation", "list", "desired"} <= board["workers"].keys()
+    assert "errorRate" in board["metrics"]["jobs"]["all"]
+
+
+async def test_with_everything_there(world: World) -> None:
+    await world.worker("w1")
+    await world.start()
+    await world.until("/dashboard", fresh(*ALL))
+    found = await pages(world)
+    whole(found["/dashboard"])
+    assert not any(found[path]["stale"] for path in PAGES if path.startswith("/queue/"))
+    assert {one["status"] for one in found["/services/health"]["services"]} == {"healthy"}
+    (worker,) = found["/dashboard"]["workers"]["list"]
+    assert worker.keys() >= WORKER
+    assert worker["lastHeartbeatSeconds"] < 30
+
+
+@pytest.mark.parametrize("name", AWAY)
+async def test_with_a_service_away(world: World, name: str) -> None:
+    setting, sources, stale_pages = AWAY[name]
+    await world.worker("w1")
+    await world.start(**{setting: GONE})
+    await world.until("/dashboard", fresh(*(source for source in ALL if source not in sources)))
+    found = await pages(world)
+    whole(found["/dashboard"])
+    assert {source for source, seen in found["/dashboard"]["staleness"].items() if seen["stale"]} == sources
+    assert {path for path in PAGES if found[path].get("stale")} == stale_pages
+    health = {one["name"]: one for one in found["/services/health"]["services"]}
+    assert {service for service, one in health.items() if one["status"] == "unhealthy"} == {name}
+    assert health[name]["error"]
+
+
+async def test_with_the_worker_away(world: World) -> None:
+    await world.beat("w1", GONE)
+    await world.start()
+    await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["count"] == 1)
+    found = await pages(world)
+    whole(found["/dashboard"])
+    (worker,) = found["/dashboard"]["workers"]["list"]
+    assert (worker["memoryBytes"], worker["jobs"]) == (None, None) and worker["error"]
+    health = {one["name"]: one["status"] for one in found["/services/health"]["services"]}
+    assert {name for name, status in health.items() if status == "unhealthy"} == {"worker w1"}
+
+
+async def test_with_redis_away(broker_factory: BrokerFactory, redis_settings: Settings) -> None:
+    own = broker_factory.redis()
+    place = {"redis_host": own.host, "redis_port": own.port, "redis_password": own.password}
+    async with world_of(redis_settings.model_copy(update=place)) as world:
+        _answer_looks(world)
+        await world.worker("w1")
+        await world.start()
+        await world.until("/dashboard", fresh(*ALL))
+        own.kill()
+        await world.until("/dashboard", lambda body: body["staleness"]["ledger"]["stale"])
+        found = await pages(world)
+        whole(found["/dashboard"])
+        assert fresh("rq", "redisStreams", "kafka")(found["/dashboard"])
+        assert found["/dashboard"]["metrics"]["redis"]["memoryBytes"], "the last that is known"
+
+
+async def test_what_a_worker_runs_and_why_one_gets_nothing(world: World) -> None:
+    job = {"jobId": "j1", "backend": "kafka", "type": "booking", "attempt": 1, "seconds": 2.5}
+    await world.worker("w1", jobs=[job], partitions=["booking-events/0"])
+    await world.worker("w2", partitions=[])
+    await world.worker("w3")
+    await world.start()
+    body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["count"] == 3)
+    first, second, third = body["workers"]["list"]
+    assert (first["jobs"], first["partitions"], first["idle"]) == ([job], ["booking-events/0"], None)
+    assert second["idle"].startswith("Kafka gives each partition to one consumer: 2 consumers share 1 partitions")
+    assert (third["partitions"], third["idle"]) == (None, None)
+
+
+async def test_a_replica_is_found_without_configuration(world: World) -> None:
+    await world.start()
+    await world.until("/dashboard", fresh("workers"))
+    late: Fake = await world.worker("late")
+    body = await world.until("/dashboard", lambda body: body["workers"]["count"] == 1)
+    assert body["workers"]["list"][0]["id"] == "late"
+    assert "/stats" in late.asked
+
+
+async def test_how_many_workers_the_work_asks_for(world: World) -> None:
+    await world.worker("w1")  # four slots, and half a second a job
+    world.queue.answers["/stats"] = world.queue.answers["/stats"] | {"backlog": 60_000}
+    await world.start()
+    body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["desired"]["count"])
+    desired = body["workers"]["desired"]
+    # R = (0 + 60000 / 60) * 0.5 = 500 jobs at a time; (500 + 22.4) / 4 slots
+    assert desired["byBackend"] == {"rq": 131, "redisStreams": None, "kafka": None}
+    assert desired["count"] == 131
+    assert "workers_desired 131.0" in (await world.monitoring.http.get("/metrics")).text
