@@ -11,6 +11,8 @@ from uuid import uuid4
 import pytest
 
 from booking_queue.clock import iso
+from booking_queue.ledger.cancel import Cancellations
+from booking_queue.ledger.script import Scripts, source
 from booking_queue.settings import Settings
 from tests.services.queue_world import JOB, World, world_of
 
@@ -137,3 +139,14 @@ async def test_many_at_once_share_their_round_trips(world: World) -> None:
     answers = await asyncio.gather(*(world.http.post("/jobs", json=JOB) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {201}
     assert world.rq.queue().count == 50
+
+
+async def test_a_cancelled_job_leaves_the_scheduled_registry(world: World) -> None:
+    job_id = await world.lane.send(delay=3_600_000)
+    assert (await world.get("/stats"))["stats"]["delayed"] == 1
+    assert (await world.http.delete(f"/dead-letters/{job_id}")).status_code == 409
+    assert (await world.get("/stats"))["stats"]["delayed"] == 1, "it still waits for its time"
+    scripts = Scripts(world.lane.redis, world.lane.settings, extra=source("booking_queue.ledger", "cancel.lua"))
+    await Cancellations(scripts).ask(job_id)
+    await world.http.delete(f"/dead-letters/{job_id}")  # as the gateway does
+    assert (await world.get("/stats"))["stats"]["delayed"] == 0
