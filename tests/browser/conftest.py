@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from tests.brokers import missing
 from tests.browser.site import Site, chromium, served
 from tests.system.conftest import suite
 from tests.system.suites import Suite
@@ -21,11 +22,11 @@ def site(suite: Suite) -> Iterator[Site]:
         yield Site(suite, url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while Playwright is there, its event loop is the thread's
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     path = chromium()
     if path is None:
-        pytest.skip("no chromium on PATH")
+        missing("chromium on PATH")
     expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         folder = tmp_path_factory.mktemp("browser")
