@@ -64,15 +64,23 @@ class Compensator:
         if record is None:
             await self._compensations.defer(booking_id, LONGEST_WAIT_MS)  # takes the row away
             return
+        made = record.effects.get("compensation")
+        paid = bool(made.result.get("mailed")) if made else await self._give_back(record)
+        if paid:  # a mail server that is away holds up neither money nor rooms
+            await self._tell(record)
+            await self._compensations.told(booking_id)
+
+    async def _give_back(self, record: Record) -> bool:
+        """The money, then the rooms. Whether the guest is to be told."""
         payment = record.effects.get("payment")
         # Of a cancelled booking in any case: a worker may be about to charge it.
         void = await self._payments.void(payment_key(record)) if payment or record.cancel else Void(0)
         paid = void.refunded > 0 or (payment is not None and payment.state == "done")
-        if paid:
-            await self._tell(record)
-        if await self._compensations.done(booking_id, {"refunded": void.refunded, "mailed": paid}):
+        result = {"refunded": void.refunded, "mailed": paid}
+        if await self._compensations.done(record.id, result, mail=paid):
             self._metrics.bookings_compensated.inc()
-            log.event("booking_compensated", jobId=booking_id, refunded=void.refunded)
+            log.event("booking_compensated", jobId=record.id, refunded=void.refunded)
+        return paid
 
     async def _tell(self, record: Record) -> None:
         try:

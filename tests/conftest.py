@@ -116,3 +116,18 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped in CI, where everything must run: {call.excinfo and call.excinfo.value}"
     return report
+
+
+# Test processes take a file at a time, the longest first; the fault lab's files are one, for there is one lab.
+LONGEST_FIRST = ("faults", "system", "contract", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def folder(item: pytest.Item) -> str:
+        return item.path.parent.name
+
+    for item in items:
+        item.add_marker(
+            pytest.mark.xdist_group("lab" if folder(item) == "faults" else f"{folder(item)}/{item.path.stem}")
+        )
+    items.sort(key=lambda item: LONGEST_FIRST.index(folder(item)) if folder(item) in LONGEST_FIRST else 99)

@@ -35,6 +35,11 @@ class Tools:
     worker_id: str
 
 
+def seconds_for(claim: Claim, handler: Handler | None) -> float:
+    """How long an attempt may take."""
+    return (claim.options.timeout or (handler.timeout_ms if handler else 0)) / 1000
+
+
 async def run_handler(claim: Claim, tools: Tools, parked: Callable[[], AbstractAsyncContextManager[None]]) -> Any:
     """The job's result. Raises whatever its handler does, LeaseLost, and RetryableError when it takes too long."""
     handler = tools.handlers.get(claim.type)
@@ -57,7 +62,7 @@ async def run_handler(claim: Claim, tools: Tools, parked: Callable[[], AbstractA
         progress=progress,
         parked=parked,
     )
-    limit = (claim.options.timeout or handler.timeout_ms) / 1000
+    limit = seconds_for(claim, handler)
     try:
         async with asyncio.timeout(limit):
             return await handler.run(run, payload)

@@ -19,7 +19,7 @@ from booking_queue.domain.errors import LeaseLost, LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.domain.retry import Bury, Retry, describe
 from booking_queue.ledger.ledger import Claim
-from worker_service.attempt import Tools, run_handler
+from worker_service.attempt import Tools, run_handler, seconds_for
 from worker_service.heartbeat import Heartbeat
 from worker_service.suspects import Crashed, Seat, Suspects
 
@@ -57,25 +57,32 @@ class Processor:
     async def handle(self, delivery: Delivery) -> None:
         """Returns when the delivery is settled, handed back, or not ours any more. Never raises but CancelledError."""
         claim: Claim | None = None
+        nonce = ""
         with Seat(self._suspects) as seat:
             try:
-                while claim := await self._claim(delivery, seat):
+                while claim := await self._claim(delivery, seat, nonce := secrets.token_hex(8)):
                     if await self._attempt(delivery, claim, seat):
                         return
                     claim = None  # the lease was lost: what became of the job decides what to do with the message
             except asyncio.CancelledError:
                 if not self.stopping:
                     raise
-                await self._hand_back(delivery, claim)
+                await self._hand_back(delivery, claim, nonce)
 
-    async def _hand_back(self, delivery: Delivery, claim: Claim | None) -> None:
+    async def _hand_back(self, delivery: Delivery, claim: Claim | None, nonce: str = "") -> None:
         with suppress(LedgerUnavailable, TimeoutError):  # then its lease ends by itself
             async with asyncio.timeout(2):
-                await delivery.release(claim)
+                await delivery.release(claim or (await self._granted(delivery, nonce) if nonce else None))
 
-    async def _claim(self, delivery: Delivery, seat: Seat) -> Claim | None:
+    async def _granted(self, delivery: Delivery, nonce: str) -> Claim | None:
+        """A claim that was under way may have been granted: it is asked for again, or the job is held for a lease."""
+        envelope, worker = delivery.envelope, self.tools.worker_id
+        answer = await self.tools.ledger.claim(envelope.id, self.backend, envelope.generation, worker, nonce)
+        return answer if isinstance(answer, Claim) else None
+
+    async def _claim(self, delivery: Delivery, seat: Seat, nonce: str) -> Claim | None:
         """The right to run it; None once the message needs nothing more from us."""
-        envelope, nonce = delivery.envelope, secrets.token_hex(8)
+        envelope = delivery.envelope
         while True:
             if self.stopping:
                 await self._hand_back(delivery, None)
@@ -151,7 +158,7 @@ class Processor:
         while True:
             try:
                 if seat.taken:
-                    return await seat.run(claim)
+                    return await seat.run(claim, seconds_for(claim, self.tools.handlers.get(claim.type)))
                 return await run_handler(claim, self.tools, self.slots.parked)
             except Crashed as error:
                 claim = await self._start_again(claim, error)

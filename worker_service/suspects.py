@@ -1,4 +1,4 @@
-"""Jobs whose last start had no outcome run alone, each in a process that may die of it: its neighbours go on.
+"""Jobs of which two starts had no outcome run alone, each in a process that may die of it: its neighbours go on.
 
 A child is this module as a program. It is told what to run over a socket, one job at a time, and ends with its parent.
 """
@@ -25,6 +25,7 @@ from worker_service.attempt import Tools, run_handler
 
 AT_A_TIME = 4
 IDLE_SECONDS = 10.0
+GRACE_SECONDS = 10.0  # for a child to start, and to tell by itself that the time is up
 LINE_LIMIT = 4 * 1024 * 1024
 
 CLAIM = TypeAdapter(Claim)
@@ -57,9 +58,13 @@ class Child:
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
         return cls(process, reader, writer)
 
-    async def run(self, claim: Claim) -> Any:
+    async def run(self, claim: Claim, seconds: float) -> Any:
         self._writer.write(CLAIM.dump_json(claim) + b"\n")
-        line = await self._reader.readline()
+        try:
+            async with asyncio.timeout(seconds):
+                line = await self._reader.readline()
+        except TimeoutError:
+            raise Crashed(f"its process did not answer for {seconds:g} s") from None
         if not line.endswith(b"\n"):
             status = await self.process.wait()
             raise Crashed(f"its process ended with {status}")
@@ -96,12 +101,12 @@ class Suspects:
     def give_back(self) -> None:
         self._taken -= 1
 
-    async def run(self, claim: Claim) -> Any:
+    async def run(self, claim: Claim, limit: float) -> Any:
         """As the handler in this process would; and Crashed."""
         log.event("suspect_started", jobId=claim.job_id, backend=claim.backend, earlierStarts=claim.earlier_starts)
         child = self._idle_child() or await Child.start(self._worker_id)
         try:
-            result = await child.run(claim)
+            result = await child.run(claim, limit + GRACE_SECONDS)
         except (RetryableError, PermanentError, LeaseLost, LedgerUnavailable):
             self._rest(child)
             raise
@@ -157,9 +162,9 @@ class Seat:
         self.taken = self.taken or (self._suspects is not None and self._suspects.take())
         return self.taken
 
-    async def run(self, claim: Claim) -> Any:
+    async def run(self, claim: Claim, limit: float) -> Any:
         assert self._suspects is not None  # noqa: S101 - it is taken
-        return await self._suspects.run(claim)
+        return await self._suspects.run(claim, limit)
 
 
 async def serve(connection: socket.socket, worker_id: str) -> None:

@@ -18,12 +18,15 @@ router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 @router.delete("/{id}", status_code=202)
 async def cancel_booking(id: str, gateway: Running) -> Response:
     """From now on nobody works at it. It is `cancelled` once whatever was charged is given back, which goes on until
-    it has succeeded; a confirmed booking's rooms are free again. Asking again is harmless."""
+    it has succeeded; a confirmed booking's rooms are free again. Asking again before that is harmless; of what is over
+    it is refused."""
     booking_id = canonical(id)
     if booking_id is None:
         raise not_found(NOT_FOUND)
     record = await existing(gateway, booking_id)
     answer = await gateway.cancellations.ask(booking_id)
+    if answer.outcome == "unknown":
+        raise not_found(NOT_FOUND)
     if answer.outcome == "over":
         raise conflict(f"The booking is {answer.state}: there is nothing to cancel", code="not_cancellable")
     gateway.compensate.set()

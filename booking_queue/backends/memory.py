@@ -123,7 +123,12 @@ class MemoryDelivery:
         if claim and not await self._ledger.complete(claim, result):
             return False
         self._take_off()
+        await self._send_next(claim)
         return True
+
+    async def _send_next(self, claim: Claim | None) -> None:
+        if claim and claim.options.ordering_key:
+            await self._publisher.publish(await self._ledger.outbox_due(self._publisher.backend, 10))
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         leg = await self._ledger.retry(claim, error, delay_ms)
@@ -139,6 +144,7 @@ class MemoryDelivery:
             self._broker.dead.append({"id": envelope.id, "data": envelope.data, "error": reason})
         elif await self._ledger.bury(claim, reason):
             await self._publisher.publish([LegRef(claim.job_id, self.envelope.generation)])
+            await self._send_next(claim)
         else:
             return False
         self._take_off()

@@ -26,13 +26,11 @@ function ops.cancel(a)
   local booking = rec[2] == 'booking'
   if booking and rejected(id) then return { 'over', 'rejected' } end
   if #still == 0 and not (booking and sold(id)) then return { 'over', dead and 'failed' or 'completed' } end
-  redis.call('PERSIST', ledger.key(id))
-  redis.call('PERSIST', P .. ':audit:' .. id)
   ledger.set(id, 'cancel', 'cancelling')
   ledger.emit(id, false, 'cancelling')
   for _, backend in ipairs(still) do ledger.call_off(id, backend) end
   if booking then
-    redis.call('ZADD', P .. ':compensations', NOW, id)
+    ledger.owe(id)
     return { 'cancelling' }
   end
   ledger.cancelled(id)

@@ -18,9 +18,12 @@ class Compensations:
         """Bookings to compensate now, each for this caller alone until its lease ends."""
         return [text(job_id) for job_id in await self._scripts.call("compensations_take", limit, lease_ms)]
 
-    async def done(self, job_id: str, result: dict[str, Any]) -> bool:
-        """The money is back; the rooms go back with this. False: somebody else was first."""
-        return bool((await self._scripts.call("compensated", job_id, dumps(result)))[0])
+    async def done(self, job_id: str, result: dict[str, Any], *, mail: bool = False) -> bool:
+        """The money is back; the rooms go back with this. `mail`: the row stays until `told`. False: it was done."""
+        return bool((await self._scripts.call("compensated", job_id, dumps(result), int(mail)))[0])
+
+    async def told(self, job_id: str) -> None:
+        await self._scripts.call("compensation_told", job_id)
 
     async def defer(self, job_id: str, longest_ms: int) -> int:
         """It failed: again later. How often it has; 0 when the booking is gone and owes nothing more."""

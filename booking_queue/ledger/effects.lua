@@ -192,12 +192,21 @@ function ops.compensations_take(a)
   return ids
 end
 
--- compensated: id, result (JSON). The money is back, where any was taken (`refunded`): so are the rooms.
+-- compensation_told: id. Nothing more is owed.
+function ops.compensation_told(a)
+  redis.call('ZREM', P .. ':compensations', a[1])
+  ledger.expire(a[1])
+  return { 1 }
+end
+
+-- compensated: id, result (JSON), mail (1: the guest is still to be told, and the row stays for it). The money is back,
+-- where any was taken (`refunded`): so are the rooms.
 function ops.compensated(a)
-  if redis.call('ZREM', P .. ':compensations', a[1]) == 0 then return { 0 } end
+  if not redis.call('ZSCORE', P .. ':compensations', a[1]) or effect(a[1], 'compensation') then return { 0 } end
   give_back(a[1])
   store(a[1], 'compensation', { state = 'done', result = a[2], at = NOW })
   ledger.emit(a[1], false, 'compensated', { refunded = cjson.decode(a[2]).refunded })
   if redis.call('HGET', ledger.key(a[1]), 'cancel') then ledger.cancelled(a[1]) end
+  if a[3] ~= '1' then ops.compensation_told(a) end
   return { 1 }
 end

@@ -9,6 +9,7 @@ local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local GRACE = 2000          -- a fresh outbox row is left alone this long: the direct publish is under way
 local EVENTS_KEPT = 10000   -- of the stream that everybody watches
 local AUDIT_KEPT = 200      -- events kept of one job
+local SUSPECT = 2           -- starts without an outcome: one may befall anybody whose worker was killed
 local TERMINAL = { completed = true, dead = true, cancelled = true }
 
 local ops = {}
@@ -77,11 +78,18 @@ local function settle(id)
   for backend in string.gmatch(rec[1], '[^,]+') do
     if not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
   end
-  ledger.expire(id)
   local sold = decoded(rec[5])
   if rec[2] == 'booking' and not (sold and sold.state == 'done') and not rec[6] and (rec[3] or rec[4]) then
-    redis.call('ZADD', P .. ':compensations', NOW, id)
+    return ledger.owe(id)
   end
+  if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
+end
+
+-- Something is to be given back for it: the record stays until that is done.
+function ledger.owe(id)
+  redis.call('ZADD', P .. ':compensations', NOW, id)
+  redis.call('PERSIST', ledger.key(id))
+  redis.call('PERSIST', P .. ':audit:' .. id)
 end
 
 -- Who has died, for the inbox of dead letters.
@@ -106,7 +114,6 @@ function ledger.call_off(id, backend)
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.vacate(id, backend)
-  ledger.end_turn(id, backend)
 end
 
 function ledger.cancelled(id)
@@ -114,7 +121,7 @@ function ledger.cancelled(id)
   for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
     if ledger.leg(id, backend, 'state').state == 'cancelling' then ledger.finish(id, backend, 'cancelled', {}) end
   end
-  ledger.expire(id)
+  if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
   ledger.emit(id, false, 'cancelled')
 end
 
@@ -159,6 +166,11 @@ function ledger.outgoing(id, backend, gen)
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
   if not waits then return false, 'sent', leg end
+  -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
+  if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend) then
+    redis.call('ZREM', ledger.outbox(backend), id)
+    return false, 'waits', leg
+  end
   return leg
 end
 
@@ -310,7 +322,7 @@ function ops.claim(a)
   end
   local no = refusal(id, backend, leg, tonumber(a[3]))
   if no then return no end
-  if tonumber(leg.starts) > 0 and a[6] ~= '1' then return { 'suspect', 500 } end
+  if tonumber(leg.starts) >= SUSPECT and a[6] ~= '1' then return { 'suspect', 500 } end
   if tonumber(leg.starts) > 0 then ledger.count(backend, 'crashed') end
   local token = redis.call('HINCRBY', ledger.key(id), 'fence', 1)
   local fields = { state = 'active', gen = a[3], token = token, lease = NOW + LEASE, worker = a[4], progress = 0,
@@ -332,10 +344,11 @@ function ledger.extend(id, backend, token)
   return true
 end
 
--- crashed: id, backend, token, why. The process that ran it died, and its keeper starts it anew.
+-- crashed: id, backend, token, why, starts so far. The process that ran it died, and its keeper starts it anew.
 function ops.crashed(a)
   if not ledger.owns(a[1], a[2], a[3]) then return { 0 } end
   local leg = ledger.leg(a[1], a[2], 'starts', 'worker', 'attempt')
+  if leg.starts ~= a[5] then return { 1 } end -- counted before, and nobody was told
   ledger.set_leg(a[1], a[2], { starts = leg.starts + 1, lease = NOW + LEASE })
   ledger.count(a[2], 'crashed')
   ledger.emit(a[1], a[2], 'crashed', { error = a[4], worker = leg.worker, starts = tonumber(leg.starts) })
@@ -344,8 +357,12 @@ end
 
 function ops.extend(a) return { ledger.extend(a[1], a[2], a[3]) and 1 or 0 } end
 
+-- 'again': it was done, and whoever did it was not told.
 function ledger.complete(id, backend, token, result)
-  if not ledger.owns(id, backend, token) then return false end
+  if not ledger.owns(id, backend, token) then
+    local leg = ledger.leg(id, backend, 'state', 'token')
+    return leg.state == 'completed' and leg.token == token and 'again'
+  end
   local leg = ledger.leg(id, backend, 'attempt', 'worker')
   ledger.finish(id, backend, 'completed', { result = result, progress = 100, starts = 0, attempt = leg.attempt + 1 })
   ledger.emit(id, backend, 'completed', { worker = leg.worker, attempt = leg.attempt + 1 })
@@ -411,7 +428,8 @@ local function stays_dead(id, backend)
   local rec = get(id, 'cancel', 'kind')
   if rec[1] then return rec[1] end
   if rec[2] == 'letter' then return 'unreadable' end
-  if redis.call('ZSCORE', P .. ':compensations', id) then return 'compensating' end
+  local owed = redis.call('ZSCORE', P .. ':compensations', id)
+  if owed and redis.call('HEXISTS', ledger.key(id), 'fx.compensation') == 0 then return 'compensating' end
 end
 
 -- What was compensated is done anew: the provider's void of the last round stays true.
@@ -420,6 +438,7 @@ local function next_round(id)
   redis.call('PERSIST', key)
   redis.call('PERSIST', P .. ':audit:' .. id)
   if redis.call('HDEL', key, 'fx.compensation') == 0 then return end
+  redis.call('ZREM', P .. ':compensations', id) -- a mail that could not be sent yet is true no more
   redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory', 'compensation.tries')
   if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
 end
@@ -482,12 +501,12 @@ end
 -- redrive_as: id, backend, to, type, data (JSON; '' for as it was) -> 'redriven', generation
 function ops.redrive_as(a)
   local id, from, to, data = a[1], a[2], a[3], a[5]
-  if data ~= '' and ledger.leg(id, from, 'state').state == 'dead' then
+  local why = stays_dead(id, from)
+  if why and not (why == 'unreadable' and data ~= '') then return { why } end
+  if data ~= '' then
     if not editable(id) then return { 'not to be edited' } end
     edit(id, a[4], data)
   end
-  local why = stays_dead(id, from)
-  if why then return { why } end
   next_round(id)
   local gen
   if from == to then gen = start_over(id, from) else gen, why = move(id, from, to) end
@@ -511,8 +530,8 @@ function ledger.letter(id, backend, kind, raw, reason)
                                 error = reason })
   redis.call('ZADD', ledger.graves(backend), NOW, id)
   ledger.count(backend, 'dead')
-  ledger.expire(id)
   ledger.emit(id, backend, 'dead', { error = reason })
+  ledger.expire(id)
 end
 
 -- letter: id, backend, type, raw (text), reason

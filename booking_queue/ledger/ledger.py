@@ -154,7 +154,7 @@ class Ledger:
 
     async def crashed(self, claim: Claim, why: str) -> bool:
         """One more start without an outcome, and the next begins."""
-        return await self._owned("crashed", claim, why)
+        return await self._owned("crashed", claim, why, claim.earlier_starts + 1)
 
     async def bury(self, claim: Claim, reason: str) -> bool:
         """For brokers outside Redis: an outbox row keeps the dead letter until it is sent."""

@@ -1,15 +1,13 @@
 -- Jobs of one ordering key run one at a time on a backend, in the order of their acceptance, over retries too.
--- Whose turn it is holds it until its outcome. RQ and the streams are given a job only when it is its turn; on Kafka
--- the key is the partition key, and who is read before its turn (the one before is retried) waits for it at the claim.
+-- Whose turn it is holds it until its outcome, and a broker is given a job only when it is its turn. The claim asks once
+-- more, for copies that a broker was given before.
 
 local function turns(backend, key) return P .. ':turns:' .. backend .. ':' .. key end
 
 local function order_of(id) return redis.call('HGET', ledger.key(id), 'order') end
 
 function ledger.line_up(id, backend, key)
-  local line = turns(backend, key)
-  redis.call('ZADD', line, 'NX', redis.call('INCR', P .. ':sequence'), id)
-  redis.call('PEXPIRE', line, 2 * RETENTION)
+  redis.call('ZADD', turns(backend, key), 'NX', redis.call('INCR', P .. ':sequence'), id)
 end
 
 -- Is it this job's turn? One whose record is gone, or which has ended, holds up nobody.
@@ -21,7 +19,7 @@ function ledger.its_turn(id, backend)
     local first = redis.call('ZRANGE', line, 0, 0)[1]
     if not first or first == id then return true end
     local state = ledger.leg(first, backend, 'state').state
-    if state and not TERMINAL[state] and state ~= 'cancelling' then return false end
+    if state and not TERMINAL[state] then return false end
     redis.call('ZREM', line, first)
   end
 end
@@ -36,8 +34,8 @@ function ledger.end_turn(id, backend)
   redis.call('ZREM', line, id)
   local following = redis.call('ZRANGE', line, 0, 0)[1]
   if not following then return end
-  local leg = ledger.leg(following, backend, 'state', 'gen')
-  if leg.state ~= 'pending' then return end
-  redis.call('ZADD', ledger.outbox(backend), NOW, following)
+  local leg = ledger.leg(following, backend, 'state', 'gen', 'due')
+  if leg.state ~= 'pending' and leg.state ~= 'delayed' then return end
+  redis.call('ZADD', ledger.outbox(backend), math.max(NOW, tonumber(leg.due or 0)), following)
   if ledger.on_turn[backend] then ledger.on_turn[backend](following, leg.gen) end
 end

@@ -85,7 +85,9 @@ class Lane:
         """Starts a consumer with the real processor. Without `heartbeat` it is a zombie in the making."""
         redis = connect(self.settings)
         self._stack.push_async_callback(redis.aclose)
-        scripts = Scripts(redis, self.settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
+        # The reference broker stands in for RQ: RQ's own Lua would put the next of an ordering key onto RQ.
+        lua = "" if self.kind == "memory" else rq_queue.LUA + "\n" + redis_stream.LUA
+        scripts = Scripts(redis, self.settings, extra=lua)
         name = f"w{len(self._workers) + 1}"
         tools = Tools(
             settings=self.settings,

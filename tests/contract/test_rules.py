@@ -26,6 +26,21 @@ async def test_jobs_of_one_key_run_one_at_a_time_in_order_over_retries_too(lane:
     await lane.idle()
 
 
+async def test_a_job_that_waits_for_its_time_holds_up_its_key_and_nobody_waits_for_ever(lane: Lane) -> None:
+    first = await lane.send(delay=600, ordering_key="k")
+    second, other = await lane.send(ordering_key="k"), await lane.send(ordering_key="other")
+    await lane.worker()
+    await lane.reach(other, "completed")
+
+    async def done() -> bool:
+        await lane.deliver_outbox()
+        return (await lane.leg(second)).state == "completed"
+
+    await eventually(done, "the second job to be completed")
+    assert [job for job in lane.journal.started if job != other] == [first, second]
+    await lane.idle()
+
+
 async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
     first, second = await lane.send(fails=3, ordering_key="k"), await lane.send(ordering_key="k")
     await lane.worker()

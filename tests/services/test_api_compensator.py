@@ -178,7 +178,8 @@ async def test_a_provider_that_fails_is_tried_again_later(office: Office, fault:
     booking_id = await office.failed_booking(paid="failed")
     await office.providers.faults(**fault)
     await office.compensator().turn()
-    assert await office.owed() == 1 and await office.taken() == [1, 1]
+    # A mail server that is away holds up neither money nor rooms.
+    assert await office.owed() == 1 and await office.taken() == ([0, 0] if "mail" in fault else [1, 1])
     assert office.count("compensations_failed_total") == 1
     now = int((await office.redis.time())[0]) * 1000
     assert 0 < float(await office.redis.zscore(office.key("compensations"), booking_id) or 0) - now < 5000
@@ -194,12 +195,15 @@ async def test_a_provider_that_fails_is_tried_again_later(office: Office, fault:
 
 async def test_waits_grow_and_the_record_lives_as_long_as_it_owes(office: Office) -> None:
     booking_id = await office.failed_booking()
-    await office.redis.pexpire(office.key(f"job:{booking_id}"), 60_000)
+    assert int(await office.redis.pttl(office.key(f"job:{booking_id}"))) == -1
     compensations = Compensations(office.scripts)
     assert [await compensations.defer(booking_id, 60_000) for _ in range(10)] == list(range(1, 11))
     now = int((await office.redis.time())[0]) * 1000
     due = float(await office.redis.zscore(office.key("compensations"), booking_id) or 0)
     assert 29_000 < due - now < 62_000
+    assert int(await office.redis.pttl(office.key(f"job:{booking_id}"))) == -1
+    await office.hurry()
+    await office.compensator().turn()
     assert int(await office.redis.pttl(office.key(f"job:{booking_id}"))) > 100_000_000
 
 

@@ -14,6 +14,7 @@ from booking_queue.clock import now_ms
 from booking_queue.settings import Settings
 from kafka_service.app import build
 from tests.contract.lanes import Lane, lane_of
+from tests.contract.worker import eventually
 from tests.services.live_app import Live, live
 
 JOB = {"type": "noop", "data": {"test": True}}
@@ -169,8 +170,12 @@ async def test_topics_grow_and_what_goes_to_the_new_partitions_is_run(
     assert (await post(service, f"/topics/{main}/partitions", {"count": 0}, 400))["errors"][0]["field"] == "count"
     grown = await post(service, f"/topics/{main}/partitions", {"count": 5}, 200)
     assert grown == {"topic": main, "count": 5}
-    found = await get(service, f"/topics/{main}/partitions")
-    assert [at["partition"] for at in found["partitions"]] == [0, 1, 2, 3, 4]
+
+    async def five() -> bool:  # a broker may take a moment to tell
+        found = await get(service, f"/topics/{main}/partitions")
+        return [at["partition"] for at in found["partitions"]] == [0, 1, 2, 3, 4]
+
+    await eventually(five, "five partitions")
     await get(service, "/topics/no-such/partitions", 404)
     await post(service, "/topics/__consumer_offsets/partitions", {"count": 99}, 404)
     deadline = time.monotonic() + 30

@@ -216,9 +216,11 @@ async def test_a_job_that_owes_nothing_is_cancelled_at_once(book: Book) -> None:
     assert await book.redis.zcard(f"{book.prefix}:outbox:rq") == 0
 
 
-async def test_a_cancelled_job_gives_up_its_turn(book: Book) -> None:
+async def test_a_cancelled_job_gives_up_its_turn_once_all_is_given_back(book: Book) -> None:
     first, second = await ordered(book), await ordered(book)
     await Cancellations(book.scripts).ask(first)
+    assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
+    await Compensations(book.scripts).done(first, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
 
 

@@ -177,3 +177,12 @@ async def alive(both: Both) -> None:
 
 async def parked(slots: list[Slots]) -> bool:
     return any(one.parked_now > 0 for one in slots)
+
+
+async def test_what_was_taken_in_an_answer_that_was_lost_is_told_again(both: Both) -> None:
+    jobs = [await both.lane.send() for _ in range(3)]
+    lost = await both.lane.scripts.call("rq_take", "w1", 2, 0, "nonce-1")
+    again = await both.lane.scripts.call("rq_take", "w1", 2, 0, "nonce-1")
+    assert again == lost and [row[0].decode() for row in again] == jobs[:2]
+    rest = await both.lane.scripts.call("rq_take", "w1", 2, 2, "nonce-2")
+    assert [row[0].decode() for row in rest] == jobs[2:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from booking_queue import logs
@@ -50,7 +51,14 @@ class KafkaDelivery:
     async def ack(self, claim: Claim | None, result: Any = None) -> bool:
         self._settling = True
         self.done = claim is None or await self._ledger.complete(claim, result)
+        await self._send_next(claim)
         return self.done
+
+    async def _send_next(self, claim: Claim | None) -> None:
+        """The next of its ordering key need not wait for the gateway's turn."""
+        if claim and claim.options.ordering_key:
+            with suppress(LedgerUnavailable):
+                await self._outbound.send_due()
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         self._settling = True
@@ -65,6 +73,7 @@ class KafkaDelivery:
             self.done = await bury_raw(self._outbound, self._origin(), reason, self._ours)
         elif await self._ledger.bury(claim, reason):
             await self._hand_over(LegRef(claim.job_id, self.envelope.generation))
+            await self._send_next(claim)
         return self.done
 
     async def _hand_over(self, leg: LegRef) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 
 from booking_queue import logs
 from booking_queue.backends.base import Handle
@@ -44,6 +45,7 @@ class RqConsumer:
         self._tender = Tender(scripts, settings, worker_id)
         self._starts = 0
         self._failures = 0
+        self._nonce = secrets.token_hex(8)  # of the next taking, until its answer is here
 
     async def open(self) -> None:
         """Nothing: what it needs is opened while it runs."""
@@ -82,7 +84,7 @@ class RqConsumer:
     async def _take(self, wanted: int, stop: asyncio.Event) -> list[Taken] | None:
         """None after a pause: nothing may be taken now."""
         try:
-            answer = await self._scripts.call("rq_take", self._worker_id, wanted, self._starts)
+            answer = await self._scripts.call("rq_take", self._worker_id, wanted, self._starts, self._nonce)
         except BookingQueueError as error:
             self._failures += 1
             if self._failures == 1 or not isinstance(error, LedgerUnavailable):
@@ -91,6 +93,7 @@ class RqConsumer:
             await first(asyncio.sleep(pause), stop)
             return None
         self._failures = 0
+        self._nonce = secrets.token_hex(8)
         if answer == [b"suspended"]:
             await first(asyncio.sleep(LOOK_AGAIN_SECONDS), stop)
             return None

@@ -19,10 +19,6 @@ function rq.publish(id, gen)
     rq.die(id, rq.CALLED_OFF)
     return { 'over', 'dead', leg.receipt }
   end
-  if not ledger.its_turn(id, 'rq') then
-    redis.call('ZREM', ledger.outbox('rq'), id)
-    return { 'waits', 'pending', false }
-  end
   local options = cjson.decode(redis.call('HGET', ledger.key(id), 'options'))
   local queue, due = rq.QUEUES[rq.LEVELS[options.priority or 'normal']], tonumber(leg.due or 0)
   local state = due > NOW and 'delayed' or 'queued'

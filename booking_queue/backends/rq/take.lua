@@ -44,23 +44,57 @@ local function start(id, queue, worker, leg)
   return execution
 end
 
+local function row(id, queue, execution, job, leg)
+  return { id, queue, execution, leg.state and 1 or 0, job[1], job[2] or '', leg.attempt or '0', leg.due or '0',
+           job[3] or '', job[4] or '' }
+end
+
+local function seen(id)
+  return redis.pcall('HMGET', rq.key(id), 'data', 'meta', 'retries_left', 'timeout'),
+    ledger.leg(id, 'rq', 'state', 'attempt', 'due', 'lease', 'error')
+end
+
 local function hand_out(id, queue, worker)
   if not string.find(id, '^[%w_-]+$') then return end
-  local job = redis.pcall('HMGET', rq.key(id), 'data', 'meta', 'retries_left', 'timeout')
+  local job, leg = seen(id)
   if not job[1] then return end -- none, or something that is no record
-  local leg = ledger.leg(id, 'rq', 'state', 'attempt', 'due', 'lease', 'error')
   if requeued(id, queue, leg.state) then return false end
   if TERMINAL[leg.state] or leg.state == 'cancelling' then return rq.settle(id, queue, leg) end
   if not leg.state then redis.call('PERSIST', rq.key(id)) end -- a stranger may have given it a TTL
-  return { id, queue, start(id, queue, worker, leg), leg.state and 1 or 0, job[1], job[2] or '', leg.attempt or '0',
-           leg.due or '0', job[3] or '', job[4] or '' }
+  return row(id, queue, start(id, queue, worker, leg), job, leg)
 end
 
--- rq_take: worker, how many, starts so far -> jobs: id, queue, execution, known to the ledger?, data, meta, attempt,
+-- What a worker took last, so that it can be told again should the answer be lost. The nonce is the taking's.
+local function taken_key(worker) return P .. ':rq:taken:' .. worker end
+
+local function note_taken(worker, nonce, out)
+  local jobs = {}
+  for i, job in ipairs(out) do jobs[i] = { job[1], job[2], job[3] } end
+  redis.call('SET', taken_key(worker), cjson.encode({ nonce = nonce, jobs = jobs }), 'PX', LEASE)
+end
+
+local function taken_before(worker, nonce)
+  local json = redis.call('GET', taken_key(worker))
+  local last = json and cjson.decode(json)
+  if not last or last.nonce ~= nonce then return nil end
+  local out = {}
+  for _, job in ipairs(last.jobs) do
+    local id, queue, execution = unpack(job)
+    local record, leg = seen(id)
+    if record[1] and redis.call('ZSCORE', rq.started(queue), id .. ':' .. execution) then
+      out[#out + 1] = row(id, queue, execution, record, leg)
+    end
+  end
+  return out
+end
+
+-- rq_take: worker, how many, starts so far, nonce -> jobs: id, queue, execution, known to the ledger?, data, meta, attempt,
 -- due, and RQ's own retries left and timeout; or 'suspended' (`rq suspend`)
 function ops.rq_take(a)
   if redis.call('EXISTS', 'rq:suspended') == 1 then return { 'suspended' } end
   local worker, wanted, starts = NAMES .. a[1], tonumber(a[2]), tonumber(a[3])
+  local again = a[4] and taken_before(worker, a[4])
+  if again then return again end
   local out, empty, skipped = {}, {}, 0
   while #out < wanted and skipped < rq.MAX_SKIPPED do
     local id, queue = pop(starts + #out + 1, empty)
@@ -69,5 +103,6 @@ function ops.rq_take(a)
     if job then out[#out + 1] = job else skipped = skipped + 1 end
     if job == false then empty = {} end
   end
+  if a[4] and #out > 0 then note_taken(worker, a[4], out) end
   return out
 end

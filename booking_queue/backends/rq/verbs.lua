@@ -54,7 +54,8 @@ end
 -- rq_ack: …, result (JSON), result (base64 of the JSON, or '' for None, of which RQ keeps no trace either), whether its
 -- options ask for no removal
 function ops.rq_ack(a)
-  if not ledger.complete(a[1], 'rq', a[5], a[6]) then return { 0 } end
+  local done = ledger.complete(a[1], 'rq', a[5], a[6])
+  if done ~= true then return { done and 1 or 0 } end
   rq.leave(a)
   local result = a[7] ~= '' and { 'type', 1, 'worker_name', NAMES .. a[4], 'execution_id', a[3], 'return_value', a[7] }
   rq.succeed(a[1], a[2], result, a[8] == '1')

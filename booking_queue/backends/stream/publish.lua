@@ -25,10 +25,6 @@ local function publish(id, gen)
     redis.call('ZREM', ledger.outbox(stream.backend), id)
     return { 'sent', leg.state, leg.receipt or false }
   end
-  if not ledger.its_turn(id, stream.backend) then
-    redis.call('ZREM', ledger.outbox(stream.backend), id)
-    return { 'waits', 'pending', false }
-  end
   take_letter(id)
   return { 'published', send(id, leg) }
 end
