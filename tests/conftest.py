@@ -122,6 +122,7 @@ def pytest_runtest_makereport(
 LONGEST_FIRST = ("faults", "system", "contract", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def folder(item: pytest.Item) -> str:
         return item.path.parent.name
