@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -26,6 +27,9 @@ SERVICES = ("providers", "queue_service", "stream_service", "kafka_service", "ap
 ROOMS = 1_000_000
 START_SECONDS = 40.0
 PATIENCE = 60.0  # from the last fault until nothing is left to do
+# `make faults` has the machine to itself and holds the suite to its bounds; beside other tests nothing is timed.
+BOUNDED = bool(os.environ.get("FAULTS_REPORT"))
+UNBOUNDED = Limits(None, None, None, None)
 
 Say = Callable[[str], None]
 Breaks = Callable[[asyncio.Event], Awaitable[Any]]
@@ -230,7 +234,7 @@ class Trial:
         finally:
             watching.cancel()
             await observer.close()
-        verdict = judge(self.history, limits)
+        verdict = judge(self.history, limits if BOUNDED else UNBOUNDED)
         lab.say(f"{self.name}: {_told(verdict)}")
         return verdict
 

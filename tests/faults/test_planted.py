@@ -8,15 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.breaks import jobs_of, pause
-from tests.faults.checker import Limits, Verdict
+from tests.faults.checker import Verdict
 from tests.faults.conftest import FULL, new_lab
-from tests.faults.lab import Lab, Say, Trial
+from tests.faults.lab import UNBOUNDED, Lab, Say, Trial
 from tests.faults.load import Asked, bookings
 from tests.faults.planted import BUGS
 from tests.faults.proxy import Mistreatment, Proxy
 from tests.faults.results import Caught, Results
 
-NO_LIMITS = Limits(None, None, None, None)
 STREAMS, KAFKA = "redisStreams", "kafka"
 LEASE_SECONDS = 15
 
@@ -53,7 +52,7 @@ async def busy(lab: Lab, worker: str, backend: str, jobs: int) -> None:
 
 async def test_bury_on_first_failure(lab: Lab, results: Results) -> None:
     await lab.plant("worker", "bury on first failure", workers=1)
-    verdict = await Trial(lab, "buried").run(failing_once("buried", 20), limits=NO_LIMITS)
+    verdict = await Trial(lab, "buried").run(failing_once("buried", 20), limits=UNBOUNDED)
     noted(results, "bury on first failure", "unexpectedly dead", verdict)
 
 
@@ -67,7 +66,7 @@ async def test_maxlen(lab: Lab, results: Results) -> None:
         lab.fault()
 
     trial = Trial(lab, "cut")
-    verdict = await trial.run(bookings("cut", 150, [STREAMS]), start_late, limits=NO_LIMITS, patience=8)
+    verdict = await trial.run(bookings("cut", 150, [STREAMS]), start_late, limits=UNBOUNDED, patience=8)
     noted(results, "MAXLEN 100", "lost", verdict)
 
 
@@ -81,7 +80,7 @@ if FULL:
             await busy(lab, lab.workers[0], STREAMS, 10)
             lab.kill_worker(lab.workers[0])
 
-        verdict = await Trial(lab, "acked").run(asked, kill, limits=NO_LIMITS, patience=35)
+        verdict = await Trial(lab, "acked").run(asked, kill, limits=UNBOUNDED, patience=35)
         noted(results, "ack before processing", "lost", verdict)
 
     @pytest.mark.parametrize("bug", ["auto-commit", "commit of the highest offset"])
@@ -98,7 +97,7 @@ if FULL:
             lab.kill_worker(lab.workers[0])
 
         trial = Trial(lab, name)
-        verdict = await trial.run(asked, kill, limits=NO_LIMITS, patience=40, per_second=20)
+        verdict = await trial.run(asked, kill, limits=UNBOUNDED, patience=40, per_second=20)
         noted(results, bug, "lost", verdict)
 
     @pytest.mark.parametrize(("bug", "check"), [("no fencing", "doubled"), ("unguarded XCLAIM", "stolen back")])
@@ -113,7 +112,7 @@ if FULL:
             await asyncio.sleep(LEASE_SECONDS + 3)
             lab.thaw_worker(lab.workers[0])
 
-        verdict = await Trial(lab, name).run(asked, freeze, limits=NO_LIMITS, patience=40)
+        verdict = await Trial(lab, name).run(asked, freeze, limits=UNBOUNDED, patience=40)
         noted(results, bug, check, verdict)
 
     async def test_client_retry_on_xadd(lab: Lab, results: Results) -> None:
@@ -125,5 +124,5 @@ if FULL:
             lab.start_worker()
             await lab.started()
             proxy.treat(Mistreatment(lost_answers=0.2))
-            verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=NO_LIMITS, patience=20)
+            verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=UNBOUNDED, patience=20)
         noted(results, bug, "published twice", verdict)
