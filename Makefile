@@ -60,7 +60,7 @@ check: ## Linter, formatter, type checker, and whether the API documents are up 
 
 test: ## All tests, on a real Redis and a real Kafka
 	@$(SUITE_PYTHON) -m local.mode >/dev/null
-	$(DEV) -m pytest -q -n 3 --dist loadgroup --ignore=tests/compose $(T)
+	$(DEV) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/compose $(T)
 
 test-compose: ## The system tests through docker compose up --scale worker=3
 	$(DEV) -m local.needs_docker

@@ -6,10 +6,12 @@ import asyncio
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 import redis
 from aiokafka.admin import AIOKafkaAdminClient
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from booking_queue.settings import Settings
 from tests import leftovers
@@ -122,13 +124,19 @@ def pytest_runtest_makereport(
 LONGEST_FIRST = ("faults", "system", "contract", "browser")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def folder(item: pytest.Item) -> str:
         return item.path.parent.name
 
-    for item in items:
-        item.add_marker(
-            pytest.mark.xdist_group("lab" if folder(item) == "faults" else f"{folder(item)}/{item.path.stem}")
-        )
     items.sort(key=lambda item: LONGEST_FIRST.index(folder(item)) if folder(item) in LONGEST_FIRST else 99)
+
+
+class OneLab(LoadFileScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        return "tests/faults" if path.startswith("tests/faults/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneLab:
+    return OneLab(config, log)
