@@ -178,3 +178,8 @@ async def world_of(settings: Settings) -> AsyncIterator[World]:
 def fresh(*names: str) -> Callable[[Any], bool]:
     """Whether these sources answer, by a dashboard."""
     return lambda body: not any(body["staleness"][name]["stale"] for name in names)
+
+
+def watched(*names: str) -> Callable[[Any], bool]:
+    """Whether these answer and two looks at the ledger's counters were noted: what rises now is seen to rise."""
+    return lambda body: fresh(*names)(body) and body["rates"]["rq"]["completedPerSecond"] is not None

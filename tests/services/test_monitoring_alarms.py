@@ -21,7 +21,7 @@ from tests.brokers import BrokerFactory
 from tests.contract.lanes import lane_of
 from tests.contract.worker import eventually
 from tests.services.live_app import Live, live
-from tests.services.monitoring_world import ALL, RQ_STATS, World, fresh, worker_stats, world_of
+from tests.services.monitoring_world import ALL, RQ_STATS, World, fresh, watched, worker_stats, world_of
 
 JOB: dict[str, Any] = {"type": "noop", "data": {"n": 1}}
 
@@ -108,7 +108,7 @@ async def test_the_streams_group_destroyed(world: World) -> None:
         await world.start()
         await lane.worker()
         await lane.reach(await lane.send(), "completed")
-        await world.until("/dashboard", fresh("ledger"))
+        await world.until("/dashboard", watched("ledger"))
         for level in ("-critical", "-high", "", "-low"):
             name = f"{world.settings.name_prefix}booking-stream{level}"
             await world.redis.xgroup_destroy(name, f"{world.settings.name_prefix}booking-workers")
@@ -122,7 +122,7 @@ async def test_an_entry_deleted_while_in_hand(world: World) -> None:
         first = await lane.worker()
         job = await lane.send("gated")
         await lane.reach(job, "active")
-        await world.until("/dashboard", fresh("ledger"))
+        await world.until("/dashboard", watched("ledger"))
         await first.vanish()
         name = f"{world.settings.name_prefix}booking-stream"
         entries: Any = await world.redis.xrange(name)
@@ -134,7 +134,7 @@ async def test_an_entry_deleted_while_in_hand(world: World) -> None:
 async def test_a_job_that_kills_workers_and_a_consumer_that_stood_still(world: World) -> None:
     worker = await world.worker("w1", rebuilds={"kafka": 0})
     await world.start()
-    await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["count"])
+    await world.until("/dashboard", lambda body: watched(*ALL)(body) and body["workers"]["count"])
     await world.count(rq_killers=1, rq_crashed=5)
     worker.answers["/stats"] = worker_stats("w1") | {"rebuilds": {"kafka": 2}}
     assert "killed" in (await alarm(world, "job_kills_workers", "rq"))["detail"]
