@@ -27,10 +27,13 @@ end
 -- What a backend that failed is tried with.
 function ops.outbox_probe(a)
   local outbox = ledger.outbox(a[1])
-  for _, id in ipairs(redis.call('ZRANGE', outbox, 0, LOOKED_AT - 1)) do
+  local rows = redis.call('ZRANGE', outbox, 0, LOOKED_AT - 1, 'WITHSCORES')
+  for i = 1, #rows, 2 do
+    local id, at = rows[i], tonumber(rows[i + 1])
     local leg = ledger.leg(id, a[1], 'gen', 'due')
     if leg.gen and tonumber(leg.due or 0) <= NOW then
-      redis.call('ZADD', outbox, 'XX', 'GT', NOW + GRACE, id)
+      -- Behind those of the same moment, or the next caller would get it too.
+      redis.call('ZADD', outbox, math.max(NOW + GRACE, at + 1), id)
       return { id, leg.gen }
     end
   end

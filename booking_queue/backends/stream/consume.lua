@@ -74,12 +74,13 @@ local function head(name)
   return entry and tonumber(string.match(entry[1], '^%d+'))
 end
 
--- Against starvation: the lower level whose first entry has waited longest goes before the highest that has any.
+-- Against starvation: the lower level whose first entry has waited longest goes before the highest that has any; of two
+-- that have waited alike, the lower one.
 local function fair(found)
   local top, best, oldest = false, nil, nil
   for _, name in ipairs(stream.levels) do
     local at = head(name)
-    if at and top and (not oldest or at < oldest) then best, oldest = name, at end
+    if at and top and (not oldest or at <= oldest) then best, oldest = name, at end
     top = top or at
   end
   if best then fresh(best, 1, found) end
