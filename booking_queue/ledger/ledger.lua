@@ -41,12 +41,19 @@ function ledger.count(backend, what)
   redis.call('HINCRBY', P .. ':counters', backend .. '.' .. what, 1)
 end
 
+-- The asked fields of the record, by name.
+function ledger.job(id, ...)
+  local values, job = get(id, ...), {}
+  for i, name in ipairs({ ... }) do job[name] = values[i] end
+  return job
+end
+
 -- A leg as a table of the asked fields.
 function ledger.leg(id, backend, ...)
-  local names = {}
-  for i, name in ipairs({ ... }) do names[i] = backend .. '.' .. name end
-  local values, leg = get(id, unpack(names)), {}
-  for i, name in ipairs({ ... }) do leg[name] = values[i] end
+  local asked, names, leg = { ... }, {}, {}
+  for i, name in ipairs(asked) do names[i] = backend .. '.' .. name end
+  local values = get(id, unpack(names))
+  for i, name in ipairs(asked) do leg[name] = values[i] end
   return leg
 end
 
@@ -72,15 +79,16 @@ end
 
 local function decoded(json) return json and cjson.decode(json) or nil end
 
--- Once every leg has ended: the record begins to age, and what was taken for an unconfirmed booking is given back.
-local function settle(id)
-  local rec = get(id, 'legs', 'kind', 'hold', 'fx.payment', 'fx.inventory', 'cancel')
-  for backend in string.gmatch(rec[1], '[^,]+') do
-    if not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
+-- A leg has ended. Once every one has: the record begins to age, and what was taken for an unconfirmed booking is given
+-- back.
+local function settle(id, ended, job)
+  for backend in string.gmatch(job.legs, '[^,]+') do
+    if backend ~= ended and not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
   end
-  local sold = decoded(rec[5])
-  if rec[2] == 'booking' and not (sold and sold.state == 'done') and not rec[6] and (rec[3] or rec[4]) then
-    return ledger.owe(id)
+  if job.kind == 'booking' and not job.cancel then
+    local fx = get(id, 'hold', 'fx.payment', 'fx.inventory')
+    local sold = decoded(fx[3])
+    if not (sold and sold.state == 'done') and (fx[1] or fx[2]) then return ledger.owe(id) end
   end
   if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
 end
@@ -104,16 +112,17 @@ function ledger.finish(id, backend, state, fields)
     if string.find(fields.error or '', 'kills workers', 1, true) == 1 then ledger.count(backend, 'killers') end
   end
   ledger.count(backend, state)
-  ledger.vacate(id, backend)
-  ledger.end_turn(id, backend)
-  settle(id)
+  local job = ledger.job(id, 'type', 'order', 'legs', 'kind', 'cancel')
+  ledger.vacate(id, backend, job.type)
+  ledger.end_turn(id, backend, job.order)
+  settle(id, backend, job)
 end
 
 -- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read.
 function ledger.call_off(id, backend)
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
-  ledger.vacate(id, backend)
+  ledger.vacate(id, backend, get(id, 'type')[1])
 end
 
 function ledger.cancelled(id)
@@ -167,7 +176,7 @@ function ledger.outgoing(id, backend, gen)
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
   if not waits then return false, 'sent', leg end
   -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
-  if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend) then
+  if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend, get(id, 'order')[1]) then
     redis.call('ZREM', ledger.outbox(backend), id)
     return false, 'waits', leg
   end
@@ -294,20 +303,19 @@ local function wait_until(leg)
 end
 
 -- May this envelope start? Answers the reason if not; busy, early, turn, paused and limited carry milliseconds to wait.
-local function refusal(id, backend, leg, gen)
+local function refusal(id, backend, leg, job, gen)
   if not leg.state then return { 'missing' } end
   if gen < tonumber(leg.gen) or TERMINAL[leg.state] or leg.state == 'cancelling' then return { 'stale', leg.state } end
   if leg.state == 'active' and tonumber(leg.lease) > NOW then return { 'busy', tonumber(leg.lease) - NOW } end
   local early = wait_until(leg)
   if early and leg.state ~= 'active' then return { 'early', early } end
-  if not ledger.its_turn(id, backend) then return { 'turn', 1000 } end
-  return ledger.held_up(id, backend)
+  if not ledger.its_turn(id, backend, job.order) then return { 'turn', 1000 } end
+  return ledger.held_up(backend, job)
 end
 
-local function claimed(id, leg, token, starts)
-  local rec = get(id, 'type', 'data', 'options', 'trace', 'created', 'round')
-  return { 'claimed', tostring(token), leg.attempt, starts, rec[1], rec[2], rec[3], rec[4], rec[5], rec[6] or '1',
-           leg.due or '0', leg.redrives or '0' }
+local function claimed(leg, job, token, starts)
+  return { 'claimed', tostring(token), leg.attempt, starts, job.type, job.data, job.options, job.trace, job.created,
+           job.round or '1', leg.due or '0', leg.redrives or '0' }
 end
 
 -- claim: id, backend, generation, worker, nonce, alone (1: it may kill its process) -> token, attempt, earlier starts without outcome, type, data, options, …
@@ -316,11 +324,12 @@ function ops.claim(a)
   local id, backend, nonce = a[1], a[2], a[5]
   local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started', 'redrives',
                          'nonce', 'token')
+  local job = ledger.job(id, 'type', 'data', 'options', 'trace', 'created', 'round', 'order')
   if leg.state == 'active' and leg.nonce == nonce then
     ledger.extend(id, backend, leg.token)
-    return claimed(id, leg, leg.token, leg.starts - 1)
+    return claimed(leg, job, leg.token, leg.starts - 1)
   end
-  local no = refusal(id, backend, leg, tonumber(a[3]))
+  local no = refusal(id, backend, leg, job, tonumber(a[3]))
   if no then return no end
   if tonumber(leg.starts) >= SUSPECT and a[6] ~= '1' then return { 'suspect', 500 } end
   if tonumber(leg.starts) > 0 then ledger.count(backend, 'crashed') end
@@ -331,16 +340,15 @@ function ops.claim(a)
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.emit(id, backend, 'started', { worker = a[4], attempt = leg.attempt + 1, starts = leg.starts + 1 })
-  local answer = claimed(id, leg, token, leg.starts)
-  ledger.occupy(id, backend, answer[5], fields.lease, token)
-  return answer
+  ledger.occupy(id, backend, job, fields.lease, token)
+  return claimed(leg, job, token, leg.starts)
 end
 
 -- extend: id, backend, token
 function ledger.extend(id, backend, token)
   if not ledger.owns(id, backend, token) then return false end
   ledger.set_leg(id, backend, { lease = NOW + LEASE })
-  ledger.occupy(id, backend, get(id, 'type')[1], NOW + LEASE)
+  ledger.occupy(id, backend, ledger.job(id, 'type'), NOW + LEASE)
   return true
 end
 
@@ -359,11 +367,9 @@ function ops.extend(a) return { ledger.extend(a[1], a[2], a[3]) and 1 or 0 } end
 
 -- 'again': it was done, and whoever did it was not told.
 function ledger.complete(id, backend, token, result)
-  if not ledger.owns(id, backend, token) then
-    local leg = ledger.leg(id, backend, 'state', 'token')
-    return leg.state == 'completed' and leg.token == token and 'again'
-  end
-  local leg = ledger.leg(id, backend, 'attempt', 'worker')
+  local leg = ledger.leg(id, backend, 'state', 'token', 'attempt', 'worker')
+  if leg.token ~= token then return false end
+  if leg.state ~= 'active' then return leg.state == 'completed' and 'again' end
   ledger.finish(id, backend, 'completed', { result = result, progress = 100, starts = 0, attempt = leg.attempt + 1 })
   ledger.emit(id, backend, 'completed', { worker = leg.worker, attempt = leg.attempt + 1 })
   return true
@@ -379,7 +385,7 @@ function ledger.retry(id, backend, token, failure, delay)
   local gen, due = leg.gen + 1, NOW + math.floor(tonumber(delay))
   ledger.set_leg(id, backend, { state = 'retrying', gen = gen, attempt = leg.attempt + 1, starts = 0, lease = 0,
                                 due = due, error = failure })
-  ledger.vacate(id, backend)
+  ledger.vacate(id, backend, get(id, 'type')[1])
   ledger.count(backend, 'retried')
   ledger.emit(id, backend, 'retrying', { attempt = leg.attempt + 1, error = failure, due = due, worker = leg.worker })
   return gen, due
@@ -413,7 +419,7 @@ function ledger.release(id, backend, token)
   if not ledger.owns(id, backend, token) then return false end
   local leg = ledger.leg(id, backend, 'starts', 'worker')
   ledger.set_leg(id, backend, { state = 'queued', lease = 0, starts = leg.starts - 1 })
-  ledger.vacate(id, backend)
+  ledger.vacate(id, backend, get(id, 'type')[1])
   ledger.emit(id, backend, 'released', { worker = leg.worker })
   return true
 end

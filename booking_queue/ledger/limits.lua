@@ -50,28 +50,27 @@ local function note_start(scope, member, window)
   redis.call('PEXPIRE', starts(scope), window)
 end
 
-local function own_rate(id)
-  local options = redis.call('HGET', ledger.key(id), 'options')
+local function own_rate(options)
   if not string.find(options, '"rateLimit"', 1, true) then return nil end
   return cjson.decode(options).rateLimit
 end
 
--- Why this leg may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.
-function ledger.held_up(id, backend)
+-- Why a leg of this job may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.
+function ledger.held_up(backend, job)
   if ledger.paused(backend) then return { 'paused', 1000 } end
-  local wait, scopes = nil, { backend, 'type:' .. redis.call('HGET', ledger.key(id), 'type') }
+  local wait, scopes = nil, { backend, 'type:' .. job.type }
   for _, scope in ipairs(scopes) do
     wait = wait or too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
   end
-  local own = own_rate(id)
+  local own = own_rate(job.options)
   if own and not wait then wait = too_soon('key:' .. own.key, own.max, own.durationMs) end
   return wait and { 'limited', wait } or nil
 end
 
 -- It starts, or goes on: `until_` is the end of its lease.
-function ledger.occupy(id, backend, kind, until_, fresh)
+function ledger.occupy(id, backend, job, until_, fresh)
   local member = backend .. ':' .. id
-  for _, scope in ipairs({ backend, 'type:' .. kind }) do
+  for _, scope in ipairs({ backend, 'type:' .. job.type }) do
     if limit(scope, 'concurrency') then
       redis.call('ZADD', running(scope), until_, member)
       redis.call('PEXPIRE', running(scope), 2 * LEASE)
@@ -79,12 +78,11 @@ function ledger.occupy(id, backend, kind, until_, fresh)
     local window = fresh and limit(scope, 'rate') and limit(scope, 'window')
     if window then note_start(scope, member .. ':' .. fresh, window) end
   end
-  local own = fresh and own_rate(id)
+  local own = fresh and own_rate(job.options)
   if own then note_start('key:' .. own.key, member .. ':' .. fresh, own.durationMs) end
 end
 
-function ledger.vacate(id, backend)
-  local kind = redis.call('HGET', ledger.key(id), 'type')
+function ledger.vacate(id, backend, kind)
   for _, scope in ipairs({ backend, 'type:' .. kind }) do
     if limit(scope, 'concurrency') then redis.call('ZREM', running(scope), backend .. ':' .. id) end
   end

@@ -4,15 +4,12 @@
 
 local function turns(backend, key) return P .. ':turns:' .. backend .. ':' .. key end
 
-local function order_of(id) return redis.call('HGET', ledger.key(id), 'order') end
-
 function ledger.line_up(id, backend, key)
   redis.call('ZADD', turns(backend, key), 'NX', redis.call('INCR', P .. ':sequence'), id)
 end
 
--- Is it this job's turn? One whose record is gone, or which has ended, holds up nobody.
-function ledger.its_turn(id, backend)
-  local key = order_of(id)
+-- Is it this job's turn, whose ordering key this is? One whose record is gone, or which has ended, holds up nobody.
+function ledger.its_turn(id, backend, key)
   if not key then return true end
   local line = turns(backend, key)
   while true do
@@ -27,8 +24,7 @@ end
 -- The next in line, sent by the outbox; a script that knows its broker does it at once.
 ledger.on_turn = {}
 
-function ledger.end_turn(id, backend)
-  local key = order_of(id)
+function ledger.end_turn(id, backend, key)
   if not key then return end
   local line = turns(backend, key)
   redis.call('ZREM', line, id)

@@ -86,9 +86,17 @@ local function fair(found)
   if best then fresh(best, 1, found) end
 end
 
-local function by_level(found)
+-- Once all of it is found it is not looked for again, until an answer is lost: reading it costs as much as what we hold.
+local function recover(found)
   for _, name in ipairs(stream.levels) do
-    if found.left > 0 and found.recover then own(name, found) end
+    if found.left > 0 then own(name, found) end
+  end
+  found.recover = found.left == 0
+end
+
+local function by_level(found)
+  if found.recover then recover(found) end
+  for _, name in ipairs(stream.levels) do
     if found.left > 0 and found.look then abandoned(name, found) end
     if found.left > 0 then fresh(name, found.left, found) end
   end
@@ -96,7 +104,7 @@ end
 
 -- stream_take: consumer, free slots, of these for lower levels, also look for own, for abandoned, what runs here…
 -- -> entries {stream, id, fields}, ids to wait from (none when more may be waiting), vanished, recreated groups,
---    1 when there may be more abandoned ones
+--    1 when there may be more abandoned ones, 1 when there may be more of our own
 function ops.stream_take(a)
   local reserve = tonumber(a[3])
   local found = { consumer = a[1], left = a[2] - reserve, recover = a[4] == '1', look = a[5] == '1',
@@ -118,7 +126,7 @@ function ops.stream_take(a)
     end
     tops[#tops + 1] = stream.top(stream.wake)
   end
-  return { found.entries, tops, found.vanished, stream.recreated, found.more and 1 or 0 }
+  return { found.entries, tops, found.vanished, stream.recreated, found.more and 1 or 0, found.recover and 1 or 0 }
 end
 
 -- stream_open: makes the groups that are not there yet -> how many

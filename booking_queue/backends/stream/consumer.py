@@ -106,10 +106,10 @@ class StreamConsumer:
         return entries, bool(answer[1])
 
     def _learn(self, answer: Answer) -> None:
-        _, tops, vanished, recreated, more = answer
+        _, tops, vanished, recreated, more, recover = answer
+        self._recover = bool(recover)
         if tops:
             self._waker.wait_from(tops)
-            self._recover = False
         if more:
             self._look_at = 0.0
         if vanished:
