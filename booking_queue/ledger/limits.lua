@@ -1,6 +1,7 @@
 -- Limits over all workers: how many run at a time, how many start in a time, whether a backend is paused, and how many
 -- may be outstanding. A job that is held up by one waits and uses up no attempt.
--- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit.
+-- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit, `tenant:` and a tenant,
+-- `tenant` for every one that has none of its own.
 
 local LOOK_AGAIN = 100 -- ms: nobody tells who waits that a running job has ended
 
@@ -26,6 +27,22 @@ function ledger.paused(backend) return limit(backend, 'paused') == 1 end
 function ledger.has_room(backend)
   local most = limit(backend, 'outstanding')
   return not most or redis.call('ZCARD', ledger.open(backend)) < most
+end
+
+-- A tenant's jobs that have not ended, by time of acceptance.
+local function of_tenant(tenant) return P .. ':outstanding:' .. tenant end
+
+function ledger.outstanding(id, tenant) redis.call('ZADD', of_tenant(tenant), NOW, id) end
+function ledger.not_outstanding(id, tenant) redis.call('ZREM', of_tenant(tenant), id) end
+
+-- How many the tenant may have, if one more would be too many. Those whose record was taken away will never end.
+function ledger.too_many_outstanding(tenant)
+  local most = limit('tenant:' .. tenant, 'outstanding') or limit('tenant', 'outstanding')
+  if not most or redis.call('ZCARD', of_tenant(tenant)) < most then return nil end
+  for _, id in ipairs(redis.call('ZRANGE', of_tenant(tenant), 0, 99)) do
+    if redis.call('EXISTS', ledger.key(id)) == 0 then ledger.not_outstanding(id, tenant) end
+  end
+  return redis.call('ZCARD', of_tenant(tenant)) >= most and most or nil
 end
 
 local function too_many_run(scope)

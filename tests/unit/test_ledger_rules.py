@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from booking_queue.domain.booking import STEPS
-from booking_queue.domain.errors import LeaseLost, Overloaded
+from booking_queue.domain.errors import LeaseLost, Overloaded, TenantOverloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
-from booking_queue.ledger.ledger import Claim, Refused
+from booking_queue.ledger.ledger import Claim, LegRef, Refused
 from booking_queue.ledger.limits import Limit, Limits
 from booking_queue.ledger.record import BookingState
 from booking_queue.ledger.script import source
@@ -146,6 +146,36 @@ async def test_settings_are_under_what_was_put(book: Book) -> None:
     with pytest.raises(Overloaded):
         await book.job()
     await book.job(KAFKA)
+
+
+async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not_feel_it(book: Book) -> None:
+    limits = Limits(book.scripts)
+    await limits.put("tenant", {"outstanding": 1})
+    await limits.put("tenant:acme", {"outstanding": 2})
+    first, _ = await book.job(RQ, KAFKA, tenant="acme"), await book.job(tenant="acme")
+    with pytest.raises(TenantOverloaded) as refused:
+        await book.job(tenant="acme")
+    assert refused.value.most == 2
+    await book.job(tenant="globex"), await book.job()
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="globex")
+    assert await book.ledger.complete(await book.claim(first, RQ), {})
+    with pytest.raises(TenantOverloaded):  # one of its legs has ended
+        await book.job(tenant="acme")
+    assert await book.ledger.bury(await book.claim(first, KAFKA), "no")
+    await book.job(tenant="acme")
+    assert isinstance(await book.ledger.redrive(first, KAFKA), LegRef)  # it was accepted once: it may go on, and counts
+    await limits.put("tenant:acme", {"outstanding": 3})
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="acme")
+
+
+async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
+    await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
+    await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
+    await book.job(tenant="acme")
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="acme")
 
 
 # Cancelling
