@@ -34,8 +34,8 @@ def api_md(found: dict[str, Document]) -> str:
         "Written by `make openapi` from the code. Each service serves the same at `/docs` and `/openapi.json`;",
         "the documents are in [openapi/](openapi/). Every error is `application/problem+json`.",
         "",
-        "With `AUTH=required` a request needs a key with the scope that is named, and with `*` it may be a tenant's, which",
-        "is shown its own alone. What has no scope needs no key.",
+        "With `AUTH=required` a request needs a key with the scope that is named. With `*` it may be a tenant's, which",
+        "is shown its own. What has no scope needs no key.",
     ]
     for name, document in found.items():
         lines += ["", f"## {name}: port {PORTS[name][1]}", ""]

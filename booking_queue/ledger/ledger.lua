@@ -157,6 +157,7 @@ function ops.accept(a)
                    'created', NOW, 'fence', 0 }
   local order = string.find(a[5], '"orderingKey"', 1, true) and cjson.decode(a[5]).orderingKey
   if order then
+    order = ledger.own_name(tenant, order)
     fields[#fields + 1] = 'order'
     fields[#fields + 1] = order
   end

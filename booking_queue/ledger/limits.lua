@@ -29,6 +29,9 @@ function ledger.has_room(backend)
   return not most or redis.call('ZCARD', ledger.open(backend)) < most
 end
 
+-- Names that tenants choose meet only their own: no name has a line break in it.
+function ledger.own_name(tenant, name) return tenant == '' and name or tenant .. '\n' .. name end
+
 -- A tenant's jobs that have not ended, by time of acceptance.
 local function of_tenant(tenant) return P .. ':outstanding:' .. tenant end
 
@@ -70,7 +73,9 @@ end
 local function own_rate(id)
   local options = redis.call('HGET', ledger.key(id), 'options')
   if not string.find(options, '"rateLimit"', 1, true) then return nil end
-  return cjson.decode(options).rateLimit
+  local own = cjson.decode(options).rateLimit
+  own.key = ledger.own_name(redis.call('HGET', ledger.key(id), 'tenant') or '', own.key)
+  return own
 end
 
 -- Why this leg may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.

@@ -36,13 +36,14 @@ async def book(redis_settings: Settings) -> AsyncIterator[Book]:
     await redis.aclose()
 
 
-async def ordered(book: Book, key: str = "k", **options: Any) -> str:
+async def ordered(book: Book, key: str = "k", tenant: str = "", **options: Any) -> str:
     job = NewJob(
         id=str(uuid.uuid4()),
         type="booking",
         data={},
         backends=[KAFKA],
         options=Options(ordering_key=key, **options),
+        tenant=tenant,
     )
     assert await book.ledger.accept(job)
     return job.id
@@ -59,6 +60,13 @@ async def test_jobs_of_one_key_start_in_the_order_of_acceptance(book: Book) -> N
     assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
     assert await book.ledger.complete(claim, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_tenants_who_choose_the_same_name_do_not_wait_for_one_another(book: Book) -> None:
+    limit = {"key": "k", "max": 1, "durationMs": 60_000}
+    for tenant in ("", "acme", "globex"):
+        await book.claim(await ordered(book, tenant=tenant, rate_limit=limit), KAFKA)
+    assert await book.ledger.claim(await ordered(book, tenant="acme"), KAFKA, 1, "w") == Refused("turn", 1000)
 
 
 async def test_a_retry_keeps_its_turn_and_a_dead_job_gives_it_up(book: Book) -> None:
