@@ -24,7 +24,7 @@ from api_service.link import Link
 from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
-from api_service.routes import bookings, cancel, dead_letters, events, hotels, limits, session, submit
+from api_service.routes import bookings, cancel, dead_letters, events, hotels, keys, limits, session, submit
 from api_service.short import put_first
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
@@ -38,6 +38,7 @@ from booking_queue.ledger.epoch import Epoch
 from booking_queue.ledger.events import EventLog
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
+from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.outbox import Outbox
@@ -90,6 +91,7 @@ class Parts:
             idempotency=Idempotency(scripts),
             cancellations=Cancellations(scripts),
             limits=Limits(scripts),
+            keys=Keys(self.redis, settings),
             inbox=Inbox(index, ledger, event_log, self.links, settings.publish_deadline),
             compensate=asyncio.Event(),
         )
@@ -159,7 +161,7 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         async with _running(Parts(settings, metrics)) as parts:
-            yield {"gateway": parts.gateway, "parts": parts}
+            yield {"gateway": parts.gateway, "parts": parts, "keys": parts.gateway.keys}
 
     app = create_app(
         "api",
@@ -179,7 +181,7 @@ def build(settings: Settings) -> FastAPI:
 
 
 def _routers(settings: Settings) -> list[APIRouter]:
-    modules = (submit, bookings, cancel, events, hotels, limits, dead_letters)
+    modules = (submit, bookings, cancel, events, hotels, limits, dead_letters, keys)
     return [*(module.router for module in modules), session.router(settings)]
 
 

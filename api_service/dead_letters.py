@@ -19,7 +19,7 @@ from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import Backend, State
 from booking_queue.handlers import registry
 from booking_queue.ledger.events import EventLog
-from booking_queue.ledger.index import Index, Place
+from booking_queue.ledger.index import Index, Place, name_for
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.record import Record
 from booking_queue.web.client import Rejected
@@ -62,8 +62,9 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`q`: an id, a user, a hotel, or a part of the reason."""
+    """`tenant`: whose letters; none for everybody's. `q`: an id, a user, a hotel, or a part of the reason."""
 
+    tenant: str = ""
     backend: Backend | None = None
     type: str | None = None
     q: str = ""
@@ -89,7 +90,7 @@ class Inbox:
         """Up to `limit` letters, and where to go on; None at the end. A filtered page may be short before it."""
         found: list[Letter] = []
         for _ in range(0, LOOKED_AT, CHUNK):
-            marks = await self._marks(wanted.backend, after, CHUNK)
+            marks = await self._marks(wanted, after, CHUNK)
             records = await self._index.records([Place(mark.at, mark.job_id) for mark in marks])
             for number, (mark, record) in enumerate(zip(marks, records, strict=True), start=1):
                 after = mark
@@ -101,16 +102,16 @@ class Inbox:
                 return found, None
         return found, after
 
-    async def _marks(self, only: Backend | None, after: Mark | None, limit: int) -> list[Mark]:
-        backends = [only] if only else list(Backend)
-        pages = await asyncio.gather(*(self._marks_of(backend, after, limit) for backend in backends))
+    async def _marks(self, wanted: Filter, after: Mark | None, limit: int) -> list[Mark]:
+        backends = [wanted.backend] if wanted.backend else list(Backend)
+        pages = await asyncio.gather(*(self._marks_of(wanted.tenant, backend, after, limit) for backend in backends))
         return sorted((mark for page in pages for mark in page), reverse=True)[:limit]
 
-    async def _marks_of(self, backend: Backend, after: Mark | None, limit: int) -> list[Mark]:
+    async def _marks_of(self, tenant: str, backend: Backend, after: Mark | None, limit: int) -> list[Mark]:
         place = None
         if after:  # of one job that died on several, the rest may still be to come
             place = Place(after.at, after.job_id + ("\x01" if backend < after.backend else ""))
-        places = await self._index.page([f"dead:{backend}"], place, limit)
+        places = await self._index.page([name_for(tenant, f"dead:{backend}")], place, limit)
         return [Mark(place.accepted, place.job_id, backend) for place in places]
 
     async def inspect(self, letter: Letter) -> dict[str, Any]:

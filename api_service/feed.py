@@ -25,6 +25,8 @@ BUFFERED = 4000  # of those, already on their way to its connection
 STEP = 1500  # given at a time, so that a connection that keeps up never overflows
 STEP_SECONDS = 0.12
 
+ALL = "all"  # beside `job:` and an id, `tenant:` and a tenant
+
 RESET = Event(None, "reset", "{}")
 
 log = logs.get("feed")
@@ -75,7 +77,7 @@ class Follower:
 class Feed:
     def __init__(self, events: EventLog):
         self._events = events
-        self._by_job: dict[str | None, set[Follower]] = {}  # None: of all jobs
+        self._by_topic: dict[str, set[Follower]] = {}
         self._at: Position | None = None  # how far it was read; None while nobody follows
         self._anyone = asyncio.Event()
         self.followers = 0
@@ -92,9 +94,11 @@ class Feed:
         at = position(last_event_id)
         return at is not None and await self._events.kept_since(at)
 
-    async def everything(self, last_event_id: str, *, reset: bool) -> AsyncIterator[Event]:
-        """All events from now on, after those missed since `last_event_id`; none of those with `reset`."""
-        follower = await self._join(None)
+    async def everything(self, last_event_id: str, *, reset: bool, tenant: str = "") -> AsyncIterator[Event]:
+        """All events from now on, after those missed since `last_event_id`; none of those with `reset`. Of a tenant,
+        its own."""
+        topic = f"tenant:{tenant}" if tenant else ALL
+        follower = await self._join(topic)
         try:
             if reset:
                 yield RESET
@@ -102,19 +106,23 @@ class Feed:
             while since and not follower.lost:
                 missed = await self._events.after(since, READ)
                 for entry in missed:
+                    detail = orjson.loads(entry.json)
+                    if tenant and detail.get("tenant") != tenant:
+                        continue
                     await follower.step()
-                    yield _event(entry, orjson.loads(entry.json))
+                    yield _event(entry, detail)
                 since = missed[-1].at if missed else since
                 if len(missed) < READ or (follower.waiting and since >= follower.waiting[0][0]):
                     break
             while True:
                 yield await follower.next(since)
         finally:
-            self._leave(None, follower)
+            self._leave(topic, follower)
 
     async def of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
         """The job's own events, from its first one or from `last_event_id` on."""
-        follower = await self._join(job_id)
+        topic = f"job:{job_id}"
+        follower = await self._join(topic)
         try:
             audit = await self._events.audit(job_id)
             since = position(last_event_id)
@@ -128,25 +136,25 @@ class Feed:
             while True:
                 yield await follower.next(since)
         finally:
-            self._leave(job_id, follower)
+            self._leave(topic, follower)
 
-    async def _join(self, job_id: str | None) -> Follower:
+    async def _join(self, topic: str) -> Follower:
         """From here on it is given all that comes, so that whoever then reads the past misses nothing."""
         if self._at is None:
             end = await self._events.end()
             self._at = self._at or end
         follower = Follower()
-        self._by_job.setdefault(job_id, set()).add(follower)
+        self._by_topic.setdefault(topic, set()).add(follower)
         self.followers += 1
         self._anyone.set()
         return follower
 
-    def _leave(self, job_id: str | None, follower: Follower) -> None:
+    def _leave(self, topic: str, follower: Follower) -> None:
         self.followers -= 1
-        others = self._by_job[job_id]
+        others = self._by_topic[topic]
         others.discard(follower)
         if not others:
-            del self._by_job[job_id]
+            del self._by_topic[topic]
 
     async def run(self) -> None:
         """Reads as long as anybody follows. Ends by being cancelled."""
@@ -182,16 +190,16 @@ class Feed:
         return len(found) == READ
 
     def _all(self) -> Iterator[Follower]:
-        return (follower for followers in self._by_job.values() for follower in followers)
+        return (follower for followers in self._by_topic.values() for follower in followers)
 
     def _give(self, entries: Sequence[Entry]) -> None:
-        everybody = self._by_job.get(None, ())
         for entry in entries:
             detail = orjson.loads(entry.json)
-            theirs = self._by_job.get(detail["jobId"], ())
-            if everybody or theirs:
+            topics = (ALL, f"job:{detail['jobId']}", f"tenant:{detail.get('tenant', '')}")
+            followers = [follower for topic in topics for follower in self._by_topic.get(topic, ())]
+            if followers:
                 event = _event(entry, detail)
-                for follower in (*everybody, *theirs):
+                for follower in followers:
                     follower.give(entry.at, event)
 
 

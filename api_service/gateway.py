@@ -16,6 +16,7 @@ from api_service.pressure import Pressure
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
+from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.rooms import Rooms
@@ -34,6 +35,7 @@ class Gateway:
     idempotency: Idempotency
     cancellations: Cancellations
     limits: Limits
+    keys: Keys
     inbox: Inbox
     compensate: asyncio.Event  # there is something to give back
 

@@ -23,12 +23,12 @@ Make = Callable[[Callable[[int], str]], Awaitable[Response]]
 """Does the work, given how its things get their ids: by number, from 0."""
 
 
-async def once(request: Request, gateway: Gateway, fresh_id: Callable[[int], str], make: Make) -> Response:
+async def once(request: Request, gateway: Gateway, tenant: str, fresh_id: Callable[[int], str], make: Make) -> Response:
     """Raises 400, 409 and 422 as the draft says, and whatever `make` raises."""
     key = key_of(request)
     if key is None:
         return await make(fresh_id)
-    attempt = await _begin(gateway.idempotency, request, key)
+    attempt = await _begin(gateway.idempotency, request, tenant, key)
     if attempt.answer:
         return _again(attempt.answer)
     try:
@@ -56,9 +56,10 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-async def _begin(keys: Idempotency, request: Request, key: str) -> Attempt:
+async def _begin(keys: Idempotency, request: Request, tenant: str, key: str) -> Attempt:
     try:
-        return await keys.begin(f"default\n{request.url.path}", key, await request.body())
+        whose = f"tenant:{tenant}" if tenant else "default"
+        return await keys.begin(f"{whose}\n{request.url.path}", key, await request.body())
     except KeyReused:
         detail = "This Idempotency-Key was used with another body: take a new key for a new request"
         raise Problem(422, detail, code="idempotency_key_reused") from None

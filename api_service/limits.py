@@ -9,6 +9,8 @@ from booking_queue.domain.job import Backend
 from booking_queue.ledger.limits import Limit
 from booking_queue.settings import LimitSetting, Settings
 
+TENANT = "tenant"  # every one that has no limits of its own; those of one are `tenant:` and its name
+
 
 def limits_of(settings: Settings) -> dict[str, Limit]:
     """What the settings ask for, by scope."""
@@ -16,7 +18,7 @@ def limits_of(settings: Settings) -> dict[str, Limit]:
     return {
         scope: Limit(**flat(limit), outstanding=settings.max_outstanding if scope in set(Backend) else None)
         for scope, limit in asked.items()
-    }
+    } | {TENANT: Limit(outstanding=settings.tenant_outstanding)}
 
 
 def flat(limit: LimitSetting) -> dict[str, int | None]:
@@ -33,6 +35,8 @@ def shown(limits: Mapping[str, Limit]) -> dict[str, Any]:
 
 
 def _shown(scope: str, limit: Limit) -> dict[str, Any]:
+    if scope.partition(":")[0] == TENANT:
+        return {"outstanding": limit.outstanding}
     rate = {"max": limit.rate, "durationMs": limit.window} if limit.rate and limit.window else None
     told: dict[str, Any] = {"concurrency": limit.concurrency, "rate": rate}
     if scope in set(Backend):

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from api_service.bodies import read
+from booking_queue.web.auth import authorize
 
 
 class ShortRoute(APIRoute):
@@ -29,6 +30,7 @@ class ShortRoute(APIRoute):
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        await authorize(request)
         simulation: bool = request.state.gateway.settings.simulation == "on"
         body = read(self._model, await request.body(), simulation=simulation)
         response = await self.endpoint(body, request)

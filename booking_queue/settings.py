@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     trusted_network: bool = Field(
         False, description="The wide bind is reachable only from a private network (Compose sets it)."
     )
-    auth: Literal["open", "required"] = Field("open", description="`required` asks for API_KEY on every route.")
-    api_key: str = Field("", description="The key that `AUTH=required` asks for.")
+    auth: Literal["open", "required"] = Field("open", description="`required` asks for a key on every route.")
+    api_key: str = Field("", description="The operator's key, which may do everything; it makes the others.")
 
     # Redis: the ledger, RQ and the streams
     redis_host: str = Field("127.0.0.1", description="Redis host.")
@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     # Limits over all workers; what is set by PUT /api/limits goes before these
     max_outstanding: int = Field(
         1_000_000, ge=1, description="Jobs without an outcome that a backend may have; one more is answered 503."
+    )
+    tenant_outstanding: int = Field(
+        100_000, ge=1, description="Jobs without an outcome that a tenant may have; one more is answered 429."
     )
     limits: dict[str, LimitSetting] = Field(
         {},

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from booking_queue.backends.kafka_topic import KafkaPublisher
+from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.record import Leg, Record
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.backend_routes import batch_answer
 from booking_queue.web.backend_service import MISSING, Service, Submitted
 from booking_queue.web.problems import FieldError, Problem, not_found
@@ -36,25 +38,28 @@ def publisher_of(service: Service) -> KafkaPublisher:
 
 
 @router.post("/messages", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid(MISSING)
-async def add_message(body: DirectJob, service: Service) -> dict[str, Any]:
+async def add_message(body: DirectJob, service: Service, caller: Asking) -> dict[str, Any]:
     """Puts a message on the topic of its priority; `status` is pending while Kafka is away: it is sent afterwards."""
-    return queued(await service.submit(body), publisher_of(service))
+    return queued(await service.submit(body, caller.tenant), publisher_of(service))
 
 
 @router.post("/messages/delayed", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid("Missing type, data or delay")
-async def add_delayed_message(body: DelayedJob, service: Service) -> dict[str, Any]:
+async def add_delayed_message(body: DelayedJob, service: Service, caller: Asking) -> dict[str, Any]:
     """A message that is put on its topic after `delay` milliseconds, never before: until then the outbox keeps it."""
-    return scheduled(await service.submit(body), publisher_of(service))
+    return scheduled(await service.submit(body, caller.tenant), publisher_of(service))
 
 
 @router.post("/messages/batch", status_code=201)
-async def add_messages(body: Batch, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_WRITE)
+async def add_messages(body: Batch, service: Service, caller: Asking) -> dict[str, Any]:
     """Up to 1,000 messages, with an answer each; an item with `delay` is a delayed message."""
     publisher = publisher_of(service)
     return batch_answer(
-        await service.submit_many(body.items),
+        await service.submit_many(body.items, caller.tenant),
         lambda job: (scheduled if job.options.delay else queued)(job, publisher),
     )
 
@@ -82,11 +87,12 @@ def place(receipt: dict[str, Any] | None, topic: str) -> dict[str, Any]:
 
 
 @router.get("/messages/{message_id}")
-async def message(message_id: MessageId, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_READ)
+async def message(message_id: MessageId, service: Service, caller: Asking) -> dict[str, Any]:
     """Where the message is, and what became of it. `readable`: whether Kafka still keeps it (null: cannot tell)."""
     record = await service.ledger.get(message_id)
     leg = record.legs.get(Backend.KAFKA) if record else None
-    if record is None or leg is None:
+    if record is None or leg is None or not caller.sees(record.tenant):
         raise not_found("Message not found")
     return view(record, leg, await publisher_of(service).readable(leg.receipt))
 

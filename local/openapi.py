@@ -33,10 +33,13 @@ def api_md(found: dict[str, Document]) -> str:
         "",
         "Written by `make openapi` from the code. Each service serves the same at `/docs` and `/openapi.json`;",
         "the documents are in [openapi/](openapi/). Every error is `application/problem+json`.",
+        "",
+        "With `AUTH=required` a request needs a key with the scope that is named. With `*` it may be a tenant's, which",
+        "is shown its own. What has no scope needs no key.",
     ]
     for name, document in found.items():
         lines += ["", f"## {name}: port {PORTS[name][1]}", ""]
-        lines += ["| Request | What it does | Body | Answers |", "|---|---|---|---|", *_rows(document)]
+        lines += ["| Request | What it does | Body | Answers | Scope |", "|---|---|---|---|---|", *_rows(document)]
     return "\n".join(lines) + "\n"
 
 
@@ -53,7 +56,12 @@ def _rows(document: Document) -> Iterator[str]:
                 )
                 answers = ", ".join(code for code in told.get("responses", {}) if code.isdecimal())
                 request = f"`{method.upper()} {path}`{_query(told)}"
-                yield f"| {request} | {about} | {_body(told)} | {answers} |".replace("  ", " ")
+                yield f"| {request} | {about} | {_body(told)} | {answers} | {_scope(told)} |".replace("  ", " ")
+
+
+def _scope(told: Document) -> str:
+    (scope,) = told["security"][0]["apiKey"] if "security" in told else ("",)
+    return f"{scope} *" if told.get("x-tenants") else scope
 
 
 def _query(told: Document) -> str:

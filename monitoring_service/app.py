@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from booking_queue.ledger.connection import check, connect
+from booking_queue.ledger.keys import Keys
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
@@ -38,7 +39,7 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
         metrics.registry.register(sums)
         board.start()
         try:
-            yield {"board": board, "views": views, "redis": redis}
+            yield {"board": board, "views": views, "redis": redis, "keys": Keys(redis, settings)}
         finally:
             metrics.registry.unregister(sums)
             await views.close()

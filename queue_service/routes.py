@@ -7,8 +7,10 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Path, Query
 
 from booking_queue.backends.rq_queue import STATES, RqPublisher
+from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.record import Leg, Record
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.backend_routes import batch_answer
 from booking_queue.web.backend_service import MISSING, Service, Submitted
 from booking_queue.web.problems import FieldError, Problem, not_found
@@ -40,23 +42,26 @@ def publisher_of(service: Service) -> RqPublisher:
 
 
 @router.post("", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid(MISSING)
-async def add_job(body: DirectJob, service: Service) -> dict[str, Any]:
+async def add_job(body: DirectJob, service: Service, caller: Asking) -> dict[str, Any]:
     """Puts a job on the queue."""
-    return queued(await service.submit(body))
+    return queued(await service.submit(body, caller.tenant))
 
 
 @router.post("/delayed", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid(MISSING)
-async def add_delayed_job(body: DelayedJob, service: Service) -> dict[str, Any]:
+async def add_delayed_job(body: DelayedJob, service: Service, caller: Asking) -> dict[str, Any]:
     """Puts a job on the queue that starts after `delay` milliseconds, never before."""
-    return scheduled(await service.submit(body))
+    return scheduled(await service.submit(body, caller.tenant))
 
 
 @router.post("/batch", status_code=201)
-async def add_jobs(body: Batch, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_WRITE)
+async def add_jobs(body: Batch, service: Service, caller: Asking) -> dict[str, Any]:
     """Up to 1,000 jobs, with an answer each; an item with `delay` is a delayed job."""
-    return batch_answer(await service.submit_many(body.items), shaped)
+    return batch_answer(await service.submit_many(body.items, caller.tenant), shaped)
 
 
 def queued(job: Submitted) -> dict[str, Any]:
@@ -94,9 +99,12 @@ async def jobs_in_state(
 
 
 @router.get("/{job_id}")
-async def job(job_id: JobId, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_READ)
+async def job(job_id: JobId, service: Service, caller: Asking) -> dict[str, Any]:
     """A job before, while and after it runs."""
     record = await service.ledger.get(job_id)
+    if caller.tenant and not (record and caller.sees(record.tenant)):
+        raise not_found("Job not found")
     leg = record.legs.get(Backend.RQ) if record else None
     shown = await service.publisher.lookup(job_id)
     if record and leg and (shown or not leg.state.terminal):

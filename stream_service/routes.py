@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from booking_queue.backends.redis_stream import GroupBusy, StreamPublisher
 from booking_queue.clock import iso
+from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.record import Record
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.backend_routes import batch_answer
 from booking_queue.web.backend_service import MISSING, Service, Submitted
 from booking_queue.web.problems import conflict, not_found
@@ -39,24 +41,27 @@ def publisher_of(service: Service) -> StreamPublisher:
 
 
 @router.post("/messages", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid(MISSING)
-async def add_message(body: DirectJob, service: Service) -> dict[str, Any]:
+async def add_message(body: DirectJob, service: Service, caller: Asking) -> dict[str, Any]:
     """Puts a message on the stream of its priority."""
-    return shaped(await service.submit(body), publisher_of(service))
+    return shaped(await service.submit(body, caller.tenant), publisher_of(service))
 
 
 @router.post("/messages/delayed", status_code=201)
+@needs(Scope.BOOKINGS_WRITE)
 @on_invalid("Missing type, data or delay")
-async def add_delayed_message(body: DelayedJob, service: Service) -> dict[str, Any]:
+async def add_delayed_message(body: DelayedJob, service: Service, caller: Asking) -> dict[str, Any]:
     """A message that is put on its stream after `delay` milliseconds, never before."""
-    return shaped(await service.submit(body), publisher_of(service))
+    return shaped(await service.submit(body, caller.tenant), publisher_of(service))
 
 
 @router.post("/messages/batch", status_code=201)
-async def add_messages(body: Batch, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_WRITE)
+async def add_messages(body: Batch, service: Service, caller: Asking) -> dict[str, Any]:
     """Up to 1,000 messages, with an answer each; an item with `delay` is a delayed message."""
     publisher = publisher_of(service)
-    return batch_answer(await service.submit_many(body.items), lambda job: shaped(job, publisher))
+    return batch_answer(await service.submit_many(body.items, caller.tenant), lambda job: shaped(job, publisher))
 
 
 def shaped(job: Submitted, publisher: StreamPublisher) -> dict[str, Any]:
@@ -82,10 +87,11 @@ async def messages(service: Service, count: Count = 10) -> dict[str, Any]:
 
 
 @router.get("/messages/{message_id}")
-async def message(message_id: MessageId, service: Service) -> dict[str, Any]:
+@needs(Scope.BOOKINGS_READ)
+async def message(message_id: MessageId, service: Service, caller: Asking) -> dict[str, Any]:
     """A message before, while and after it is processed. `streamId` is the place it had last."""
     record = await publisher_of(service).message(message_id)
-    if record is None:
+    if record is None or not caller.sees(record.tenant):
         raise not_found("Message not found")
     return view(record)
 

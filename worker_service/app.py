@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import uvloop
@@ -26,6 +27,7 @@ from booking_queue.handlers import registry
 from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Scripts
@@ -117,10 +119,15 @@ async def run(settings: Settings) -> None:
 
 
 def side_of(settings: Settings, tools: Tools, own: stats.WorkerStats) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        yield {"keys": Keys(tools.ledger.scripts.redis, settings)}
+
     return create_app(
         "worker",
         settings,
         default_port=0,
+        lifespan=lifespan,
         routers=[stats.router(own)],
         about={"workerId": tools.worker_id},
         metrics=tools.metrics,

@@ -13,9 +13,12 @@ from starlette.responses import Response
 
 from api_service import listing, views
 from api_service.gateway import Gateway, Running
+from booking_queue.domain.access import Key, Scope
 from booking_queue.domain.booking import confirmation_number
 from booking_queue.domain.job import Backend
+from booking_queue.ledger.index import name_for
 from booking_queue.ledger.record import BookingState, Record
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.problems import not_found
 from booking_queue.web.replies import JsonResponse
 
@@ -41,8 +44,10 @@ Cursor = Annotated[str, StringConstraints(max_length=300), AfterValidator(_known
 
 
 @router.get("")
+@needs(Scope.BOOKINGS_READ)
 async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
+    caller: Asking,
     cursor: Annotated[Cursor | None, Query(description="`nextCursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     state: Annotated[StateName | None, Query(description="A booking's state, or one of a leg's.")] = None,
@@ -53,9 +58,10 @@ async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
     null."""
     wanted = listing.Filter(state, backend)
     if booking_id := canonical(q):
-        record = await _booking(gateway, booking_id)
+        record = await _booking(gateway, booking_id, caller)
         return _page([record] if record and wanted(record) else [], None)
     names = [f"user:{q}", f"hotel:{q}"] if q else ["bookings"]
+    names = [name_for(caller.tenant, name) for name in names]
     place = listing.place_of(cursor) if cursor else None
     records, after = await listing.page(gateway.index, names, place, limit, wanted)
     return _page(records, listing.cursor_of(after) if after else None)
@@ -66,15 +72,17 @@ def _page(records: list[Record], next_cursor: str | None) -> Response:
 
 
 @router.get("/{id}")
-async def get_booking(id: str, gateway: Running) -> Response:
+@needs(Scope.BOOKINGS_READ)
+async def get_booking(id: str, gateway: Running, caller: Asking) -> Response:
     """The booking, and how far each backend is with it."""
-    return JsonResponse(views.booking(await existing(gateway, id)))
+    return JsonResponse(views.booking(await existing(gateway, id, caller)))
 
 
 @router.get("/{id}/status")
-async def get_booking_status(id: str, gateway: Running) -> Response:
+@needs(Scope.BOOKINGS_READ)
+async def get_booking_status(id: str, gateway: Running, caller: Asking) -> Response:
     """How far each backend is, and which of them did which step."""
-    return JsonResponse(views.status(await existing(gateway, id)))
+    return JsonResponse(views.status(await existing(gateway, id, caller)))
 
 
 @router.get(
@@ -82,9 +90,10 @@ async def get_booking_status(id: str, gateway: Running) -> Response:
     response_class=Response,
     responses={200: {"description": "The confirmation", "content": {"application/pdf": {}}}},
 )
-async def get_confirmation(id: str, gateway: Running) -> Response:
+@needs(Scope.BOOKINGS_READ)
+async def get_confirmation(id: str, gateway: Running, caller: Asking) -> Response:
     """The PDF that the workflow made."""
-    record = await existing(gateway, id)
+    record = await existing(gateway, id, caller)
     if record.booking_state in _UNCONFIRMED:
         raise not_found(f"The booking is {record.booking_state}: it has no confirmation")
     document = record.effects.get("document")
@@ -108,18 +117,18 @@ def _content(directory: Path, stored: str) -> bytes | None:
         return None
 
 
-async def existing(gateway: Gateway, booking_id: str) -> Record:
-    """Raises 404, of what is no id too."""
+async def existing(gateway: Gateway, booking_id: str, caller: Key) -> Record:
+    """Raises 404, of what is no id and of what is another tenant's too."""
     known = canonical(booking_id)
-    record = await _booking(gateway, known) if known else None
+    record = await _booking(gateway, known, caller) if known else None
     if record is None:
         raise not_found(NOT_FOUND)
     return record
 
 
-async def _booking(gateway: Gateway, booking_id: str) -> Record | None:
+async def _booking(gateway: Gateway, booking_id: str, caller: Key) -> Record | None:
     record = await gateway.ledger.get(booking_id)
-    return record if record and record.kind == "booking" else None
+    return record if record and record.kind == "booking" and caller.sees(record.tenant) else None
 
 
 def canonical(text: str) -> str | None:

@@ -8,7 +8,9 @@ from starlette.responses import Response
 from api_service import views
 from api_service.gateway import Running
 from api_service.routes.bookings import NOT_FOUND, canonical, existing
+from booking_queue.domain.access import Scope
 from booking_queue.domain.job import State
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.problems import conflict, not_found
 from booking_queue.web.replies import JsonResponse
 
@@ -16,14 +18,15 @@ router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 
 
 @router.delete("/{id}", status_code=202)
-async def cancel_booking(id: str, gateway: Running) -> Response:
+@needs(Scope.BOOKINGS_WRITE)
+async def cancel_booking(id: str, gateway: Running, caller: Asking) -> Response:
     """From now on nobody works at it. It is `cancelled` once whatever was charged is given back, which goes on until
     it has succeeded; a confirmed booking's rooms are free again. Asking again before that is harmless; of what is over
     it is refused."""
     booking_id = canonical(id)
     if booking_id is None:
         raise not_found(NOT_FOUND)
-    record = await existing(gateway, booking_id)
+    record = await existing(gateway, booking_id, caller)
     answer = await gateway.cancellations.ask(booking_id)
     if answer.outcome == "unknown":
         raise not_found(NOT_FOUND)

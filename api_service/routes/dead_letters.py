@@ -13,9 +13,11 @@ from api_service import dead_letters
 from api_service.dead_letters import Filter, Letter, Mark
 from api_service.gateway import Gateway, Running
 from api_service.link import Sent
+from booking_queue.domain.access import Key, Scope
 from booking_queue.domain.errors import InvalidData
 from booking_queue.domain.job import Backend, State
 from booking_queue.handlers import registry
+from booking_queue.web.auth import Asking, needs
 from booking_queue.web.problems import FieldError, Problem, conflict, not_found
 from booking_queue.web.replies import JsonResponse
 from booking_queue.web.schemas import JobType
@@ -24,6 +26,7 @@ router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
 
 MOST = 1000
 AT_A_TIME = 50
+UNKNOWN = "unknown"
 _WHY = {
     "compensating": "What was charged for it is being given back: try again in a moment",
     "not to be edited": "Another backend has done it or is at it: only a job that is dead everywhere can be edited",
@@ -83,8 +86,10 @@ class RedriveMany(Many):
 
 
 @router.get("")
+@needs(Scope.OPS_READ)
 async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
+    caller: Asking,
     cursor: Annotated[Cursor | None, Query(description="`nextCursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     backend: Backend | None = None,
@@ -94,50 +99,57 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     """Newest first. A page that is filtered may be short before the end is reached: go on until `nextCursor` is
     null."""
     after = Mark.of(cursor) if cursor else None
-    letters, mark = await gateway.inbox.page(Filter(backend, type, q), after, limit)
+    letters, mark = await gateway.inbox.page(Filter(caller.tenant, backend, type, q), after, limit)
     return JsonResponse(
         {"items": [dead_letters.shown(letter) for letter in letters], "nextCursor": mark.cursor if mark else None}
     )
 
 
 @router.get("/{backend}/{id}")
-async def get_dead_letter(backend: Backend, id: Id, gateway: Running) -> Response:
+@needs(Scope.OPS_READ)
+async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """With its options, its place at the broker, and all that happened to it."""
-    letter = await _existing(gateway, backend, id)
+    letter = await _existing(gateway, backend, id, caller)
     return JsonResponse(await gateway.inbox.inspect(letter))
 
 
 @router.post("/redrive", status_code=202)
-async def redrive_many(body: RedriveMany, gateway: Running) -> Response:
+@needs(Scope.OPS_WRITE)
+async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> Response:
     """Lets many run again, on their backend or on another; one answer each."""
 
     async def one(which: Which) -> dict[str, Any]:
-        outcome = await gateway.inbox.redrive(which.id, which.backend, body.to or which.backend)
+        seen = await _sees(gateway, caller, which.id)
+        to = body.to or which.backend
+        outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
         done = isinstance(outcome, Sent)
         told = {"state": outcome.state} if isinstance(outcome, Sent) else {"error": _reason(outcome)}
         return {"backend": which.backend, "id": which.id, "outcome": "redriven" if done else "refused", **told}
 
-    return await _each(gateway, body, one, "redriven")
+    return await _each(gateway, body, caller, one, "redriven")
 
 
 @router.post("/discard")
-async def discard_many(body: Many, gateway: Running) -> Response:
+@needs(Scope.OPS_WRITE)
+async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response:
     """Puts many away; one answer each. Their records stay."""
 
     async def one(which: Which) -> dict[str, Any]:
-        outcome = await gateway.inbox.discard(which.id, which.backend)
+        seen = await _sees(gateway, caller, which.id)
+        outcome = await gateway.inbox.discard(which.id, which.backend) if seen else UNKNOWN
         told = {"outcome": outcome} if outcome == "discarded" else {"outcome": "refused", "error": _reason(outcome)}
         return {"backend": which.backend, "id": which.id, **told}
 
-    return await _each(gateway, body, one, "discarded")
+    return await _each(gateway, body, caller, one, "discarded")
 
 
 @router.post("/{backend}/{id}/redrive", status_code=202)
-async def redrive(backend: Backend, id: Id, gateway: Running, body: Redrive | None = None) -> Response:
+@needs(Scope.OPS_WRITE)
+async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, body: Redrive | None = None) -> Response:
     """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
     what was simulated is over."""
     asked = body or Redrive()
-    letter = await _existing(gateway, backend, id)
+    letter = await _existing(gateway, backend, id, caller)
     kind = asked.type or letter.record.type
     if asked.data is not None:
         _must_fit(kind, asked.data)
@@ -149,17 +161,25 @@ async def redrive(backend: Backend, id: Id, gateway: Running, body: Redrive | No
 
 
 @router.delete("/{backend}/{id}")
-async def discard(backend: Backend, id: Id, gateway: Running) -> Response:
+@needs(Scope.OPS_WRITE)
+async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """Out of the inbox. Its record stays as long as others do."""
-    outcome = await gateway.inbox.discard(id, backend)
+    seen = await _sees(gateway, caller, id)
+    outcome = await gateway.inbox.discard(id, backend) if seen else UNKNOWN
     if outcome != "discarded":
         raise _refusal(outcome)
     return JsonResponse({"id": id, "backend": backend, "outcome": outcome})
 
 
-async def _existing(gateway: Gateway, backend: Backend, job_id: str) -> Letter:
+async def _sees(gateway: Gateway, caller: Key, job_id: str) -> bool:
+    """A tenant sees its own alone; of all others it is told what it is told of those that never were."""
+    record = await gateway.ledger.get(job_id) if caller.tenant else None
+    return not caller.tenant or (record is not None and caller.sees(record.tenant))
+
+
+async def _existing(gateway: Gateway, backend: Backend, job_id: str, caller: Key) -> Letter:
     record = await gateway.ledger.get(job_id)
-    leg = record.legs.get(backend) if record else None
+    leg = record.legs.get(backend) if record and caller.sees(record.tenant) else None
     if record is None or leg is None:
         raise not_found("Job not found")
     if leg.state is not State.DEAD:
@@ -167,10 +187,10 @@ async def _existing(gateway: Gateway, backend: Backend, job_id: str) -> Letter:
     return Letter(Mark(leg.finished or 0, job_id, backend), record)
 
 
-async def _each(gateway: Gateway, body: Many, one: Any, done: str) -> Response:
+async def _each(gateway: Gateway, body: Many, caller: Key, one: Any, done: str) -> Response:
     chosen = body.items or []
     if body.matching:
-        wanted = Filter(body.matching.backend, body.matching.type, body.matching.q)
+        wanted = Filter(caller.tenant, body.matching.backend, body.matching.type, body.matching.q)
         chosen = await _matching(gateway, wanted, body.limit)
     told: list[dict[str, Any]] = []
     for first in range(0, len(chosen), AT_A_TIME):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header
@@ -10,8 +11,10 @@ from starlette.requests import Request
 from api_service.feed import BUFFERED
 from api_service.gateway import Gateway, Running
 from api_service.routes.bookings import existing
+from booking_queue.domain.access import Key, Scope
+from booking_queue.web.auth import Asking, needs, still_holds
 from booking_queue.web.problems import unavailable
-from booking_queue.web.sse import EventStream
+from booking_queue.web.sse import Event, EventStream
 
 router = APIRouter(tags=["events"])
 
@@ -19,21 +22,33 @@ LastEventId = Annotated[str, Header(max_length=100, description="Go on behind th
 
 
 @router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200)
-async def follow_booking(id: str, request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
+@needs(Scope.BOOKINGS_READ)
+async def follow_booking(
+    id: str, request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""
+) -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
     _check_room(gateway)
-    record = await existing(gateway, id)
-    return EventStream(gateway.feed.of_job(record.id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
+    record = await existing(gateway, id, caller)
+    return _stream(request, caller, gateway.feed.of_job(record.id, last_event_id))
 
 
 @router.get("/api/events", response_class=EventStream, status_code=200)
-async def follow_all(request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
+@needs(Scope.BOOKINGS_READ)
+async def follow_all(
+    request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""
+) -> EventStream:
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""
     _check_room(gateway)
     reset = not await gateway.feed.resumable(last_event_id)
-    source = gateway.feed.everything(last_event_id, reset=reset)
-    return EventStream(source, request.app.state.stopping, buffered=BUFFERED)
+    return _stream(request, caller, gateway.feed.everything(last_event_id, reset=reset, tenant=caller.tenant))
+
+
+def _stream(request: Request, caller: Key, source: AsyncIterator[Event]) -> EventStream:
+    async def allowed() -> bool:
+        return await still_holds(request.scope, caller)
+
+    return EventStream(source, request.app.state.stopping, allowed=allowed, buffered=BUFFERED)
 
 
 def _check_room(gateway: Gateway) -> None:

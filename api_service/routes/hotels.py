@@ -1,4 +1,4 @@
-"""Rooms of a hotel."""
+"""Rooms of a hotel. All tenants book the same ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from starlette.responses import Response
 
 from api_service.gateway import Gateway, Running
 from api_service.schemas import NewTotal
+from booking_queue.domain.access import Scope
 from booking_queue.domain.booking import MAX_NIGHTS, Day, RoomType
 from booking_queue.ledger.effects import Stay
+from booking_queue.web.auth import needs
 from booking_queue.web.problems import FieldError, conflict
 from booking_queue.web.replies import JsonResponse
 from booking_queue.web.validation import from_fields
@@ -23,6 +25,7 @@ HotelId = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[^\x00-\x
 
 
 @router.get("/{id}/inventory")
+@needs(Scope.BOOKINGS_READ)
 async def get_inventory(
     id: HotelId,
     gateway: Running,

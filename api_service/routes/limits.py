@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -9,7 +10,8 @@ from pydantic import AfterValidator, ConfigDict, Field, RootModel
 from starlette.responses import Response
 
 from api_service.gateway import Gateway, Running
-from api_service.limits import flat, shown
+from api_service.limits import TENANT, flat, shown
+from booking_queue.domain.access import TENANT_PATTERN
 from booking_queue.domain.job import Backend
 from booking_queue.handlers import registry
 from booking_queue.settings import LimitSetting
@@ -19,33 +21,40 @@ router = APIRouter(prefix="/api/limits", tags=["limits"])
 
 
 class Change(LimitSetting):
-    """A member that is not named stays; null goes back to what the settings say. `outstanding` and `paused` are of
-    backends: a paused one starts nothing, on no worker, until it is resumed."""
+    """A member that is not named stays; null goes back to what the settings say. `paused` is of backends: a paused one
+    starts nothing, on no worker, until it is resumed. `outstanding` is of backends and tenants, and all that tenants
+    have."""
 
     outstanding: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
     paused: bool | None = None
 
 
 def _known_scope(scope: str) -> str:
-    known = [*Backend, *(f"type:{kind}" for kind in sorted(registry()))]
-    if scope not in known:
-        raise ValueError(f"must be one of {', '.join(known)}")
+    known = [*Backend, *(f"type:{kind}" for kind in sorted(registry())), TENANT]
+    if scope not in known and not _OF_ONE.fullmatch(scope):
+        raise ValueError(f"must be one of {', '.join(known)}, or {TENANT}: and a tenant")
     return scope
 
 
-def _of_backends(changes: dict[str, Change]) -> dict[str, Change]:
+def _of_its_kind(changes: dict[str, Change]) -> dict[str, Change]:
     for scope, change in changes.items():
-        if scope not in set(Backend) and change.model_fields_set & {"outstanding", "paused"}:
-            raise ValueError(f"{scope}: only a backend has `outstanding` and `paused`")
+        kind = scope.partition(":")[0]
+        has = _MEMBERS.get(kind, set(Change.model_fields))
+        if change.model_fields_set - has:
+            raise ValueError(f"{scope}: a {kind} has {', '.join(sorted(has))}, no more")
     return changes
 
 
+_OF_ONE = re.compile(rf"{TENANT}:{TENANT_PATTERN}")
+_MEMBERS = {"type": {"concurrency", "rate"}, TENANT: {"outstanding"}}
+
+
 Scope = Annotated[str, AfterValidator(_known_scope)]
-Scopes = Annotated[dict[Scope, Change], Field(min_length=1), AfterValidator(_of_backends)]
+Scopes = Annotated[dict[Scope, Change], Field(min_length=1), AfterValidator(_of_its_kind)]
 
 
 class Changes(RootModel[Scopes]):
-    """By scope: a backend, or `type:` and a job type."""
+    """By scope: a backend, `type:` and a job type, `tenant:` and a tenant, `tenant` for those without their own."""
 
     model_config = ConfigDict(
         json_schema_extra={"example": {"kafka": {"paused": True}, "type:booking": {"concurrency": 20}}}

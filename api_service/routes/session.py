@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +14,7 @@ from booking_queue import logs
 from booking_queue.clock import iso
 from booking_queue.settings import Settings
 from booking_queue.web import session
+from booking_queue.web.auth import by_secret, by_session
 from booking_queue.web.problems import Problem, conflict, too_many
 from booking_queue.web.replies import JsonResponse
 
@@ -33,29 +33,32 @@ def router(settings: Settings) -> APIRouter:
     @routes.get(session.PATH)
     async def get_session(request: Request) -> Response:
         """Whether a key is needed here, and until when this browser's session holds."""
-        required = settings.auth == "required"
-        token = session.token_of(request.scope)
-        return _said(required, session.expires(settings.api_key, token) if required else None)
+        if settings.auth != "required":
+            return _said(False, None)
+        held = session.read(settings.api_key, session.token_of(request.scope))
+        return _said(True, held.expires if held and await by_session(request.scope, held) else None)
 
     @routes.post(session.PATH)
     async def open_session(body: NewSession, request: Request) -> Response:
-        """Takes the API key, gives a cookie that holds for twelve hours."""
+        """Takes an API key, gives a cookie that holds for twelve hours."""
         if settings.auth != "required":
             raise conflict("No key is needed: AUTH=open")
         _from_our_page(request, settings)
         peer = request.client.host if request.client else ""
         if wait := attempts.wait_seconds(peer):
             raise too_many("Too many wrong keys; wait a minute", wait)
-        if not hmac.compare_digest(body.api_key.encode(), settings.api_key.encode()):
+        key = await by_secret(request.scope, body.api_key.encode(), settings.api_key)
+        if key is None:
             attempts.failed(peer)
             log.warning("wrong_key", peer=peer)
-            raise Problem(401, "That is not the API key", error="Unauthorized")
-        token = session.issue(settings.api_key)
-        return _with_cookie(_said(True, session.expires(settings.api_key, token)), token, request)
+            raise Problem(401, "That is no API key of ours", error="Unauthorized")
+        token = session.issue(settings.api_key, key.id)
+        held = session.read(settings.api_key, token)
+        return _with_cookie(_said(True, held.expires if held else None), token, request)
 
     @routes.delete(session.PATH)
     async def forget_session(request: Request) -> Response:
-        """This browser forgets the cookie. One that was copied holds until it expires, or API_KEY changes."""
+        """This browser forgets the cookie. One that was copied holds until it expires, or its key is revoked."""
         _from_our_page(request, settings)
         return _with_cookie(_said(settings.auth == "required", None), "", request)
 

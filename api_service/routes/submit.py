@@ -17,31 +17,40 @@ from api_service.link import Sent
 from api_service.schemas import BookingBatch, DelayedBooking, NewBooking
 from booking_queue import trace
 from booking_queue.clock import iso, now_ms
+from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, NewJob
+from booking_queue.ledger.index import name_for
+from booking_queue.web.auth import Asking, caller_of, needs
 from booking_queue.web.problems import unavailable
 from booking_queue.web.replies import JsonResponse
 
 router = APIRouter(tags=["bookings"])
 
 
+@needs(Scope.BOOKINGS_WRITE)
 async def create_booking(body: NewBooking, request: Request) -> Response:
     """Accepts a booking and sends it to its backends. `pending`: that backend could not be reached; the booking is
     safe and gets there by itself. With an `Idempotency-Key` it may be sent again: there will be one booking."""
 
+    caller = await caller_of(request)
+
     async def make(new_id: Callable[[int], str]) -> Response:
-        booking_id, sent = await _accept(body, new_id(0), of(request))
+        booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
         answer = {"bookingId": booking_id, "queues": views.queues(booking_id, sent), "links": views.links(booking_id)}
         return _accepted(booking_id, answer)
 
-    return await once(request, of(request), _fresh_id, make)
+    return await once(request, of(request), caller.tenant, _fresh_id, make)
 
 
+@needs(Scope.BOOKINGS_WRITE)
 async def create_delayed_booking(body: DelayedBooking, request: Request) -> Response:
     """Accepts a booking that is run `delaySeconds` from now, never earlier."""
 
+    caller = await caller_of(request)
+
     async def make(new_id: Callable[[int], str]) -> Response:
         before = now_ms()
-        booking_id, sent = await _accept(body, new_id(0), of(request))
+        booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
         answer: dict[str, Any] = {
             "bookingId": booking_id,
             "delaySeconds": views.whole(body.delay_seconds),
@@ -53,11 +62,12 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
         }
         return _accepted(booking_id, answer)
 
-    return await once(request, of(request), _fresh_id, make)
+    return await once(request, of(request), caller.tenant, _fresh_id, make)
 
 
 @router.post("/api/bookings/batch", status_code=202)
-async def create_bookings(body: BookingBatch, gateway: Running, request: Request) -> Response:
+@needs(Scope.BOOKINGS_WRITE)
+async def create_bookings(body: BookingBatch, gateway: Running, request: Request, caller: Asking) -> Response:
     """Up to 1,000 bookings at once; one answer per item. A bad one stops no other."""
     simulation = gateway.settings.simulation == "on"
 
@@ -65,11 +75,12 @@ async def create_bookings(body: BookingBatch, gateway: Running, request: Request
         _must_have_room(gateway)
         read = [batch.read(item, simulation=simulation) for item in body.bookings]
         items = [
-            item if isinstance(item, batch.Refused) else _job(item, new_id(number)) for number, item in enumerate(read)
+            item if isinstance(item, batch.Refused) else _job(item, new_id(number), caller.tenant)
+            for number, item in enumerate(read)
         ]
         return await batch.submit(gateway.fanout, items)
 
-    return await once(request, gateway, _fresh_id, make)
+    return await once(request, gateway, caller.tenant, _fresh_id, make)
 
 
 def _fresh_id(_: int) -> str:
@@ -81,12 +92,12 @@ def _must_have_room(gateway: Gateway) -> None:
         raise unavailable("The ledger is nearly full: new work is refused until some of it is done")
 
 
-async def _accept(body: NewBooking, booking_id: str, gateway: Gateway) -> tuple[str, dict[Backend, Sent]]:
+async def _accept(body: NewBooking, booking_id: str, gateway: Gateway, tenant: str) -> tuple[str, dict[Backend, Sent]]:
     _must_have_room(gateway)
-    return booking_id, await gateway.fanout.submit(*_job(body, booking_id))
+    return booking_id, await gateway.fanout.submit(*_job(body, booking_id, tenant))
 
 
-def _job(body: NewBooking, booking_id: str) -> tuple[NewJob, tuple[str, ...]]:
+def _job(body: NewBooking, booking_id: str, tenant: str) -> tuple[NewJob, tuple[str, ...]]:
     """And the lists it is to be found in."""
     job = NewJob.model_construct(
         id=booking_id,
@@ -95,8 +106,10 @@ def _job(body: NewBooking, booking_id: str) -> tuple[NewJob, tuple[str, ...]]:
         options=body.options,
         backends=body.backends,
         trace=trace.current.get(),
+        tenant=tenant,
     )
-    return job, ("bookings", f"user:{body.user_id}", f"hotel:{body.hotel_id}")
+    lists = ("bookings", f"user:{body.user_id}", f"hotel:{body.hotel_id}")
+    return job, (*lists, *(name_for(tenant, name) for name in lists)) if tenant else lists
 
 
 def _accepted(booking_id: str, answer: dict[str, Any]) -> Response:

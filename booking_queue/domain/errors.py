@@ -11,6 +11,7 @@ BookingQueueError
 ├── LedgerUnavailable       Redis does not answer: 503
 ├── BackendUnavailable      a broker or its service does not answer: the leg stays pending
 └── Overloaded              as much is outstanding as may be: 503
+    └── TenantOverloaded    of one tenant: 429
 """
 
 from __future__ import annotations
@@ -67,3 +68,11 @@ class BackendUnavailable(BookingQueueError):
 
 class Overloaded(BookingQueueError):
     pass
+
+
+class TenantOverloaded(Overloaded):
+    """`most`: how many jobs without an outcome the tenant may have."""
+
+    def __init__(self, most: int):
+        self.most = most
+        super().__init__(f"{most} of your jobs are outstanding, and no more may be")

@@ -136,3 +136,4 @@ class NewJob(BaseModel):
     options: Options = Options()
     backends: list[Backend]
     trace: str = ""
+    tenant: str = ""

@@ -18,6 +18,11 @@ from booking_queue.settings import Settings
 SCAN_COUNT = 1000
 
 
+def name_for(tenant: str, name: str) -> str:
+    """Of the list that shows what this tenant may see of the one of all (as in ledger.lua)."""
+    return f"tenant:{tenant}:{name}" if tenant else name
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Where a job stands in a list: by time of acceptance (ms), then by id."""

@@ -31,6 +31,7 @@ end
 function ledger.emit(id, backend, event, detail)
   detail = detail or {}
   detail.jobId, detail.backend, detail.event, detail.at = id, backend or nil, event, NOW
+  detail.tenant = get(id, 'tenant')[1] or nil
   local json = cjson.encode(detail)
   local at = redis.call('XADD', P .. ':events', 'MAXLEN', '~', EVENTS_KEPT, '*', 'event', json)
   local audit = P .. ':audit:' .. id
@@ -85,6 +86,7 @@ local function settle(id, ended, job)
   for backend in string.gmatch(job.legs, '[^,]+') do
     if backend ~= ended and not TERMINAL[ledger.leg(id, backend, 'state').state] then return end
   end
+  if job.tenant then ledger.not_outstanding(id, job.tenant) end
   if job.kind == 'booking' and not job.cancel then
     local fx = get(id, 'hold', 'fx.payment', 'fx.inventory')
     local sold = decoded(fx[3])
@@ -100,19 +102,35 @@ function ledger.owe(id)
   redis.call('PERSIST', P .. ':audit:' .. id)
 end
 
--- Who has died, for the inbox of dead letters.
-function ledger.graves(backend) return P .. ':index:dead:' .. backend end
+-- The dead letters: a backend's, and of these the tenant's own.
+local function graves(id, backend)
+  local all, tenant = 'dead:' .. backend, get(id, 'tenant')[1]
+  return P .. ':index:' .. all, tenant and P .. ':index:tenant:' .. tenant .. ':' .. all
+end
+
+local function inter(id, backend)
+  local all, own = graves(id, backend)
+  redis.call('ZADD', all, NOW, id)
+  if own then redis.call('ZADD', own, NOW, id) end
+end
+
+-- -> whether it was there
+local function exhume(id, backend)
+  local all, own = graves(id, backend)
+  if own then redis.call('ZREM', own, id) end
+  return redis.call('ZREM', all, id) == 1
+end
 
 function ledger.finish(id, backend, state, fields)
   fields.state, fields.finished, fields.lease = state, NOW, 0
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.open(backend), id)
   if state == 'dead' then
-    redis.call('ZADD', ledger.graves(backend), NOW, id)
+    inter(id, backend)
     if string.find(fields.error or '', 'kills workers', 1, true) == 1 then ledger.count(backend, 'killers') end
   end
   ledger.count(backend, state)
-  local job = ledger.job(id, 'type', 'order', 'legs', 'kind', 'cancel')
+  local job = ledger.job(id, 'type', 'order', 'legs', 'kind', 'cancel', 'tenant')
   ledger.vacate(id, backend, job.type)
   ledger.end_turn(id, backend, job.order)
   settle(id, backend, job)
@@ -134,10 +152,12 @@ function ledger.cancelled(id)
   ledger.emit(id, false, 'cancelled')
 end
 
--- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), index keys…
+-- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), tenant, index keys…
 function ops.accept(a)
-  local id, delay = a[1], tonumber(a[7])
+  local id, delay, tenant = a[1], tonumber(a[7]), a[9]
   if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  local most = tenant ~= '' and ledger.too_many_outstanding(tenant)
+  if most then return { 'tenant full', most } end
   for backend in string.gmatch(a[8], '[^,]+') do
     if not ledger.has_room(backend) then return { 'full', backend } end
   end
@@ -146,8 +166,14 @@ function ops.accept(a)
                    'created', NOW, 'fence', 0 }
   local order = string.find(a[5], '"orderingKey"', 1, true) and cjson.decode(a[5]).orderingKey
   if order then
+    order = ledger.own_name(tenant, order)
     fields[#fields + 1] = 'order'
     fields[#fields + 1] = order
+  end
+  if tenant ~= '' then
+    fields[#fields + 1] = 'tenant'
+    fields[#fields + 1] = tenant
+    ledger.outstanding(id, tenant)
   end
   for backend in string.gmatch(a[8], '[^,]+') do
     for name, value in pairs({ state = 'pending', gen = 1, attempt = 0, starts = 0, due = due }) do
@@ -160,7 +186,7 @@ function ops.accept(a)
     ledger.count(backend, 'accepted')
   end
   ledger.set(id, unpack(fields))
-  for i = 9, #a do
+  for i = 10, #a do
     redis.call('ZADD', P .. ':index:' .. a[i], NOW, id)
     redis.call('PEXPIRE', P .. ':index:' .. a[i], 2 * RETENTION)
   end
@@ -324,7 +350,7 @@ function ops.claim(a)
   local id, backend, nonce = a[1], a[2], a[5]
   local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started', 'redrives',
                          'nonce', 'token')
-  local job = ledger.job(id, 'type', 'data', 'options', 'trace', 'created', 'round', 'order')
+  local job = ledger.job(id, 'type', 'data', 'options', 'trace', 'created', 'round', 'order', 'tenant')
   if leg.state == 'active' and leg.nonce == nonce then
     ledger.extend(id, backend, leg.token)
     return claimed(leg, job, leg.token, leg.starts - 1)
@@ -450,15 +476,16 @@ local function next_round(id)
 end
 
 local function start_over(id, backend)
-  local key, leg, order = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order')[1]
+  local key, leg, rec = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order', 'tenant')
   local gen = (leg.gen or 0) + 1
   redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
   redis.call('HINCRBY', key, backend .. '.redrives', 1)
   ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
   redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
   redis.call('ZADD', ledger.open(backend), NOW, id)
-  redis.call('ZREM', ledger.graves(backend), id)
-  if order then ledger.line_up(id, backend, order) end
+  exhume(id, backend)
+  if rec[1] then ledger.line_up(id, backend, rec[1]) end
+  if rec[2] then ledger.outstanding(id, rec[2]) end
   ledger.emit(id, backend, 'redriven', { generation = gen })
   return gen
 end
@@ -499,7 +526,7 @@ local function move(id, from, to)
     ledger.set(id, 'legs', get(id, 'legs')[1] .. ',' .. to)
     ledger.count(to, 'accepted')
   end
-  redis.call('ZREM', ledger.graves(from), id)
+  exhume(id, from)
   ledger.emit(id, from, 'moved', { to = to })
   return start_over(id, to)
 end
@@ -523,7 +550,7 @@ end
 function ops.discard(a)
   local state = ledger.leg(a[1], a[2], 'state').state
   if state ~= 'dead' then return { state or 'unknown' } end
-  if redis.call('ZREM', ledger.graves(a[2]), a[1]) == 1 then ledger.emit(a[1], a[2], 'discarded') end
+  if exhume(a[1], a[2]) then ledger.emit(a[1], a[2], 'discarded') end
   return { 'discarded' }
 end
 
@@ -534,7 +561,7 @@ function ledger.letter(id, backend, kind, raw, reason)
              'options', '{}', 'trace', '', 'legs', backend, 'created', NOW, 'fence', 0)
   ledger.set_leg(id, backend, { state = 'dead', gen = 1, attempt = 0, starts = 0, due = 0, finished = NOW,
                                 error = reason })
-  redis.call('ZADD', ledger.graves(backend), NOW, id)
+  inter(id, backend)
   ledger.count(backend, 'dead')
   ledger.emit(id, backend, 'dead', { error = reason })
   ledger.expire(id)

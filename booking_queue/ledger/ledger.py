@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from booking_queue.domain.errors import Overloaded
+from booking_queue.domain.errors import Overloaded, TenantOverloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.record import Record, parse
 from booking_queue.ledger.script import Arg, Scripts
@@ -103,8 +103,11 @@ class Ledger:
             job.trace,
             job.options.delay,
             ",".join(job.backends),
+            job.tenant,
             *indices,
         )
+        if answer[0] == b"tenant full":
+            raise TenantOverloaded(int(answer[1]))
         if answer[0] == b"full":
             raise Overloaded(f"as many jobs are outstanding on {text(answer[1])} as may be")
         return bool(answer[0] == b"accepted")
@@ -172,11 +175,8 @@ class Ledger:
         answer = await self.scripts.call("outgoing", leg.job_id, backend, leg.generation)
         if answer[0] != b"send":
             state, receipt = answer[1], answer[2]
-            return NotSent(
-                text(answer[0]),
-                State(text(state)) if state else None,
-                orjson.loads(receipt) if receipt else None,
-            )
+            known = State(text(state)) if state else None
+            return NotSent(text(answer[0]), known, orjson.loads(receipt) if receipt else None)
         _, state, due, attempt, error, kind, data, options, trace, created, now = answer
         return Outgoing(
             job_id=leg.job_id,
@@ -206,9 +206,7 @@ class Ledger:
     async def redrive(self, job_id: str, backend: Backend) -> LegRef | str:
         """The new generation, still to be published; or why not: unknown, compensating, or its state."""
         answer = await self.scripts.call("redrive", job_id, backend)
-        if answer[0] == b"redriven":
-            return LegRef(job_id, int(answer[1]))
-        return text(answer[0])
+        return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def redrive_as(
         self, job_id: str, backend: Backend, to: Backend, kind: str = "", data: dict[str, Any] | None = None

@@ -1,6 +1,7 @@
 -- Limits over all workers: how many run at a time, how many start in a time, whether a backend is paused, and how many
 -- may be outstanding. A job that is held up by one waits and uses up no attempt.
--- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit.
+-- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit, `tenant:` and a tenant,
+-- `tenant` for every one that has none of its own.
 
 local LOOK_AGAIN = 100 -- ms: nobody tells who waits that a running job has ended
 
@@ -28,6 +29,25 @@ function ledger.has_room(backend)
   return not most or redis.call('ZCARD', ledger.open(backend)) < most
 end
 
+-- Names that tenants choose meet only their own: no name has a line break in it.
+function ledger.own_name(tenant, name) return tenant == '' and name or tenant .. '\n' .. name end
+
+-- A tenant's jobs that have not ended, by time of acceptance.
+local function of_tenant(tenant) return P .. ':outstanding:' .. tenant end
+
+function ledger.outstanding(id, tenant) redis.call('ZADD', of_tenant(tenant), NOW, id) end
+function ledger.not_outstanding(id, tenant) redis.call('ZREM', of_tenant(tenant), id) end
+
+-- How many the tenant may have, if one more would be too many. Those whose record was taken away will never end.
+function ledger.too_many_outstanding(tenant)
+  local most = limit('tenant:' .. tenant, 'outstanding') or limit('tenant', 'outstanding')
+  if not most or redis.call('ZCARD', of_tenant(tenant)) < most then return nil end
+  for _, id in ipairs(redis.call('ZRANGE', of_tenant(tenant), 0, 99)) do
+    if redis.call('EXISTS', ledger.key(id)) == 0 then ledger.not_outstanding(id, tenant) end
+  end
+  return redis.call('ZCARD', of_tenant(tenant)) >= most and most or nil
+end
+
 local function too_many_run(scope)
   local most = limit(scope, 'concurrency')
   if not most then return nil end
@@ -50,9 +70,11 @@ local function note_start(scope, member, window)
   redis.call('PEXPIRE', starts(scope), window)
 end
 
-local function own_rate(options)
-  if not string.find(options, '"rateLimit"', 1, true) then return nil end
-  return cjson.decode(options).rateLimit
+local function own_rate(job)
+  if not string.find(job.options, '"rateLimit"', 1, true) then return nil end
+  local own = cjson.decode(job.options).rateLimit
+  own.key = ledger.own_name(job.tenant or '', own.key)
+  return own
 end
 
 -- Why a leg of this job may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.
@@ -62,7 +84,7 @@ function ledger.held_up(backend, job)
   for _, scope in ipairs(scopes) do
     wait = wait or too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
   end
-  local own = own_rate(job.options)
+  local own = own_rate(job)
   if own and not wait then wait = too_soon('key:' .. own.key, own.max, own.durationMs) end
   return wait and { 'limited', wait } or nil
 end
@@ -78,7 +100,7 @@ function ledger.occupy(id, backend, job, until_, fresh)
     local window = fresh and limit(scope, 'rate') and limit(scope, 'window')
     if window then note_start(scope, member .. ':' .. fresh, window) end
   end
-  local own = fresh and own_rate(job.options)
+  local own = fresh and own_rate(job)
   if own then note_start('key:' .. own.key, member .. ':' .. fresh, own.durationMs) end
 end
 

@@ -65,6 +65,7 @@ class Record:
     legs: dict[Backend, Leg]
     effects: dict[str, Effect] = field(default_factory=dict)
     round: int = 1  # of effects: a compensated booking that is redriven begins the next
+    tenant: str = ""  # none: the installation's own
     cancel: str = ""  # cancelling or cancelled, once that was asked for
 
     @property
@@ -105,6 +106,7 @@ def parse(job_id: str, flat: list[bytes]) -> Record | None:
         legs=legs,
         effects=effects,
         round=int(fields.get("round", "1")),
+        tenant=fields.get("tenant", ""),
         cancel=fields.get("cancel", ""),
     )
 

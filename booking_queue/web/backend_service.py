@@ -4,9 +4,10 @@ Their routes take the running service as a parameter (`service: Service`), valid
 `DirectJob`, `DelayedJob` or `Batch` (schemas.py) and shape what comes back into their own answers:
 
     @router.post("/jobs", status_code=201)
+    @needs(Scope.BOOKINGS_WRITE)
     @on_invalid(MISSING)
-    async def add(body: DirectJob, service: Service) -> dict[str, Any]:
-        job = await service.submit(body)
+    async def add(body: DirectJob, service: Service, caller: Asking) -> dict[str, Any]:
+        job = await service.submit(body, caller.tenant)
         return {"jobId": job.job_id, "name": job.type, "data": job.data, "status": job.status}
 """
 
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from booking_queue import logs
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.ledger.connection import ClusterRefused, check, connect
+from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
@@ -107,7 +109,10 @@ def _lifespan(settings: Settings, make_publisher: MakePublisher, lua: str, metri
             await asyncio.wait({opening}, timeout=OPEN_SECONDS)
             if opening.done():
                 opening.result()
-            yield {"service": BackendService(publisher, scripts, settings, metrics)}
+            yield {
+                "service": BackendService(publisher, scripts, settings, metrics),
+                "keys": Keys(redis, settings),
+            }
         finally:
             await end(opening)
             await publisher.close()

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from booking_queue import logs, trace
 from booking_queue.backends.base import Published, Publisher
 from booking_queue.clock import iso, now_ms
-from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable, Overloaded
 from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
 from booking_queue.ledger.epoch import TOLD_SECONDS, Epoch
@@ -106,19 +106,20 @@ class BackendService:
         self.metrics.jobs_enqueued.labels(self.backend).inc(sent)
         return published
 
-    async def submit(self, job: DirectJob) -> Submitted:
+    async def submit(self, job: DirectJob, tenant: str = "") -> Submitted:
         """Accepts a direct post as a record of one leg, then publishes it."""
-        new = self._new(job)
+        new = self._new(job, tenant)
         await self.ledger.accept(new)
         (published,) = await self.publish([LegRef(new.id, 1)])
         return _submitted(new, published)
 
-    async def submit_many(self, items: Sequence[Any]) -> list[Submitted | Refusal]:
+    async def submit_many(self, items: Sequence[Any], tenant: str = "") -> list[Submitted | Refusal]:
         """One answer per item, in their order. An item is a direct post that may have its own `delay`."""
-        read = [self._read(item) for item in items]
+        read = [self._read(item, tenant) for item in items]
         new = [item for item in read if isinstance(item, NewJob)]
         answers = await asyncio.gather(*(self.ledger.accept(job) for job in new), return_exceptions=True)
-        legs = [LegRef(job.id, 1) for job, answer in zip(new, answers, strict=True) if answer is True]
+        told = {job.id: answer for job, answer in zip(new, answers, strict=True)}
+        legs = [LegRef(job_id, 1) for job_id, answer in told.items() if answer is True]
         if new and not legs:
             raise next(answer for answer in answers if isinstance(answer, BaseException))
         published = {leg.job_id: leg for leg in await self.publish(legs)}
@@ -127,11 +128,11 @@ class BackendService:
             if isinstance(item, Refusal)
             else _submitted(item, published[item.id])
             if item.id in published
-            else Refusal("The ledger did not answer: this item may run or not", [])
+            else _refused(told[item.id])
             for item in read
         ]
 
-    def _new(self, job: DirectJob) -> NewJob:
+    def _new(self, job: DirectJob, tenant: str) -> NewJob:
         return NewJob.model_construct(
             id=str(uuid4()),
             type=job.type,
@@ -139,13 +140,14 @@ class BackendService:
             options=job.run_options(),
             backends=[self.backend],
             trace=trace.current.get(),
+            tenant=tenant,
         )
 
-    def _read(self, item: Any) -> NewJob | Refusal:
+    def _read(self, item: Any, tenant: str) -> NewJob | Refusal:
         if len(orjson.dumps(item)) > LIMIT:
             return Refusal(f"The item is larger than {LIMIT} bytes", [])
         try:
-            return self._new(BatchItem.model_validate(item))
+            return self._new(BatchItem.model_validate(item), tenant)
         except ValidationError as error:
             fields = fields_of(error)
             missing = any(field["code"] == "missing" for field in fields)
@@ -164,6 +166,12 @@ class BackendService:
             "ledger": {"emptied": self.epoch.emptied, "writesRefused": dict(self.scripts.refused)},
             **theirs,
         }
+
+
+def _refused(answer: bool | BaseException) -> Refusal:
+    if isinstance(answer, Overloaded):
+        return Refusal(f"{str(answer).capitalize()}: try again later", [])
+    return Refusal("The ledger did not answer: this item may run or not", [])
 
 
 def _submitted(job: NewJob, published: Published) -> Submitted:

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from booking_queue.web.auth import needs
 from booking_queue.web.problems import not_found
 
 # Addresses are relative, so that the page also works behind a prefix. Without `style-src 'unsafe-inline'`:
@@ -51,16 +52,19 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/docs")
+@needs(None)
 async def docs(request: Request) -> Response:
     return HTMLResponse(_PAGE.format(title=escape(request.app.title)), headers=_HEADERS)
 
 
 @router.get("/docs/start.js")
+@needs(None)
 async def start() -> Response:
     return Response(_START, headers=_HEADERS, media_type="text/javascript")
 
 
 @router.get("/docs/{name}")
+@needs(None)
 async def asset(name: str) -> Response:
     if name not in _ASSETS:
         raise not_found("There is no such file")

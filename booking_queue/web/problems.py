@@ -15,6 +15,7 @@ from booking_queue.web.replies import dumps
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+OVERLOADED_SECONDS = 5
 
 CODES = {
     400: "invalid_request",
@@ -93,6 +94,13 @@ def unavailable(detail: str, retry_after: int = RETRY_AFTER_SECONDS, *, error: s
 
 def too_many(detail: str, retry_after: int = RETRY_AFTER_SECONDS) -> Problem:
     return Problem(429, detail, headers={"Retry-After": str(retry_after)})
+
+
+def too_many_outstanding(detail: str, most: int) -> Problem:
+    """https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/"""
+    wait = OVERLOADED_SECONDS
+    policy = {"RateLimit-Policy": f'"outstanding";q={most}', "RateLimit": f'"outstanding";r=0;t={wait}'}
+    return Problem(429, f"{detail}: try again later", headers={"Retry-After": str(wait), **policy})
 
 
 def response(problem: Problem, scope: Scope) -> Response:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from booking_queue.domain.errors import InvalidData, Overloaded
+from booking_queue.domain.errors import InvalidData, Overloaded, TenantOverloaded
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web import auth, docs, health, outages, problems, validation
@@ -44,8 +44,10 @@ def create_app(  # noqa: PLR0913 - all but two by name
     date before /metrics is read; `batch_paths`: those that take 1 MiB. `app.state.stopping` is an Event,
     set when the service starts to stop."""
     auth.check_settings(settings)
-    app = _empty(name, lifespan)
+    keys_needed = settings.auth == "required"
+    app = _empty(name, lifespan, [Depends(auth.authorize)] if keys_needed else [])
     app.state.service = name
+    app.state.keys_needed = keys_needed
     app.state.port = settings.port or default_port
     app.state.stopping = asyncio.Event()
     app.state.metrics = metrics or Metrics()
@@ -54,17 +56,18 @@ def create_app(  # noqa: PLR0913 - all but two by name
         app.include_router(router)
     _handle_errors(app)
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
-    if settings.auth == "required":
+    if keys_needed:
         app.add_middleware(auth.ApiKey, key=settings.api_key, frontend_url=settings.frontend_url)
     app.add_middleware(Edge, explain=outages.explain)
-    _document_problems(app)
+    _document(app)
     return app
 
 
-def _empty(name: str, lifespan: Lifespan | None) -> FastAPI:
+def _empty(name: str, lifespan: Lifespan | None, dependencies: Sequence[Any]) -> FastAPI:
     return FastAPI(
         title=f"booking-queue {name}",
         lifespan=lifespan,
+        dependencies=dependencies,
         docs_url=None,  # ours is docs.py
         redoc_url=None,
         redirect_slashes=False,
@@ -86,15 +89,38 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _document_problems(app: FastAPI) -> None:
+def _document(app: FastAPI) -> None:
+    """What FastAPI does not know of: problems, and which key each request needs."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        document.setdefault("components", {}).setdefault("schemas", {}).setdefault("Problem", problems.SCHEMA)
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).setdefault("Problem", problems.SCHEMA)
+        components["securitySchemes"] = _KEYS
+        for method, path, rule in rules(app):
+            told = document["paths"].get(path, {}).get(method.lower())
+            if told is not None and rule is not None:
+                told["security"] = [{name: [rule.scope] if rule.scope else []} for name in _KEYS]
+                told["x-tenants"] = rule.tenants  # whether a tenant's key may ask
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def rules(app: FastAPI) -> Iterator[tuple[str, str, auth.Rule | None]]:
+    """Method, path and rule of every route; no rule where no key is needed. What is no APIRoute takes any key."""
+    for route in iter_route_contexts(app.routes):
+        path, endpoint = route.path or "", route.endpoint if isinstance(route.original_route, APIRoute) else None
+        for method in sorted(route.methods or ()):
+            rule = auth.rule_of(endpoint, method) if endpoint else auth.ANY
+            yield method, path, rule if auth.asked_for(path) else None
+
+
+_KEYS: dict[str, Any] = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -111,8 +137,10 @@ def _problem_of(request: Request, error: Exception) -> Problem:
             return error
         case RequestValidationError():
             return validation.problem_of(error, request)
+        case TenantOverloaded():
+            return problems.too_many_outstanding(str(error), error.most)
         case Overloaded():
-            return problems.unavailable(f"{str(error).capitalize()}: try again later", retry_after=5)
+            return problems.unavailable(f"{str(error).capitalize()}: try again later", problems.OVERLOADED_SECONDS)
         case InvalidData():
             return validation.from_invalid_data(error)
         case HTTPException():

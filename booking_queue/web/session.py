@@ -1,7 +1,8 @@
-"""A browser's session: a cookie that proves its holder knew the API key, without being the key.
+"""A browser's session: a cookie that proves its holder knew an API key, without being the key.
 
-The token is its own expiry and an HMAC over it under a key derived from the API key, so every service can verify
-it and none stores it; another API_KEY ends all sessions. EventSource and links cannot send a header: hence a cookie.
+The token is its own expiry, the key's id, and an HMAC over both under a key derived from API_KEY, so every service can
+verify it and none stores it; another API_KEY ends all sessions, a revoked key its own. EventSource and links cannot
+send a header: hence a cookie.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -27,22 +29,27 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FOREIGN = Problem(403, "A session changes things from our own page only; elsewhere send your API key", code="origin")
 
 
-def issue(key: str, now: float | None = None) -> str:
-    body = f"{int(time.time() if now is None else now) + LIFE_SECONDS}.{secrets.token_hex(8)}"
+class Session(NamedTuple):
+    expires: int  # s since 1970
+    key_id: str  # of the key it was opened with; API_KEY has none
+
+
+def issue(key: str, key_id: str = "", now: float | None = None) -> str:
+    body = f"{int(time.time() if now is None else now) + LIFE_SECONDS}.{secrets.token_hex(8)}.{key_id}"
     return f"{body}.{_sign(key, body)}"
 
 
-def expires(key: str, token: str, now: float | None = None) -> int | None:
-    """When a token that was issued under `key` ends, in seconds since 1970; None for any other."""
+def read(key: str, token: str, now: float | None = None) -> Session | None:
+    """What a token says that was issued under `key` and has not ended; None for any other."""
     body, _, signature = token.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _sign(key, body).encode()):
         return None
-    end = int(body.partition(".")[0])
-    return end if end > (time.time() if now is None else now) else None
+    end, _, key_id = body.split(".")
+    return Session(int(end), key_id) if int(end) > (time.time() if now is None else now) else None
 
 
 def _sign(key: str, body: str) -> str:
-    own = hmac.digest(key.encode(), b"booking-queue session", "sha256")
+    own = hmac.digest(key.encode(), b"booking-queue session with a key's id", "sha256")
     return hmac.digest(own, body.encode(), "sha256").hex()
 
 

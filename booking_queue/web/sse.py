@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from fastapi.sse import format_sse_event
@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
 
 class EventStream(StreamingResponse):
-    """A response that streams `source` until it ends, the client leaves, or `stopping` is set.
+    """A response that streams `source` until it ends, the client leaves, `stopping` is set, or it is `allowed` no more.
 
     `event: reset` tells a client that fell behind that events were dropped: it reads the state again.
     """
@@ -48,12 +48,14 @@ class EventStream(StreamingResponse):
         source: AsyncIterator[Event],
         stopping: asyncio.Event,
         *,
+        allowed: Callable[[], Awaitable[bool]] | None = None,
         keep_alive: float = KEEP_ALIVE_SECONDS,
         buffered: int = BUFFERED_EVENTS,
     ):
         super().__init__((), headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"})
         self.source = source
         self.stopping = stopping
+        self.allowed = allowed
         self.keep_alive = keep_alive
         self.buffered = buffered
         self._frames: deque[Event] = deque()
@@ -103,8 +105,9 @@ class EventStream(StreamingResponse):
                 async with asyncio.timeout(self.keep_alive):
                     await self._wake.wait()
             self._wake.clear()
-            last = self._ended or self.stopping.is_set()
-            frames = self._take()
+            refused = self.allowed is not None and not await self.allowed()
+            last = self._ended or self.stopping.is_set() or refused
+            frames = b"" if refused else self._take()
             if last:
                 frames += format_sse_event(event="bye", data_str="{}")
             await _body(send, frames or _KEEP_ALIVE, more=not last)

@@ -95,12 +95,17 @@ async def test_without_a_key_there_is_nothing_to_open() -> None:
 
 def test_a_token_holds_until_it_expires_and_under_its_own_key_alone() -> None:
     token = session.issue(KEY, now=1000)
-    assert session.expires(KEY, token, now=1001) == 1000 + session.LIFE_SECONDS
-    assert session.expires(KEY, token, now=1001 + session.LIFE_SECONDS) is None
-    assert session.expires("another", token, now=1001) is None
-    end, salt, signature = token.split(".")
-    forged = [f"{int(end) + 1}.{salt}.{signature}", f"{end}.{salt}.", signature, "", "a.b.c", "\xff.\xff.\xff", KEY]
-    assert [session.expires(KEY, each, now=1001) for each in forged] == [None] * len(forged)
+    assert session.read(KEY, token, now=1001) == (1000 + session.LIFE_SECONDS, "")
+    assert session.read(KEY, token, now=1001 + session.LIFE_SECONDS) is None
+    assert session.read("another", token, now=1001) is None
+    end, salt, _, signature = token.split(".")
+    forged = [
+        f"{int(end) + 1}.{salt}..{signature}",
+        f"{end}.{salt}.another.{signature}",
+        f"{end}.{salt}..",
+        *(signature, "", "a.b.c.d", "\xff.\xff.\xff", KEY),
+    ]
+    assert [session.read(KEY, each, now=1001) for each in forged] == [None] * len(forged)
 
 
 def test_attempts_are_counted_by_peer_and_forgotten_in_time() -> None:

@@ -29,10 +29,10 @@ class Book:
         self.ledger = Ledger(self.scripts)
         self.effects = Effects(self.scripts)
 
-    async def job(self, *backends: Backend, kind: str = "booking", delay: int = 0) -> str:
+    async def job(self, *backends: Backend, kind: str = "booking", delay: int = 0, tenant: str = "") -> str:
         job_id = str(uuid.uuid4())
         legs = list(backends) or [RQ]
-        new = NewJob(id=job_id, type=kind, data={}, backends=legs, options=Options(delay=delay))
+        new = NewJob(id=job_id, type=kind, data={}, backends=legs, options=Options(delay=delay), tenant=tenant)
         assert await self.ledger.accept(new)
         return job_id
 

@@ -88,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(target=jobs_)
     def accept(self) -> Any:
         for _ in range(2):
-            job_id = self.do(self.book.job(*LEGS))
+            job_id = self.do(self.book.job(*LEGS, tenant="acme"))
             self.jobs[job_id] = Job(job_id)
         return multiple(*self.jobs)
 
@@ -241,6 +241,19 @@ class LedgerMachine(RuleBasedStateMachine):
             assert {name for name, fx in record.effects.items() if fx.state == "done"} - {"compensation"} == set(
                 job.done
             )
+
+    @invariant()
+    def a_tenant_has_outstanding_what_has_not_ended(self) -> None:
+        found = {each.decode() for each in self.do(_members(self.redis, f"{self.book.prefix}:outstanding:acme"))}
+        assert found == {job.id for job in self.jobs.values() if not job.over}
+
+    @invariant()
+    def the_dead_are_in_everybody_s_inbox_and_in_the_tenant_s(self) -> None:
+        for backend in LEGS:
+            dead = {job.id for job in self.jobs.values() if job.legs[backend].state is State.DEAD}
+            for name in (f"dead:{backend}", f"tenant:acme:dead:{backend}"):
+                found = self.do(_members(self.redis, f"{self.book.prefix}:index:{name}"))
+                assert {each.decode() for each in found} == dead, name
 
     @invariant()
     def what_is_open_and_what_is_to_be_sent_are_listed(self) -> None:

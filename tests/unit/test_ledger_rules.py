@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from booking_queue.domain.booking import STEPS
-from booking_queue.domain.errors import LeaseLost, Overloaded
+from booking_queue.domain.errors import LeaseLost, Overloaded, TenantOverloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
-from booking_queue.ledger.ledger import Claim, Refused
+from booking_queue.ledger.ledger import Claim, LegRef, Refused
 from booking_queue.ledger.limits import Limit, Limits
 from booking_queue.ledger.record import BookingState
 from booking_queue.ledger.script import source
@@ -36,13 +36,14 @@ async def book(redis_settings: Settings) -> AsyncIterator[Book]:
     await redis.aclose()
 
 
-async def ordered(book: Book, key: str = "k", **options: Any) -> str:
+async def ordered(book: Book, key: str = "k", tenant: str = "", **options: Any) -> str:
     job = NewJob(
         id=str(uuid.uuid4()),
         type="booking",
         data={},
         backends=[KAFKA],
         options=Options(ordering_key=key, **options),
+        tenant=tenant,
     )
     assert await book.ledger.accept(job)
     return job.id
@@ -59,6 +60,13 @@ async def test_jobs_of_one_key_start_in_the_order_of_acceptance(book: Book) -> N
     assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
     assert await book.ledger.complete(claim, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_tenants_who_choose_the_same_name_do_not_wait_for_one_another(book: Book) -> None:
+    limit = {"key": "k", "max": 1, "durationMs": 60_000}
+    for tenant in ("", "acme", "globex"):
+        await book.claim(await ordered(book, tenant=tenant, rate_limit=limit), KAFKA)
+    assert await book.ledger.claim(await ordered(book, tenant="acme"), KAFKA, 1, "w") == Refused("turn", 1000)
 
 
 async def test_a_retry_keeps_its_turn_and_a_dead_job_gives_it_up(book: Book) -> None:
@@ -146,6 +154,36 @@ async def test_settings_are_under_what_was_put(book: Book) -> None:
     with pytest.raises(Overloaded):
         await book.job()
     await book.job(KAFKA)
+
+
+async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not_feel_it(book: Book) -> None:
+    limits = Limits(book.scripts)
+    await limits.put("tenant", {"outstanding": 1})
+    await limits.put("tenant:acme", {"outstanding": 2})
+    first, _ = await book.job(RQ, KAFKA, tenant="acme"), await book.job(tenant="acme")
+    with pytest.raises(TenantOverloaded) as refused:
+        await book.job(tenant="acme")
+    assert refused.value.most == 2
+    await book.job(tenant="globex"), await book.job()
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="globex")
+    assert await book.ledger.complete(await book.claim(first, RQ), {})
+    with pytest.raises(TenantOverloaded):  # one of its legs has ended
+        await book.job(tenant="acme")
+    assert await book.ledger.bury(await book.claim(first, KAFKA), "no")
+    await book.job(tenant="acme")
+    assert isinstance(await book.ledger.redrive(first, KAFKA), LegRef)  # it was accepted once: it may go on, and counts
+    await limits.put("tenant:acme", {"outstanding": 3})
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="acme")
+
+
+async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
+    await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
+    await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
+    await book.job(tenant="acme")
+    with pytest.raises(TenantOverloaded):
+        await book.job(tenant="acme")
 
 
 # Cancelling
