@@ -11,14 +11,14 @@ from api_service.feed import BUFFERED
 from api_service.gateway import Gateway, Running
 from api_service.routes.bookings import existing
 from booking_queue.web.problems import unavailable
-from booking_queue.web.sse import EventStream
+from booking_queue.web.sse import DOCUMENTED, EventStream
 
 router = APIRouter(tags=["events"])
 
 LastEventId = Annotated[str, Header(max_length=100, description="Go on behind this event.")]
 
 
-@router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200)
+@router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
 async def follow_booking(id: str, request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
     _check_room(gateway)
@@ -26,7 +26,7 @@ async def follow_booking(id: str, request: Request, gateway: Running, last_event
     return EventStream(gateway.feed.of_job(record.id, last_event_id), request.app.state.stopping, buffered=BUFFERED)
 
 
-@router.get("/api/events", response_class=EventStream, status_code=200)
+@router.get("/api/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
 async def follow_all(request: Request, gateway: Running, last_event_id: LastEventId = "") -> EventStream:
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""

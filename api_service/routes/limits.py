@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, ConfigDict, Field, RootModel, StrictBool
 from starlette.responses import Response
 
 from api_service.gateway import Gateway, Running
@@ -22,8 +22,8 @@ class Change(LimitSetting):
     """A member that is not named stays; null goes back to what the settings say. `outstanding` and `paused` are of
     backends: a paused one starts nothing, on no worker, until it is resumed."""
 
-    outstanding: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
-    paused: bool | None = None
+    outstanding: Annotated[int, Field(ge=0, le=100_000_000, strict=True)] | None = None
+    paused: StrictBool | None = None
 
 
 def _known_scope(scope: str) -> str:
