@@ -56,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._cancel_timer()
         app = self.app
         if len(self.connections) > MAX_CONNECTIONS:
-            self.app = _refuse  # type: ignore[assignment]
+            self.app = _refuse
         super().on_headers_complete()
         self.app = app
 
