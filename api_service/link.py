@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api_service.budget import RetryBudget
 from api_service.circuit import Circuit
 from booking_queue import logs
 from booking_queue.coalesce import Coalescer
@@ -36,13 +37,16 @@ PENDING = Sent(State.PENDING)
 class Link:
     """`recovered` is set when the service takes legs again after failing; whoever waits for it clears it."""
 
-    def __init__(self, backend: Backend, client: ServiceClient, circuit: Circuit | None = None):
+    def __init__(
+        self, backend: Backend, client: ServiceClient, circuit: Circuit | None = None, budget: RetryBudget | None = None
+    ):
         self.backend = backend
         self.client = client
         self.circuit = circuit or Circuit()
+        self.budget = budget or RetryBudget()
         self.recovered = asyncio.Event()
         self._publish: Coalescer[LegRef, Sent] = Coalescer(
-            self.send, max_batch=MAX_BATCH, max_waiting=MAX_WAITING, max_sending=MAX_SENDING
+            self._send_first, max_batch=MAX_BATCH, max_waiting=MAX_WAITING, max_sending=MAX_SENDING
         )
 
     def submit(self, leg: LegRef) -> asyncio.Future[Sent]:
@@ -51,6 +55,20 @@ class Link:
         if self.circuit.open:
             raise BackendUnavailable(f"{self.backend} is failing")
         return self._publish.submit(leg)
+
+    async def _send_first(self, legs: Sequence[LegRef]) -> list[Sent]:
+        self.budget.tried()
+        return await self.send(legs)
+
+    async def send_again(self, legs: Sequence[LegRef]) -> list[Sent]:
+        """As `send`, at the cost of the budget if none of them gets there. For one caller: only one layer retries."""
+        sent: list[Sent] = []
+        try:
+            sent = await self.send(legs)
+        finally:
+            if all(answer.state is State.PENDING for answer in sent):
+                self.budget.retry_failed()
+        return sent
 
     async def send(self, legs: Sequence[LegRef]) -> list[Sent]:
         """Raises BackendUnavailable: they may or may not have been published."""

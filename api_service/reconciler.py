@@ -65,10 +65,12 @@ class Reconciler:
             await self.link.send([row])
 
     async def _send_due(self) -> bool:
+        if not self.link.budget.allows():
+            return False
         rows = await self._ledger.outbox_due(self._backend, BATCH)
         if not rows:
             return False
-        sent = await self.link.send(rows)
+        sent = await self.link.send_again(rows)
         arrived = sum(answer.state is not State.PENDING for answer in sent)
         if arrived:
             log.event("outbox_sent", backend=self._backend, rows=len(rows), arrived=arrived)
@@ -90,6 +92,7 @@ class Reconciler:
         self._metrics.outbox_oldest_age.labels(self._backend).set(state.oldest_ms / 1000)
         self._metrics.outbox_legs.labels(self._backend).set(state.rows)
         self._metrics.circuit_open.labels(self._backend).set(self.link.circuit.open)
+        self._metrics.retry_budget.labels(self._backend).set(self.link.budget.left)
 
 
 def _empty(stats: dict[str, Any]) -> bool:

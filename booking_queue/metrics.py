@@ -62,6 +62,9 @@ class Metrics:
         self.circuit_open = Gauge(
             "backend_circuit_open", "1 while a backend service is only probed.", ["backend"], registry=registry
         )
+        self.retry_budget = Gauge(
+            "publish_retry_budget", "Failed retries that may still be made.", ["backend"], registry=registry
+        )
         self.bookings_compensated = Counter(
             "bookings_compensated", "Unconfirmed bookings whose charge was voided.", registry=registry
         )

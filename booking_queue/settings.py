@@ -42,15 +42,15 @@ class Rate(BaseModel):
     """At most `max` starts in any `durationMs`."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-    max: int = Field(ge=1, le=100_000)
-    duration_ms: int = Field(ge=1, le=86_400_000)
+    max: int = Field(ge=1, le=100_000, strict=True)
+    duration_ms: int = Field(ge=1, le=86_400_000, strict=True)
 
 
 class LimitSetting(BaseModel):
     """Over all workers. `concurrency`: jobs at a time. What is not named is not limited."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-    concurrency: int | None = Field(None, ge=1, le=1_000_000)
+    concurrency: int | None = Field(None, ge=1, le=1_000_000, strict=True)
     rate: Rate | None = None
 
 

@@ -38,7 +38,7 @@ class ReplayIn(BaseModel):
     stop: Where | None = Field(None, alias="to")
     mode: Literal["report", "missing"] = "report"
     topic: str | None = Field(None, max_length=249, description="One of a level; by default the plain one.")
-    partition: int | None = Field(None, ge=0, le=1_000_000)
+    partition: int | None = Field(None, ge=0, le=1_000_000, strict=True)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -30,7 +30,7 @@ class Grow(BaseModel):
     """How many partitions the topic is to have: more than now. Messages of one key then go to another partition."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"count": 6}})
-    count: int = Field(ge=1, le=MOST_PARTITIONS)
+    count: int = Field(ge=1, le=MOST_PARTITIONS, strict=True)
 
 
 def publisher_of(service: Service) -> KafkaPublisher:

@@ -17,11 +17,11 @@ class Fault(BaseModel):
     """`failNext` and `loseNext` count down; the rates hold until changed."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-    fail_next: int = Field(0, ge=0, le=MAX_COUNT)
-    fail_rate: float = Field(0, ge=0, le=1)
-    delay_ms: int = Field(0, ge=0, le=MAX_DELAY_MS)
-    lose_next: int = Field(0, ge=0, le=MAX_COUNT)
-    lose_rate: float = Field(0, ge=0, le=1)
+    fail_next: int = Field(0, ge=0, le=MAX_COUNT, strict=True)
+    fail_rate: float = Field(0, ge=0, le=1, strict=True)
+    delay_ms: int = Field(0, ge=0, le=MAX_DELAY_MS, strict=True)
+    lose_next: int = Field(0, ge=0, le=MAX_COUNT, strict=True)
+    lose_rate: float = Field(0, ge=0, le=1, strict=True)
 
 
 class FaultSettings(BaseModel):

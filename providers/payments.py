@@ -41,7 +41,9 @@ class VoidIn(BaseModel):
     key: Key
 
 
-@router.post("", status_code=201)
+@router.post(
+    "", status_code=201, responses={200: {"description": "Charged before", "content": {"application/json": {}}}}
+)
 async def charge(request: Request, body: ChargeIn) -> Response:
     """Charges once per key: 201, and 200 with the same charge for a repeated call."""
     dedupe = request.state.dedupe

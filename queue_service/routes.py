@@ -84,7 +84,7 @@ def shaped(job: Submitted) -> dict[str, Any]:
 
 @router.get("/state/{state}")
 async def jobs_in_state(
-    state: str,
+    state: Annotated[str, Path(json_schema_extra={"enum": list(STATES)})],
     service: Service,
     start: Annotated[int, Query(ge=0, le=FARTHEST)] = 0,
     end: Annotated[int, Query(ge=0, le=FARTHEST)] = 9,

@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from api_service import listing, views
@@ -39,7 +39,7 @@ def _known_cursor(cursor: str) -> str:
     return cursor
 
 
-StateName = Annotated[str, AfterValidator(_known_state)]
+StateName = Annotated[str, AfterValidator(_known_state), Field(json_schema_extra={"enum": list(listing.STATES)})]
 Cursor = Annotated[str, StringConstraints(max_length=300), AfterValidator(_known_cursor)]
 
 

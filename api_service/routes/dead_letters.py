@@ -72,7 +72,7 @@ class Many(_Model):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"matching": {"backend": "kafka"}}})
     items: list[Which] | None = Field(None, min_length=1, max_length=MOST)
     matching: Matching | None = None
-    limit: int = Field(MOST, ge=1, le=MOST)
+    limit: int = Field(MOST, ge=1, le=MOST, strict=True)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -14,14 +14,14 @@ from api_service.routes.bookings import existing
 from booking_queue.domain.access import Key, Scope
 from booking_queue.web.auth import Asking, needs, still_holds
 from booking_queue.web.problems import unavailable
-from booking_queue.web.sse import Event, EventStream
+from booking_queue.web.sse import DOCUMENTED, Event, EventStream
 
 router = APIRouter(tags=["events"])
 
 LastEventId = Annotated[str, Header(max_length=100, description="Go on behind this event.")]
 
 
-@router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200)
+@router.get("/api/bookings/{id}/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
 @needs(Scope.BOOKINGS_READ)
 async def follow_booking(
     id: str, request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""
@@ -32,7 +32,7 @@ async def follow_booking(
     return _stream(request, caller, gateway.feed.of_job(record.id, last_event_id))
 
 
-@router.get("/api/events", response_class=EventStream, status_code=200)
+@router.get("/api/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
 @needs(Scope.BOOKINGS_READ)
 async def follow_all(
     request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""

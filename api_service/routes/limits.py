@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, ConfigDict, Field, RootModel, StrictBool
 from starlette.responses import Response
 
 from api_service.gateway import Gateway, Running
@@ -25,8 +25,8 @@ class Change(LimitSetting):
     starts nothing, on no worker, until it is resumed. `outstanding` is of backends and tenants, and all that tenants
     have."""
 
-    outstanding: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
-    paused: bool | None = None
+    outstanding: Annotated[int, Field(ge=0, le=100_000_000, strict=True)] | None = None
+    paused: StrictBool | None = None
 
 
 def _known_scope(scope: str) -> str:

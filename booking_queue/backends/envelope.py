@@ -13,6 +13,7 @@ VERSION = 1
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32  # HTTP takes 16; what is read here must be writable again, and orjson writes 254
 MAX_NUMBER = 2**53
+MAX_GENERATION = 2**31  # Lua counts on from it, in doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Envelope:
         """Raises UnreadableMessage."""
         if deeper(self.data, MAX_DEPTH):
             raise UnreadableMessage(f"data is nested more than {MAX_DEPTH} levels deep")
+        if not 0 <= self.generation < MAX_GENERATION:
+            raise UnreadableMessage(f"generation {self.generation} is out of range")
 
     def dump(self) -> bytes:
         return orjson.dumps(

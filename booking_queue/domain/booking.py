@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 MAX_NIGHTS = 365
@@ -57,9 +57,9 @@ class Simulate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     fail_at: Literal["validate", "payment", "document", "mail", "inventory"] | None = None
-    times: int = Field(1, ge=1, le=10)
-    slow_ms: int = Field(0, ge=0, le=60_000)
-    crash: bool = False
+    times: int = Field(1, ge=1, le=10, strict=True)
+    slow_ms: int = Field(0, ge=0, le=60_000, strict=True)
+    crash: StrictBool = False
 
 
 class Booking(BaseModel):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.retry import Backoff
@@ -42,7 +51,14 @@ class Priority(IntEnum):
         raise ValueError("must be low, normal, high or critical (or 5, 10, 15, 20)")
 
 
-Level = Annotated[Priority, BeforeValidator(Priority.parse), PlainSerializer(lambda level: level.name.lower())]
+_LEVELS = {"enum": ["low", "normal", "high", "critical", 5, 10, 15, 20]}
+Level = Annotated[
+    Priority,
+    BeforeValidator(Priority.parse),
+    PlainSerializer(lambda level: level.name.lower()),
+    WithJsonSchema(_LEVELS),
+    Field(json_schema_extra={"default": "normal"}),
+]
 
 
 class State(StrEnum):
@@ -91,8 +107,8 @@ class Keep(BaseModel):
     """removeOnComplete / removeOnFail: how long (seconds) or how many finished jobs stay visible."""
 
     model_config = ConfigDict(extra="forbid")
-    age: int | None = Field(None, ge=0, le=31_536_000)
-    count: int | None = Field(None, ge=0, le=1_000_000)
+    age: int | None = Field(None, ge=0, le=31_536_000, strict=True)
+    count: int | None = Field(None, ge=0, le=1_000_000, strict=True)
 
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -103,8 +119,8 @@ class RateLimit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     key: Key
-    max: int = Field(ge=1, le=10_000)
-    duration_ms: int = Field(ge=1, le=86_400_000)
+    max: int = Field(ge=1, le=10_000, strict=True)
+    duration_ms: int = Field(ge=1, le=86_400_000, strict=True)
 
 
 class Options(BaseModel):
@@ -112,13 +128,13 @@ class Options(BaseModel):
     order in which they were accepted."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
-    attempts: int = Field(3, ge=1, le=5)
+    attempts: int = Field(3, ge=1, le=5, strict=True)
     backoff: Backoff | None = None
     priority: Level = Priority.NORMAL
-    delay: int = Field(0, ge=0, le=31_536_000_000)
-    timeout: int | None = Field(None, ge=100, le=3_600_000)
-    remove_on_complete: bool | Keep = False
-    remove_on_fail: bool | Keep = False
+    delay: int = Field(0, ge=0, le=31_536_000_000, strict=True)
+    timeout: int | None = Field(None, ge=100, le=3_600_000, strict=True)
+    remove_on_complete: StrictBool | Keep = False
+    remove_on_fail: StrictBool | Keep = False
     ordering_key: Key | None = None
     rate_limit: RateLimit | None = None
 

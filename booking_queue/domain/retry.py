@@ -19,7 +19,7 @@ class Backoff(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     type: Literal["exponential", "fixed"] = "exponential"
-    delay: int = Field(1000, ge=0, le=3_600_000)
+    delay: int = Field(1000, ge=0, le=3_600_000, strict=True)
 
 
 @dataclass(frozen=True)

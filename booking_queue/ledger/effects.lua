@@ -78,6 +78,26 @@ end
 -- Rooms: per hotel and kind one hash a night, {total, taken}. `taken` counts holds and sales alike.
 local function rooms_key(hotel, kind, night) return P .. ':rooms:' .. hotel .. ':' .. kind .. ':' .. night end
 
+local DAY = 86400000
+local ROOMS_KEPT = 30 * DAY + RETENTION -- after the night: longer than any record that could give its rooms back
+
+-- ms since 1970 of a night as its date is written (Howard Hinnant's days from a civil date).
+local function midnight(night)
+  local y, m, d = string.match(night, '^(%d+)-(%d+)-(%d+)$')
+  y, m, d = tonumber(y), tonumber(m), tonumber(d)
+  if m <= 2 then y = y - 1 end
+  local era, yoe = math.floor(y / 400), y % 400
+  local doy = math.floor((153 * (m + (m > 2 and -3 or 9)) + 2) / 5) + d - 1
+  return (era * 146097 + yoe * 365 + math.floor(yoe / 4) - math.floor(yoe / 100) + doy - 719468) * DAY
+end
+
+-- A night that is over is kept from its last change on: it can still be booked. One to come has its end already,
+-- unless this is its first entry.
+local function keep_night(key, night, first)
+  local at = midnight(night)
+  if first or at < NOW then redis.call('PEXPIREAT', key, math.max(at, NOW) + ROOMS_KEPT) end
+end
+
 local function give_back(id)
   local hold = redis.call('HGET', ledger.key(id), 'hold')
   redis.call('ZREM', P .. ':holds', id)
@@ -99,7 +119,8 @@ local function take(id, hold, default)
     if tonumber(room[2] or 0) >= tonumber(room[1] or default) then return night end
   end
   for _, night in ipairs(hold.nights) do
-    redis.call('HINCRBY', rooms_key(hold.hotel, hold.kind, night), 'taken', 1)
+    local key = rooms_key(hold.hotel, hold.kind, night)
+    keep_night(key, night, redis.call('HINCRBY', key, 'taken', 1) == 1)
   end
   ledger.set(id, 'hold', cjson.encode(hold))
 end
@@ -140,7 +161,11 @@ function ops.rooms_sell(a)
   end
   redis.call('ZREM', P .. ':holds', id)
   local hold = cjson.decode(redis.call('HGET', ledger.key(id), 'hold'))
-  for _, night in ipairs(hold.nights) do redis.call('HINCRBY', rooms_key(hold.hotel, hold.kind, night), 'sold', 1) end
+  for _, night in ipairs(hold.nights) do
+    local key = rooms_key(hold.hotel, hold.kind, night)
+    redis.call('HINCRBY', key, 'sold', 1)
+    keep_night(key, night)
+  end
   local result = cjson.encode({ sold = true, confirmedAt = NOW })
   done(id, a[2], a[3], a[4], a[5], result)
   redis.call('HINCRBY', P .. ':counters', 'bookings.confirmed', 1)
@@ -181,7 +206,11 @@ function ops.rooms_set(a)
     local taken = tonumber(redis.call('HGET', rooms_key(a[1], a[2], a[i]), 'taken') or 0)
     if taken > tonumber(a[3]) then return { 'taken', a[i], taken } end
   end
-  for i = 4, #a do redis.call('HSET', rooms_key(a[1], a[2], a[i]), 'total', a[3]) end
+  for i = 4, #a do
+    local key = rooms_key(a[1], a[2], a[i])
+    redis.call('HSET', key, 'total', a[3])
+    keep_night(key, a[i], true)
+  end
   return { 'set' }
 end
 

@@ -9,13 +9,15 @@ from typing import Any
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from booking_queue.metrics import Metrics
 from booking_queue.web.replies import JsonResponse
 
 PROBE_SECONDS = 1.0
 ALARMS = "alarms"  # a member of what a probe returns: names of what should not be, though the service works
+
+_UNREADY: dict[int | str, dict[str, Any]] = {503: {"description": "Not ready", "content": {"application/json": {}}}}
 
 Probe = Callable[[Request], Awaitable[Mapping[str, Any] | None]]
 """Raises when a dependency does not answer; what it returns is added to /health."""
@@ -35,7 +37,7 @@ def router(
         """The process runs."""
         return JsonResponse({"status": "ok", "service": service})
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", responses=_UNREADY)
     async def readyz(request: Request) -> Response:
         """The service can do its work: its dependencies answer, and it is not stopping."""
         if request.app.state.stopping.is_set():
@@ -47,7 +49,7 @@ def router(
         alarms = [name for result in results.values() if isinstance(result, Mapping) for name in result.get(ALARMS, ())]
         return JsonResponse(body | ({ALARMS: list(dict.fromkeys(alarms))} if alarms else {}), 503 if failed else 200)
 
-    @routes.get("/health")
+    @routes.get("/health", responses=_UNREADY)
     async def health(request: Request) -> Response:
         """The older name: the same checks, and what they found."""
         body: dict[str, Any] = {"status": "ok", "service": service, **about}
@@ -62,7 +64,7 @@ def router(
             return JsonResponse(body | {"status": "error", "message": "; ".join(failures)}, 503)
         return JsonResponse(body)
 
-    @routes.get("/metrics")
+    @routes.get("/metrics", response_class=PlainTextResponse)
     async def prometheus(request: Request) -> Response:
         """Prometheus text."""
         if scrape is not None:

@@ -1,13 +1,25 @@
-"""uvicorn's HTTP protocol with a bound on the size of a request's head and on the time it may take."""
+"""uvicorn's HTTP protocol with bounds: on a request's head, on the time it may take, and on connections."""
 
 from __future__ import annotations
 
 import asyncio
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from booking_queue.web import problems
+from booking_queue.web.problems import Problem
 
 HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 10.0
+MAX_CONNECTIONS = 4000
+
+_NO_HTTP = Problem(400, "The request is no HTTP/1.1, or its head is too large", headers={"Connection": "close"})
+_FULL = Problem(
+    503,
+    "As many connections as this service takes are open: try again in a few seconds",
+    headers={"Connection": "close", "Retry-After": str(problems.RETRY_AFTER_SECONDS)},
+)
 
 
 class HeadTooLarge(Exception):
@@ -42,7 +54,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._cancel_timer()
+        app = self.app
+        if len(self.connections) > MAX_CONNECTIONS:
+            self.app = _refuse
         super().on_headers_complete()
+        self.app = app
+
+    def send_400_response(self, msg: str) -> None:
+        """A problem, as every other refusal is."""
+        answer = problems.response(_NO_HTTP, {})
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in answer.raw_headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + bytes(answer.body))
+        self.transport.close()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -58,3 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    await problems.response(_FULL, scope)(scope, receive, send)

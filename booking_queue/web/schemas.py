@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.job import Options, State
 from booking_queue.handlers import registry
+from booking_queue.web.validation import code_of
 
 MAX_BATCH = 1000
 MAX_DELAY_MS = 31_536_000_000  # a year
@@ -25,7 +26,16 @@ def _registered(name: str) -> str:
     return name
 
 
-JobType = Annotated[str, StringConstraints(min_length=1, max_length=50), AfterValidator(_registered)]
+def _name_them(schema: dict[str, Any]) -> None:
+    schema["enum"] = sorted(registry())
+
+
+JobType = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=50),
+    AfterValidator(_registered),
+    Field(json_schema_extra=_name_them),
+]
 
 
 class DirectJob(_Model):
@@ -50,7 +60,7 @@ class DirectJob(_Model):
 class DelayedJob(DirectJob):
     """`delay`: milliseconds until it may start."""
 
-    delay: int = Field(ge=0, le=MAX_DELAY_MS)
+    delay: int = Field(ge=0, le=MAX_DELAY_MS, strict=True)
 
     def run_options(self) -> Options:
         return self.options.model_copy(update={"delay": self.delay})
@@ -59,7 +69,7 @@ class DelayedJob(DirectJob):
 class BatchItem(DirectJob):
     """Either form of a direct post."""
 
-    delay: int | None = Field(None, ge=0, le=MAX_DELAY_MS)
+    delay: int | None = Field(None, ge=0, le=MAX_DELAY_MS, strict=True)
 
     def run_options(self) -> Options:
         return self.options if self.delay is None else self.options.model_copy(update={"delay": self.delay})
@@ -73,7 +83,7 @@ class Batch(_Model):
 
 class LegIn(_Model):
     id: str = Field(min_length=1, max_length=200)
-    generation: int = Field(ge=1)
+    generation: int = Field(ge=1, strict=True)
 
 
 class PublishIn(_Model):
@@ -102,7 +112,7 @@ def fields_of(error: ValidationError) -> list[dict[str, str]]:
         {
             "field": ".".join(str(part) for part in raw["loc"]) or "item",
             "message": raw["msg"].removeprefix("Value error, "),
-            "code": "missing" if raw["type"] == "missing" or raw["input"] in (None, "") else raw["type"],
+            "code": code_of(raw),
         }
         for raw in error.errors(include_url=False, include_context=False)
     ]

@@ -20,11 +20,10 @@ from fastapi import FastAPI
 
 from booking_queue import logs
 from booking_queue.settings import Settings
-from booking_queue.web.protocol import BoundedProtocol
+from booking_queue.web.protocol import MAX_CONNECTIONS, BoundedProtocol
 
 GRACE_SECONDS = 5
 DRAIN_SECONDS = 0.5  # between "not ready" and the listener's end, for a balancer to notice
-MAX_CONNECTIONS = 4000
 
 
 class Server(uvicorn.Server):
@@ -41,7 +40,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=MAX_CONNECTIONS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
         )
@@ -110,7 +108,7 @@ async def _stop(app: FastAPI, server: Server, stop: asyncio.Event, drain: float)
 
 def listen(service: str, host: str, port: int, variable: str = "PORT") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from booking_queue.domain.errors import InvalidData, Overloaded, TenantOverloaded
 from booking_queue.metrics import Metrics
@@ -143,6 +144,15 @@ def _problem_of(request: Request, error: Exception) -> Problem:
             return problems.unavailable(f"{str(error).capitalize()}: try again later", problems.OVERLOADED_SECONDS)
         case InvalidData():
             return validation.from_invalid_data(error)
+        case HTTPException(status_code=405):
+            return Problem(405, str(error.detail), headers={"Allow": ", ".join(_methods(request))})
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=error.headers)
     raise error
+
+
+def _methods(request: Request) -> list[str]:
+    """That this path takes, by any route: Starlette names those of the first one only."""
+    scopes = ({**request.scope, "method": method} for method in ("DELETE", "GET", "PATCH", "POST", "PUT"))
+    taken = (scope for scope in scopes if any(each.matches(scope)[0] is Match.FULL for each in request.app.routes))
+    return [scope["method"] for scope in taken]

@@ -25,6 +25,11 @@ FLUSHES_A_SECOND = 10
 BUFFERED_EVENTS = 1000
 log = logs.get("sse")
 
+_TEXT = {"type": "string"}
+_EVENT = {"type": "object", "properties": {"id": _TEXT, "event": _TEXT, "data": _TEXT}}
+# What FastAPI cannot know of a route that gives an EventStream.
+DOCUMENTED = {"responses": {"200": {"content": {"text/event-stream": {"schema": _EVENT}}}}}
+
 _KEEP_ALIVE = b": keep-alive\n\n"
 
 

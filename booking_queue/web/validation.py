@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -60,8 +60,13 @@ def _fields(raw: dict[str, Any], request: Request | None, body: Any) -> list[Fie
     if name == "body":  # a check over several fields starts its message with the one it is about
         word = message.split(" ", 1)[0]
         name = word if isinstance(body, dict) and word in body else name
-    blank = raw["type"] == MISSING or ("input" in raw and raw["input"] in (None, ""))
-    return [FieldError(name, message, MISSING if blank else raw["type"])]
+    return [FieldError(name, message, code_of(raw))]
+
+
+def code_of(raw: Mapping[str, Any]) -> str:
+    """pydantic's, but that what is blank is missing; a field that is not known is not."""
+    blank = "input" in raw and raw["input"] in (None, "") and raw["type"] != "extra_forbidden"
+    return MISSING if blank else str(raw["type"])
 
 
 def _required(request: Request | None) -> list[str]:

@@ -29,6 +29,7 @@ class Journal:
 
     started: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)  # by job: the data that its handler got
     failures: dict[str, int] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
@@ -37,6 +38,7 @@ class Journal:
     async def run(self, job: Run, data: Any) -> Any:
         job_id = job.claim.job_id
         self.started.append(job_id)
+        self.given[job_id] = data.model_dump()
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         try:

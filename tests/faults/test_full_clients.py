@@ -7,28 +7,27 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
-import orjson
 import psutil
 
 from local.probe import LOOPBACK
 from tests.faults.checker import Limits
 from tests.faults.conftest import size
-from tests.faults.lab import Lab, Trial
-from tests.faults.load import Asked, Load, Log, bookings
+from tests.faults.lab import PATIENCE, SERVICES, Lab, Trial
+from tests.faults.load import BACKENDS, Asked, Load, Log, bookings
 from tests.faults.reruns import percentile
 from tests.faults.results import Results
+from tests.services.fuzz import Found, fuzz
+from tests.services.raw_http import HARDLY_HTTP
+from tests.services.same_keys import race, wrong
 
 SLOW_CLIENTS = 500
 RECOVERY_SECONDS = 30
 HANG_SECONDS = 10
-ODD: tuple[Any, ...] = (None, True, -1, 2**53, 1e308, "", "\x00", "a" * 5000, "2027-02-30", [], {}, [[[[]]]], {"a": {}})
-ODD_NAMES = ("x", "%00", "%F0%9F", "..%2f", "0" * 300, "00000000-0000-4000-8000-1")
-ODD_QUERIES = ("", "?limit=-1", "?cursor=%00", "?count=1e9", "?limit=%F0", "?state=x&state=y")
-FIELDS = ("userId", "hotelId", "checkIn", "checkOut", "guests", "backends", "simulate", "delaySeconds", "type", "data")
-GOOD = {"userId": "u", "hotelId": "odd", "checkIn": "2027-01-01", "checkOut": "2027-01-02"}
+RANDOM = size(4, 50)  # requests an operation, beside those at every bound
+SCOPES = ("concurrency", "rate", "outstanding", "paused")
+STAY = {"checkIn": "2027-03-01", "checkOut": "2027-03-02"}
 
 
 def endless(hotel: str) -> Iterator[Asked]:
@@ -109,58 +108,64 @@ async def dawdle(port: int) -> None:
 
 
 async def test_malformed_requests(own_lab: Lab, results: Results) -> None:
-    """No 500 and no hang, whatever is sent; and bookings go on."""
+    """No 500, no hang, and no answer but as documented, whatever is sent; and bookings go on."""
     lab = own_lab
+    lab.suite.detours["SIMULATION"] = "off"  # a crash is what some of it would ask for
     await asyncio.to_thread(lab.start)
     await lab.started()
-    statuses: dict[int, int] = {}
+    found: list[Found] = []
 
     async def nonsense(sent: asyncio.Event) -> None:
-        async with httpx.AsyncClient(timeout=HANG_SECONDS) as http:
-            for service in ("api_service", "queue_service", "stream_service", "kafka_service"):
-                found = await fuzz(http, lab.suite.url(service), size(250, 2000))
-                statuses.update({status: statuses.get(status, 0) + found.count(status) for status in found})
-        await asyncio.gather(*(babble(lab.suite.ports["api_service"]) for _ in range(size(100, 2000))))
+        urls = [lab.suite.url(service) for service in SERVICES]
+        found.append(await fuzz(urls, lab.suite.folder, "examples,coverage,fuzzing", RANDOM))
+        await asyncio.gather(*(babble(lab.suite.ports[service]) for service in SERVICES for _ in range(size(20, 400))))
+        await no_limits(lab.suite.url("api_service"))
 
     verdict = await Trial(lab, "nonsense").run(bookings("nonsense", 50), nonsense, limits=Limits(quiet=None))
-    told = ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()))
-    results.add("malformed requests to every route of every service", verdict, told)
-    assert not [status for status in statuses if status == 500]
+    requests = sum(found[0].requests.values())
+    results.add("malformed requests to every route of every service", verdict, f"{requests} by their documents")
+    assert not found[0].wrong, found[0].wrong
 
 
-async def fuzz(http: httpx.AsyncClient, url: str, count: int) -> list[int]:
-    """Statuses of requests with odd values in path, query and body; a hang raises."""
-    paths = (await http.get(f"{url}/openapi.json")).json()["paths"]
-    routes = [(method, path) for path, methods in paths.items() for method in methods if not path.endswith("/events")]
-    return [await nonsense_to(http, url, *random.choice(routes)) for _ in range(count)]
-
-
-async def nonsense_to(http: httpx.AsyncClient, url: str, method: str, path: str) -> int:
-    while "{" in path:
-        name = path[path.index("{") : path.index("}") + 1]
-        path = path.replace(name, random.choice(ODD_NAMES))
-    booking = orjson.dumps(odd_booking())
-    body = random.choice([b"{", b"\xff\xfe", b"[" * 50_000, b"", booking, booking]) if method != "get" else None
-    headers = {"content-type": "application/json"}
-    answer = await http.request(method, f"{url}{path}{random.choice(ODD_QUERIES)}", content=body, headers=headers)
-    return answer.status_code
-
-
-def odd_booking() -> Any:
-    odd = {name: random.choice(ODD) for name in random.sample(FIELDS, 2)}
-    return random.choice([GOOD | odd, odd, [GOOD], "text", 5, {"jobs": [odd] * 3}, {"bookings": [odd]}])
+async def no_limits(url: str) -> None:
+    """Back to what the settings say: some of what was sent was good enough to set one."""
+    scopes: dict[str, dict[str, None]] = {backend: dict.fromkeys(SCOPES) for backend in BACKENDS}
+    scopes |= {f"type:{kind}": dict.fromkeys(SCOPES[:2]) for kind in ("booking", "noop")}
+    async with httpx.AsyncClient(timeout=HANG_SECONDS) as http:
+        (await http.put(f"{url}/api/limits", json=scopes)).raise_for_status()
 
 
 async def babble(port: int) -> None:
-    """Bytes that are no HTTP; whether it answers or hangs up, it does one of them."""
+    """Bytes that are hardly HTTP, some of them changed; whether it answers or hangs up, it does one of them."""
+    raw, _ = random.choice(HARDLY_HTTP)
+    at = random.randrange(len(raw))
+    raw = random.choice([raw, raw[:at], raw[:at] + random.randbytes(20) + raw[at:], random.randbytes(200)])
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
-    lines = (b"GET", b"POST /api/bookings HTTP/1.1\r\nContent-Length: -5\r\n\r\n", random.randbytes(200), b"\r\n" * 50)
     try:
         async with asyncio.timeout(HANG_SECONDS):
-            writer.write(random.choice(lines))
+            writer.write(raw)
             writer.write_eof()
-            await reader.read()
+            assert b" 500 " not in await reader.read()
     except OSError:
         pass
     finally:
         writer.close()
+
+
+async def test_the_same_keys_again_and_again(shared_lab: Lab, results: Results) -> None:
+    """One booking a key, however often it is sent; what was sent with another body is refused."""
+    lab, keys = shared_lab, size(50, 1000)
+    await lab.started()
+    booking = {"userId": "same", "hotelId": "same", **STAY, "backends": ["rq"]}
+    async with httpx.AsyncClient(base_url=lab.suite.url("api_service"), timeout=HANG_SECONDS) as http:
+        told = await race(http, booking, keys, posts=20)
+    observer = lab.observer()
+    try:
+        made = await observer.records(lambda record: record.data.get("hotelId") == "same")
+        quiet = await observer.quiet(time.monotonic(), PATIENCE)
+    finally:
+        await observer.close()
+    refused = sum(each.status == 422 for each in told)
+    results.notes.append(f"{keys} idempotency keys, each sent 20 times: {len(made)} bookings, {refused} refused (422).")
+    assert wrong(told) == [] and len(made) == keys
+    assert not quiet.left and not quiet.ownerless

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import random
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +17,9 @@ import pytest
 
 from local.paths import private_folder
 from tests.brokers import missing
+from tests.faults.breaks import pause
 from tests.faults.conftest import size
+from tests.faults.history import Expected
 from tests.faults.lab import Lab, Trial
 from tests.faults.load import BACKENDS, Asked, bookings
 from tests.faults.results import Results
@@ -45,6 +49,34 @@ async def test_the_last_room(shared_lab: Lab, results: Results) -> None:
     verdict = await trial.run(asked, per_second=60)
     results.add(f"{RACERS} for the one room of each of {nights} nights", verdict)
     assert [night.sold for night in trial.history.nights] == [1] * nights
+
+
+async def test_cancel_races(shared_lab: Lab, results: Results) -> None:
+    """Each booking is called off at some moment of its way: it is confirmed or all of it is undone."""
+    lab, count = shared_lab, size(40, 670)
+    await lab.started()
+    trial, answers = Trial(lab, "called-off"), Counter[int]()
+
+    async def call_off(http: httpx.AsyncClient, booking: str) -> None:
+        await asyncio.sleep(random.random() * 1.5)
+        answers[(await http.delete(f"/api/bookings/{booking}")).status_code] += 1
+
+    async def cancel(sent: asyncio.Event) -> None:
+        seen, calls = 0, []
+        async with httpx.AsyncClient(base_url=lab.suite.url("api_service"), timeout=20) as http:
+            while await pause(0.02, sent) or seen < len(trial.load.acked if trial.load else ()):
+                acked = trial.load.acked[seen:] if trial.load else []
+                seen += len(acked)
+                calls += [asyncio.create_task(call_off(http, booking)) for booking in acked]
+            await asyncio.gather(*calls)
+
+    asked = [
+        Asked(f"called-off-{backend}-{n}", "called-off", backend, Expected.ENDED)
+        for n, backend in itertools.product(range(count), BACKENDS)
+    ]
+    verdict = await trial.run(asked, cancel, per_second=60)
+    results.add(f"{len(asked)} bookings called off on their way", verdict, f"{answers[202]} in time")
+    assert set(answers) <= {202, 409} and answers[202]
 
 
 @pytest.fixture

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
+from api_service.budget import SECONDS_EACH, SHARE, SPARE, RetryBudget
 from api_service.link import Link
 from api_service.reconciler import LANE_SECONDS, Reconciler
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import Backend, State
-from booking_queue.ledger.ledger import Claim, Ledger
+from booking_queue.ledger.ledger import Claim, Ledger, LegRef
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
@@ -104,6 +106,34 @@ async def test_a_full_page_asks_for_the_next_turn_at_once(room: Room) -> None:
     assert await reconciler.turn()
     assert not await reconciler.turn()
     assert room.service.waiting == 150
+
+
+async def test_a_backend_that_takes_new_legs_and_never_this_one_is_not_asked_without_end(room: Room) -> None:
+    """Its circuit stays closed; what is retried in vain stays a fifth of what is sent, and a few."""
+    link = Link(RQ, ServiceClient(room.service.url, deadline=2), budget=RetryBudget(room.clock))
+    reconciler = Reconciler(link, room.ledger, Outbox(room.scripts), room.metrics, room.clock)
+    await room.job()
+    wire, vain, firsts = room.service.wire, 0, 0
+    for _ in range(25):
+        wire.refuse = True
+        await room.past_grace()
+        asked = wire.asked
+        with suppress(BackendUnavailable):
+            await reconciler.turn()
+        vain += wire.asked - asked
+        wire.refuse = False
+        for _ in range(2):
+            await link.submit(LegRef(await room.job(), 1))
+            firsts += 1
+    assert not link.circuit.open
+    assert vain < 25, "some were held back"
+    assert SPARE + SHARE * firsts - 1 <= vain <= SPARE + SHARE * firsts
+    await reconciler.measure()
+    assert room.gauge("publish_retry_budget") == link.budget.left
+    room.clock.now += SECONDS_EACH
+    await room.past_grace()
+    await reconciler.turn()
+    assert await room.redis.zcard(room.key("outbox:rq")) == 0, "what works again gets all of it"
 
 
 async def test_several_replicas_share_the_rows(room: Room) -> None:

@@ -18,6 +18,7 @@ from booking_queue.ledger.effects import Effects
 from booking_queue.settings import Settings
 from tests.services.api_world import BOOKING, World, until, world
 from tests.services.live_providers import Providers, live_providers
+from tests.services.same_keys import race, wrong
 
 VALIDATE, PAYMENT, *_ = STEPS
 
@@ -122,6 +123,14 @@ async def test_another_body_under_a_used_key_is_refused(shop: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
     other = await shop.http.post("/api/bookings/delayed", json=BOOKING, headers={"Idempotency-Key": "k"})
     assert other.status_code == 202, "each route has its own keys"
+
+
+async def test_of_many_posts_a_key_one_makes_a_booking_and_altered_ones_are_refused(shop: World) -> None:
+    told = await race(shop.http, BOOKING, keys=20, posts=10)
+    assert wrong(told) == []
+    assert sum(each.status == 422 for each in told) >= 20
+    assert len((await shop.get("/api/bookings", limit=100))["items"]) == 20
+    assert [service.waiting for service in shop.services.values()] == [20, 20, 20]
 
 
 async def test_a_refused_request_leaves_its_key_free(shop: World) -> None:

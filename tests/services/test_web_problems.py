@@ -55,6 +55,10 @@ def app() -> FastAPI:
     async def create_booking(booking: Booking) -> dict[str, Any]:
         return booking.payload()
 
+    @router.get("/bookings")
+    async def list_bookings() -> list[Any]:
+        return []
+
     @router.post("/jobs")
     @on_invalid("Missing type or data")
     async def create_job(job: NewJob) -> dict[str, Any]:
@@ -113,6 +117,13 @@ async def test_every_bad_field_is_named(server: Live) -> None:
     assert all(field["message"] and field["code"] for field in body["errors"])
 
 
+async def test_an_unknown_field_that_is_blank_is_not_called_missing(server: Live) -> None:
+    stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-03"}
+    body = await problem(server, "POST", "/bookings", 400, json=stay | {"x": "", "y": None})
+    assert [field["code"] for field in body["errors"]] == ["extra_forbidden"] * 2
+    assert body["error"].startswith("Invalid request: x: ")
+
+
 async def test_a_check_over_two_fields_names_the_one_it_is_about(server: Live) -> None:
     stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-02"}
     body = await problem(server, "POST", "/bookings", 400, json=stay)
@@ -138,6 +149,7 @@ async def test_query_and_routing_errors(server: Live) -> None:
     answer = await server.http.delete("/list")
     assert answer.status_code == 405 and answer.headers["allow"] == "GET"
     assert (await problem(server, "DELETE", "/list", 405))["code"] == "method_not_allowed"
+    assert (await server.http.delete("/bookings")).headers["allow"] == "GET, POST", "by two routes"
 
 
 @pytest.mark.parametrize(

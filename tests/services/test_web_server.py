@@ -221,6 +221,20 @@ async def test_a_connection_that_never_sends_its_head_is_closed(monkeypatch: pyt
         writer.close()
 
 
+async def test_a_connection_too_many_is_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 1)
+    async with live(create_app("demo", Settings(), default_port=0)) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b" 200 " in await reader.readline(), "the first is served"
+        answer = await running.http.get("/livez")
+        assert answer.status_code == 503 and answer.headers["retry-after"]
+        assert answer.headers["content-type"] == "application/problem+json"
+        writer.close()
+        while (await running.http.get("/livez")).status_code != 200:
+            await asyncio.sleep(0.01)
+
+
 async def test_requests_slower_than_the_head_deadline_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
     router = APIRouter()

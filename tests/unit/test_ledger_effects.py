@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -11,7 +12,7 @@ from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import EffectHeld, LeaseLost
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.connection import connect
-from booking_queue.ledger.effects import Done
+from booking_queue.ledger.effects import Done, Stay
 from booking_queue.ledger.ledger import LegRef
 from booking_queue.ledger.record import BookingState
 from booking_queue.settings import Settings
@@ -99,6 +100,40 @@ async def test_an_expired_hold_is_given_back_and_taken_anew(book: Book) -> None:
     await book.effects.claim(claim, INVENTORY)
     sold, _ = await book.effects.sell_rooms(claim, INVENTORY, book.stay(1))
     assert sold
+
+
+async def now_ms(book: Book) -> int:
+    seconds, micros = await book.redis.time()
+    return seconds * 1000 + micros // 1000
+
+
+@pytest.mark.parametrize("by", ["hold", "total"])
+@pytest.mark.parametrize("night", ["2000-02-29", "2099-12-31", "9999-01-01"])
+async def test_a_night_is_forgotten_a_while_after_it_or_after_its_last_change(book: Book, night: str, by: str) -> None:
+    before = await now_ms(book)
+    if by == "hold":
+        claim = await book.claim(await book.job())
+        await book.effects.claim(claim, VALIDATE)
+        await book.effects.hold_rooms(claim, VALIDATE, Stay("h", "standard", [night], 1), 60_000)
+    else:
+        await book.scripts.call("rooms_set", "h", "standard", 5, night)
+    kept = 30 * 86_400_000 + Settings().ledger_retention * 1000
+    over = int(datetime.fromisoformat(f"{night}T00:00+00:00").timestamp() * 1000)
+    ends = await book.redis.pexpiretime(f"{book.prefix}:rooms:h:standard:{night}")
+    assert max(before, over) + kept <= ends <= max(await now_ms(book), over) + kept
+
+
+async def test_a_past_night_that_is_sold_is_kept_from_then_on(book: Book) -> None:
+    stay = Stay("h", "standard", ["2000-02-29"], 1)
+    claim = await book.claim(await book.job())
+    await book.effects.claim(claim, VALIDATE)
+    await book.effects.hold_rooms(claim, VALIDATE, stay, 60_000)
+    await book.do(claim, PAYMENT, DOCUMENT, MAIL)
+    key = f"{book.prefix}:rooms:h:standard:2000-02-29"
+    await book.redis.pexpire(key, 60_000)  # as if the hold had been long ago
+    await book.effects.claim(claim, INVENTORY)
+    assert (await book.effects.sell_rooms(claim, INVENTORY, stay))[0]
+    assert await book.redis.pttl(key) > 60_000
 
 
 async def test_when_all_legs_die_after_payment_one_compensation_is_due(book: Book) -> None:
