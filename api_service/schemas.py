@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from booking_queue.domain.booking import Booking, Day, RoomType
+from booking_queue.domain.booking import MAX_NIGHTS, Booking, Day, RoomType
 from booking_queue.domain.job import Backend, Key, Level, Options, Priority
 
 MAX_DELAY_SECONDS = 31_536_000  # a year
@@ -77,6 +87,14 @@ class BookingBatch(BaseModel):
     )
 
 
+def nights(check_in: date, check_out: date) -> int:
+    """Raises ValueError."""
+    count = (check_out - check_in).days
+    if not 0 < count <= MAX_NIGHTS:
+        raise ValueError(f"must be 1 to {MAX_NIGHTS} days after checkIn")
+    return count
+
+
 class NewTotal(BaseModel):
     """How many rooms of a type a hotel has in the nights from `checkIn` to the one before `checkOut`."""
 
@@ -92,3 +110,10 @@ class NewTotal(BaseModel):
     check_in: Day
     check_out: Day
     total: Annotated[int, Field(ge=0, le=MAX_ROOMS, strict=True)]
+
+    @field_validator("check_out")
+    @classmethod
+    def _after(cls, check_out: date, others: ValidationInfo) -> date:
+        if "check_in" in others.data:
+            nights(others.data["check_in"], check_out)
+        return check_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -15,11 +16,15 @@ from kafka_service.routes import publisher_of
 
 
 def _offset_or_time(value: object) -> object:
-    """Not the number that pydantic would take for a time."""
-    offset = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    if offset or isinstance(value, str):
+    """Here alone, so that a wrong one is one error, of the field and not of each kind that it is not."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
         return value
-    raise ValueError("must be an offset, or a time like 2026-01-31T08:00:00Z")
+    if isinstance(value, str):
+        with suppress(ValueError):
+            when = datetime.fromisoformat(value)
+            if when.tzinfo and "T" in value:
+                return when
+    raise ValueError("must be an offset, or a time with its zone like 2026-01-31T08:00:00Z")
 
 
 Where = Annotated[int | AwareDatetime, BeforeValidator(_offset_or_time)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from booking_queue.backends.kafka_topic import KafkaPublisher
 from booking_queue.domain.access import Scope
-from booking_queue.domain.job import Backend, State
+from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.record import Leg, Record
 from booking_queue.web.auth import Asking, needs
 from booking_queue.web.backend_routes import batch_answer
@@ -90,17 +90,19 @@ def place(receipt: dict[str, Any] | None, topic: str) -> dict[str, Any]:
 @needs(Scope.BOOKINGS_READ)
 async def message(message_id: MessageId, service: Service, caller: Asking) -> dict[str, Any]:
     """Where the message is, and what became of it. `readable`: whether Kafka still keeps it (null: cannot tell)."""
-    record = await service.ledger.get(message_id)
-    leg = record.legs.get(Backend.KAFKA) if record else None
-    if record is None or leg is None or not caller.sees(record.tenant):
+    publisher = publisher_of(service)
+    record = await publisher.message(message_id)
+    if record is None or not caller.sees(record.tenant):
         raise not_found("Message not found")
-    return view(record, leg, await publisher_of(service).readable(leg.receipt))
+    leg = record.legs[Backend.KAFKA]
+    topic = publisher.topic_of(Options.of(record.options))
+    return view(record, leg, topic, await publisher.readable(leg.receipt))
 
 
-def view(record: Record, leg: Leg, readable: bool | None) -> dict[str, Any]:
+def view(record: Record, leg: Leg, topic: str, readable: bool | None) -> dict[str, Any]:
     return {
         "messageId": record.id,
-        **place(leg.receipt, ""),
+        **place(leg.receipt, topic),
         "readable": readable,
         "status": leg.state,
         "type": record.type,

@@ -15,7 +15,7 @@ from booking_queue.web.backend_routes import batch_answer
 from booking_queue.web.backend_service import MISSING, Service, Submitted
 from booking_queue.web.problems import FieldError, Problem, not_found
 from booking_queue.web.schemas import Batch, DelayedJob, DirectJob
-from booking_queue.web.validation import on_invalid
+from booking_queue.web.validation import from_fields, on_invalid
 
 FARTHEST = 2**31 - 1
 MOST = 1000  # jobs a list
@@ -51,7 +51,7 @@ async def add_job(body: DirectJob, service: Service, caller: Asking) -> dict[str
 
 @router.post("/delayed", status_code=201)
 @needs(Scope.BOOKINGS_WRITE)
-@on_invalid(MISSING)
+@on_invalid("Missing type, data or delay")
 async def add_delayed_job(body: DelayedJob, service: Service, caller: Asking) -> dict[str, Any]:
     """Puts a job on the queue that starts after `delay` milliseconds, never before."""
     return scheduled(await service.submit(body, caller.tenant))
@@ -94,7 +94,7 @@ async def jobs_in_state(
         wrong = FieldError("state", f"must be one of {', '.join(STATES)}", "enum")
         raise Problem(400, f"state: {wrong.message}", error="Invalid state", errors=[wrong])
     if end - start >= MOST:
-        raise Problem(400, f"end: at most {MOST} jobs at a time", errors=[FieldError("end", "too far", "range")])
+        raise from_fields([FieldError("end", f"must be less than {MOST} after start", "range")])
     return {"state": state, "jobs": await publisher_of(service).jobs(state, start, end)}
 
 

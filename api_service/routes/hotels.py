@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from api_service.gateway import Gateway, Running
-from api_service.schemas import NewTotal
+from api_service.schemas import NewTotal, nights
 from booking_queue.domain.access import Scope
-from booking_queue.domain.booking import MAX_NIGHTS, Day, RoomType
+from booking_queue.domain.booking import Day, RoomType
 from booking_queue.ledger.effects import Stay
 from booking_queue.web.auth import needs
 from booking_queue.web.problems import FieldError, conflict
@@ -49,17 +49,17 @@ async def set_inventory(id: HotelId, body: NewTotal, gateway: Running) -> Respon
 
 
 async def _inventory(gateway: Gateway, stay: Stay) -> Response:
-    nights = [
+    found = [
         {"date": n.date, "total": n.total, "taken": n.taken, "sold": n.sold, "free": max(0, n.total - n.taken)}
         for n in await gateway.rooms.get(stay)
     ]
-    return JsonResponse({"hotelId": stay.hotel_id, "roomType": stay.room_type, "nights": nights})
+    return JsonResponse({"hotelId": stay.hotel_id, "roomType": stay.room_type, "nights": found})
 
 
 def _stay(gateway: Gateway, hotel_id: str, room_type: str, check_in: date, check_out: date) -> Stay:
-    count = (check_out - check_in).days
-    if not 0 < count <= MAX_NIGHTS:
-        message = f"must be 1 to {MAX_NIGHTS} days after checkIn"
-        raise from_fields([FieldError("checkOut", message, "value_error")])
-    nights = [(check_in + n * ONE_DAY).isoformat() for n in range(count)]
-    return Stay(hotel_id, room_type, nights, gateway.settings.inventory_default_rooms)
+    try:
+        count = nights(check_in, check_out)
+    except ValueError as error:
+        raise from_fields([FieldError("checkOut", str(error), "value_error")]) from None
+    dates = [(check_in + n * ONE_DAY).isoformat() for n in range(count)]
+    return Stay(hotel_id, room_type, dates, gateway.settings.inventory_default_rooms)

@@ -19,6 +19,7 @@ from booking_queue.backends.kafka.topics import RETRY_DELAYS_S, Topics
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.record import Record
 from booking_queue.settings import Settings
 from booking_queue.tasks import outcomes
 
@@ -81,6 +82,13 @@ class KafkaPublisher:
     def topic_of(self, options: Options) -> str:
         """Where a message with these options goes."""
         return self.topic_names.levels[options.priority]
+
+    async def message(self, job_id: str) -> Record | None:
+        """None, too, once it ended and had asked to be removed then."""
+        record, (shown,) = await asyncio.gather(
+            self._ledger.get(job_id), self._ledger.scripts.call("shows", job_id, self.backend)
+        )
+        return record if record and shown and self.backend in record.legs else None
 
     async def lookup(self, job_id: str) -> dict[str, Any] | None:
         """The message's place; nulls while it has none. `readable` is of `readable()`."""
@@ -151,8 +159,9 @@ class KafkaPublisher:
         self._must_be_up()
         counts = await self._cluster.counts(self.topic_names.all)
         return [
-            {"topic": topic, "kind": self.topic_names.kind(topic), "partitions": count}
-            for topic, count in counts.items()
+            {"topic": topic, "kind": self.topic_names.kind(topic), "partitions": counts[topic]}
+            for topic in self.topic_names.all
+            if topic in counts
         ]
 
     async def partitions(self, topic: str) -> list[dict[str, Any]] | None:

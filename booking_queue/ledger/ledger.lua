@@ -401,8 +401,12 @@ function ledger.complete(id, backend, token, result)
   return true
 end
 
--- complete: id, backend, token, result
-function ops.complete(a) return { ledger.complete(a[1], a[2], a[3], a[4]) and 1 or 0 } end
+-- complete: id, backend, token, result. For brokers outside Redis.
+function ops.complete(a)
+  if not ledger.complete(a[1], a[2], a[3], a[4]) then return { 0 } end
+  ledger.hide(a[1], a[2], 'completed')
+  return { 1 }
+end
 
 -- Hand-over to a later attempt. Answers the new generation, or false if the lease is lost.
 function ledger.retry(id, backend, token, failure, delay)
@@ -437,6 +441,7 @@ end
 function ops.bury(a)
   if not ledger.bury(a[1], a[2], a[3], a[4]) then return { 0 } end
   redis.call('ZADD', ledger.outbox(a[2]), NOW + GRACE, a[1])
+  ledger.hide(a[1], a[2], 'dead')
   return { 1 }
 end
 

@@ -22,7 +22,7 @@ Arg = str | bytes | int | float
 Answer = list[Any]
 Operation = tuple[str, tuple[Arg, ...]]
 
-CORE = ("ledger.lua", "turns.lua", "limits.lua", "effects.lua")
+CORE = ("ledger.lua", "turns.lua", "limits.lua", "effects.lua", "shown.lua")
 REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 

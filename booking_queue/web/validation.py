@@ -55,7 +55,7 @@ def _fields(raw: dict[str, Any], request: Request | None, body: Any) -> list[Fie
     loc = [str(part) for part in raw["loc"]]
     if loc == ["body"] and raw["type"] == MISSING:
         return [FieldError(name, "Field required", MISSING) for name in _required(request)]
-    name = ".".join(loc[1:] if len(loc) > 1 and loc[0] in _PREFIXES else loc)
+    name = ".".join(loc[1:] if len(loc) > 1 and loc[0] in _PREFIXES else loc).removesuffix(".[key]")
     message = raw["msg"].removeprefix("Value error, ")
     if name == "body":  # a check over several fields starts its message with the one it is about
         word = message.split(" ", 1)[0]

@@ -91,6 +91,22 @@ async def test_a_message_is_found_before_and_after_it_ran_and_after_a_restart(
     assert missing["error"] == "Message not found"
 
 
+async def test_a_message_that_asked_to_be_removed_is_not_found_once_it_ended(service: Live, lane: Lane) -> None:
+    await lane.worker()
+    gone = [await lane.send(remove_on_complete=True), await lane.send(fails=1, attempts=1, remove_on_fail=True)]
+    counted = [await lane.send(ordering_key="k", remove_on_complete={"count": 1}) for _ in range(3)]
+    aged = await lane.send(remove_on_complete={"age": 3600})
+    await lane.reach(gone[1], "dead")
+    for job in (gone[0], *counted, aged):
+        await lane.reach(job, "completed")
+    statuses = [(await service.http.get(f"/messages/{job}")).status_code for job in (*gone, *counted, aged)]
+    assert statuses == [404, 404, 404, 404, 200, 200]
+    finished = now_ms() - 3_700_000
+    await lane.redis.hset(f"{lane.settings.key_prefix}:job:{aged}", "kafka.finished", finished)
+    await get(service, f"/messages/{aged}", 404)
+    assert (await lane.leg(aged)).state == "completed", "the ledger keeps it"
+
+
 async def test_bad_posts_are_refused_naming_the_fields(service: Live) -> None:
     assert (await post(service, "/messages", {}, 400))["error"] == "Missing type or data"
     unknown = await post(service, "/messages", {"type": "no-such-type", "data": {}}, 400)
@@ -105,6 +121,7 @@ async def test_a_delayed_message_waits_in_the_outbox(service: Live, settings: Se
     assert posted["topic"] == f"{settings.name_prefix}booking-events"
     found = await get(service, f"/messages/{posted['messageId']}")
     assert (found["status"], found["offset"], found["readable"]) == ("delayed", None, False)
+    assert found["topic"] == posted["topic"]
     stats = await get(service, "/stats")
     assert (stats["outbox"], stats["backlog"]) == (1, 0)
 

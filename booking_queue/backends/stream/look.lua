@@ -63,7 +63,7 @@ function ops.stream_resolve(a)
   local job = a[1]
   if redis.call('EXISTS', ledger.key(job)) == 0 then job = stream.job_of(job) end
   local known = job and redis.call('EXISTS', ledger.key(job)) == 1
-  return { known and stream.visible(job) and job or false }
+  return { known and ledger.shows(job, stream.backend) and job or false }
 end
 
 -- stream_messages: count -> stream, {id, fields}, … of each level, newest first

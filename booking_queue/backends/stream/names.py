@@ -13,7 +13,7 @@ def _lua(*names: str) -> str:
 
 LUA = f"""do
 local function work()
-{_lua("streams.lua", "publish.lua", "consume.lua", "keep.lua", "settle.lua")}
+{_lua("streams.lua", "publish.lua", "consume.lua", "settle.lua")}
 return stream
 end
 local function care(stream)

@@ -13,7 +13,7 @@ end
 -- stream_ack: stream, stream id, [job, token, result]
 function ops.stream_ack(a)
   if a[4] and not ledger.complete(a[3], stream.backend, a[4], a[5]) then return { 0 } end
-  if a[4] and stream.ended(a[3], 'completed') then
+  if a[4] and ledger.hide(a[3], stream.backend, 'completed') then
     stream.remove(a[1], a[2])
   else
     redis.call('XACK', a[1], stream.group, a[2])
@@ -47,7 +47,7 @@ function ops.stream_bury(a)
   if not token then ledger.letter(job, stream.backend, a[4], a[5], a[6]) end
   if token then
     ledger.set_leg(job, stream.backend, { letter = letter })
-    stream.ended(job, 'dead')
+    ledger.hide(job, stream.backend, 'dead')
   end
   return { 1 }
 end
