@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.requests import Request
 
 from api_service import compensator, feed, janitor, pressure, reconciler
@@ -33,7 +31,7 @@ from booking_queue.effects.mail import Mailer
 from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
-from booking_queue.ledger.connection import ClusterRefused, check, connect
+from booking_queue.ledger.connection import check, connect, refuse_cluster
 from booking_queue.ledger.epoch import Epoch
 from booking_queue.ledger.events import EventLog
 from booking_queue.ledger.idempotency import Idempotency
@@ -187,7 +185,6 @@ def _routers(settings: Settings) -> list[APIRouter]:
 
 @asynccontextmanager
 async def _running(parts: Parts) -> AsyncIterator[Parts]:
-    await _refuse_cluster(parts.redis)
     stop = asyncio.Event()
     turns = parts.start(stop)
     reader = asyncio.create_task(parts.gateway.feed.run())
@@ -200,18 +197,9 @@ async def _running(parts: Parts) -> AsyncIterator[Parts]:
         await parts.close()
 
 
-async def _refuse_cluster(redis: Redis) -> None:
-    try:
-        await check(redis)
-    except ClusterRefused as error:
-        raise SystemExit(f"api: {error}") from None
-    except (LedgerUnavailable, RedisError, OSError) as error:
-        log.warning("redis_not_ready", why=str(error))
-
-
 def main() -> None:
     settings = read(Settings)
-    serve(build(settings), settings)
+    serve(build(settings), settings, before=refuse_cluster)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from api_service.schemas import NewBooking
 from booking_queue.domain.booking import Booking
+from booking_queue.web.validation import code_of, required_of
 
 Model = TypeVar("Model", bound=NewBooking)
 Error = dict[str, Any]
@@ -23,17 +25,21 @@ def read(model: type[Model], raw: bytes, *, simulation: bool) -> Model:
     try:
         booking = model.model_validate_json(raw or b"{}")
     except ValidationError as error:
-        raise _refusal(raw, error, simulation) from None
+        raise _refusal(raw, error, required_of(model), simulation) from None
     if booking.simulate and not simulation:
         raise RequestValidationError([_error("simulate", _NO_SIMULATION, "refused")], body=orjson.loads(raw))
     return booking
 
 
-def _refusal(raw: bytes, error: ValidationError, simulation: bool) -> RequestValidationError:
+def _refusal(raw: bytes, error: ValidationError, required: Sequence[str], simulation: bool) -> RequestValidationError:
     body = orjson.loads(raw or b"{}")
     at = ("body", "checkOut") if isinstance(body, dict) else ("body",)  # of what is wrong with the whole of it
     errors: list[Error] = [
-        {**each, "loc": ("body", *each["loc"]) if each["loc"] else at}
+        {
+            **each,
+            "loc": ("body", *each["loc"]) if each["loc"] else at,
+            "type": code_of(each, ".".join(map(str, each["loc"])), required),
+        }
         for each in error.errors(include_url=False, include_context=False)
     ]
     if isinstance(body, dict):

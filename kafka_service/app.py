@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from booking_queue.backends.kafka_topic import KafkaPublisher
+from booking_queue.ledger.connection import refuse_cluster
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
@@ -48,4 +49,4 @@ def build(settings: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     settings = read(Settings)
-    server.serve(build(settings), settings)
+    server.serve(build(settings), settings, before=refuse_cluster)

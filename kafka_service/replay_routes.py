@@ -49,6 +49,8 @@ class ReplayIn(BaseModel):
     def _one_kind(self) -> Self:
         if self.stop is not None and isinstance(self.start, int) != isinstance(self.stop, int):
             raise ValueError("to must be of the same kind as from: both offsets, or both times")
+        if self.stop is not None and _number(self.stop) <= _number(self.start):
+            raise ValueError("to must be after from")
         return self
 
     def span(self, topic: str) -> Span:

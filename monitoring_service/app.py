@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.requests import Request
 
-from booking_queue.ledger.connection import check, connect
+from booking_queue.ledger.connection import check, connect, refuse_cluster
 from booking_queue.ledger.keys import Keys
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
@@ -69,7 +69,7 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
 
 def main() -> None:
     settings = read(Settings)
-    serve(build(settings), settings)
+    serve(build(settings), settings, before=refuse_cluster)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from booking_queue.backends import rq_queue
 from booking_queue.domain.job import Priority
+from booking_queue.ledger.connection import refuse_cluster
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
@@ -41,4 +42,4 @@ def build(settings: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     settings = read(Settings)
-    server.serve(build(settings), settings)
+    server.serve(build(settings), settings, before=refuse_cluster)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from booking_queue.backends.redis_stream import LUA, Names, StreamPublisher
+from booking_queue.ledger.connection import refuse_cluster
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
@@ -42,4 +43,4 @@ def build(settings: Settings) -> FastAPI:
 
 if __name__ == "__main__":
     settings = read(Settings)
-    server.serve(build(settings), settings)
+    server.serve(build(settings), settings, before=refuse_cluster)

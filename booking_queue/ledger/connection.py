@@ -9,10 +9,13 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
+from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.settings import Settings
+
+log = logs.get("ledger")
 
 ANSWER_SECONDS = 4.0  # twice that, behind a batch that gets none, is still less than people wait
 
@@ -65,6 +68,19 @@ async def check(redis: Redis) -> None:
         raise LedgerUnavailable(f"maxmemory-policy is {policy}: Redis would throw jobs away. Set it to noeviction.")
     if refusal := refuses_writes(info, config):
         raise LedgerUnavailable(refusal)
+
+
+async def refuse_cluster(settings: Settings) -> None:
+    """Ends the start, by SystemExit with the reason, on a Redis Cluster. One that is not ready yet may become so."""
+    redis = connect(settings, connections=1)
+    try:
+        await check(redis)
+    except ClusterRefused as error:
+        raise SystemExit(str(error)) from None
+    except (LedgerUnavailable, RedisError, OSError) as error:
+        log.warning("redis_not_ready", why=str(error))
+    finally:
+        await redis.aclose()
 
 
 def refuses_writes(info: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:

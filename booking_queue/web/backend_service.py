@@ -24,7 +24,7 @@ from starlette.requests import Request
 
 from booking_queue import logs
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
-from booking_queue.ledger.connection import ClusterRefused, check, connect
+from booking_queue.ledger.connection import check, connect
 from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
@@ -95,13 +95,6 @@ def _lifespan(settings: Settings, make_publisher: MakePublisher, lua: str, metri
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         redis = connect(settings, connections=CONNECTIONS)
-        try:
-            await check(redis)
-        except ClusterRefused as error:
-            log.error("start_refused", why=str(error))
-            raise
-        except (LedgerUnavailable, RedisError, OSError) as error:
-            log.warning("redis_not_ready", why=str(error))
         scripts = Scripts(redis, settings, extra=lua)
         publisher = make_publisher(scripts, settings)
         opening = asyncio.create_task(publisher.open())

@@ -149,7 +149,7 @@ class BackendService:
         try:
             return self._new(BatchItem.model_validate(item), tenant)
         except ValidationError as error:
-            fields = fields_of(error)
+            fields = fields_of(error, BatchItem)
             missing = any(field["code"] == "missing" for field in fields)
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
 

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from booking_queue.domain.job import Options, State
 from booking_queue.handlers import registry
-from booking_queue.web.validation import code_of
+from booking_queue.web.validation import code_of, required_of
 
 MAX_BATCH = 1000
 MAX_DELAY_MS = 31_536_000_000  # a year
@@ -106,13 +106,14 @@ class DeadLetters(_Model):
     dead_letters: list[dict[str, Any]]
 
 
-def fields_of(error: ValidationError) -> list[dict[str, str]]:
+def fields_of(error: ValidationError, model: type[BaseModel]) -> list[dict[str, str]]:
     """A problem document's `errors` of a model that was validated by hand."""
-    return [
-        {
-            "field": ".".join(str(part) for part in raw["loc"]) or "item",
-            "message": raw["msg"].removeprefix("Value error, "),
-            "code": code_of(raw),
-        }
+    required = required_of(model)
+    named = [
+        (".".join(map(str, raw["loc"])) or "item", raw)
         for raw in error.errors(include_url=False, include_context=False)
+    ]
+    return [
+        {"field": name, "message": raw["msg"].removeprefix("Value error, "), "code": code_of(raw, name, required)}
+        for name, raw in named
     ]

@@ -12,7 +12,7 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 
 import uvicorn
 import uvloop
@@ -49,12 +49,19 @@ class Server(uvicorn.Server):
         yield
 
 
-def serve(app: FastAPI, settings: Settings, protocol: type[BoundedProtocol] = BoundedProtocol) -> None:
-    """Until a signal; returns for an exit status of 0."""
+def serve(
+    app: FastAPI,
+    settings: Settings,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    before: Callable[[Settings], Coroutine[None, None, None]] | None = None,
+) -> None:
+    """Until a signal; returns for an exit status of 0. `before` may refuse the start, by SystemExit."""
     logs.configure(app.state.service, settings.log_level)
     listener = listen(app.state.service, settings.bind_host, app.state.port)
     _allow_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if before:
+            runner.run(before(settings))
         runner.run(_serve_until_signal(app, listener, protocol))
 
 

@@ -33,7 +33,8 @@ def on_invalid(members: str | Members) -> Callable[[Endpoint], Endpoint]:
 
 def problem_of(error: RequestValidationError, request: Request | None = None) -> Problem:
     """`request`: the one whose whole body it was."""
-    fields = [field for raw in error.errors() for field in _fields(raw, request, error.body)][:_MAX_ERRORS]
+    required = _required(request)
+    fields = [field for raw in error.errors() for field in _fields(raw, required, error.body)][:_MAX_ERRORS]
     endpoint = request.scope.get("endpoint") if request else None
     return from_fields(fields, getattr(endpoint, "__invalid__", ""))
 
@@ -51,28 +52,29 @@ def from_invalid_data(error: InvalidData) -> Problem:
     return from_fields([FieldError(name, why, "invalid") for name, why in error.fields.items()])
 
 
-def _fields(raw: dict[str, Any], request: Request | None, body: Any) -> list[FieldError]:
+def _fields(raw: dict[str, Any], required: Sequence[str], body: Any) -> list[FieldError]:
     loc = [str(part) for part in raw["loc"]]
     if loc == ["body"] and raw["type"] == MISSING:
-        return [FieldError(name, "Field required", MISSING) for name in _required(request)]
+        return [FieldError(name, "Field required", MISSING) for name in required or ["body"]]
     name = ".".join(loc[1:] if len(loc) > 1 and loc[0] in _PREFIXES else loc).removesuffix(".[key]")
     message = raw["msg"].removeprefix("Value error, ")
     if name == "body":  # a check over several fields starts its message with the one it is about
         word = message.split(" ", 1)[0]
         name = word if isinstance(body, dict) and word in body else name
-    return [FieldError(name, message, code_of(raw))]
+    return [FieldError(name, message, code_of(raw, name, required))]
 
 
-def code_of(raw: Mapping[str, Any]) -> str:
-    """pydantic's, but that what is blank is missing; a field that is not known is not."""
-    blank = "input" in raw and raw["input"] in (None, "") and raw["type"] != "extra_forbidden"
+def code_of(raw: Mapping[str, Any], name: str, required: Sequence[str]) -> str:
+    """pydantic's, but that a required field that is blank is missing."""
+    blank = name in required and "input" in raw and raw["input"] in (None, "")
     return MISSING if blank else str(raw["type"])
+
+
+def required_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
 
 
 def _required(request: Request | None) -> list[str]:
     body_field = getattr(request.scope.get("route"), "body_field", None) if request else None
     model = body_field.field_info.annotation if body_field else None
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return ["body"]
-    required = [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
-    return required or ["body"]
+    return required_of(model) if isinstance(model, type) and issubclass(model, BaseModel) else []

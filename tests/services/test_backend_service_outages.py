@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +22,10 @@ from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from booking_queue.web import backend_service
-from tests.brokers import BrokerFactory
+from local.broker_process import RedisProcess
+from local.probe import free_port
+from local.redis_server import RedisMissing
+from tests.brokers import BrokerFactory, missing
 from tests.services.live_app import Live, live
 from tests.services.memory_service import JOB, app_of, broker_size, running
 
@@ -176,15 +182,31 @@ async def test_a_redis_that_would_throw_jobs_away_is_not_ready(
         assert (await service.http.get("/readyz")).status_code == 503
 
 
-async def test_a_cluster_is_refused_at_start(redis_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def cluster(redis: Any) -> None:
-        raise ClusterRefused("not supported")
+class ClusterProcess(RedisProcess):
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-enabled", "yes"]
 
-    monkeypatch.setattr(backend_service, "check", cluster)
-    app = app_of(redis_settings, MemoryBroker())
-    with pytest.raises(ClusterRefused):
-        async with app.router.lifespan_context(app):
-            raise AssertionError("it has started")
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    running = ClusterProcess(tmp_path_factory.mktemp("cluster"), "secret")
+    try:
+        running.start()
+    except RedisMissing as error:
+        missing(str(error))
+    yield running
+    running.kill()
+
+
+@pytest.mark.parametrize("service", ["api", "queue", "stream", "kafka", "monitoring", "worker"])
+def test_a_cluster_is_refused_at_start(service: str, cluster: RedisProcess) -> None:
+    place = {"REDIS_HOST": cluster.host, "REDIS_PORT": str(cluster.port), "REDIS_PASSWORD": cluster.password}
+    env = os.environ | place | {"PORT": str(free_port())}
+    command = [sys.executable, "-m", f"{service}_service.app"]
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "Redis Cluster is not supported" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("said", [{"redis_mode": "cluster"}, {"server_mode": "cluster"}])

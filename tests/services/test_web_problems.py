@@ -124,6 +124,13 @@ async def test_an_unknown_field_that_is_blank_is_not_called_missing(server: Live
     assert body["error"].startswith("Invalid request: x: ")
 
 
+async def test_an_optional_field_that_is_blank_is_not_called_missing(server: Live) -> None:
+    stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-03"}
+    body = await problem(server, "POST", "/bookings", 400, json=stay | {"roomType": ""})
+    assert body["errors"][0]["field"] == "roomType" and body["errors"][0]["code"] != "missing"
+    assert body["error"].startswith("Invalid request: roomType: ")
+
+
 async def test_a_check_over_two_fields_names_the_one_it_is_about(server: Live) -> None:
     stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-02"}
     body = await problem(server, "POST", "/bookings", 400, json=stay)

@@ -102,7 +102,7 @@ class StreamPublisher:
             case b"own":
                 raise GroupBusy(f"{name} is the workers' own group: without it nothing would run")
             case b"pending":
-                raise GroupBusy(f"{name} has {answer[1]} pending entries")
+                raise GroupBusy(f"{name} has pending entries: {answer[1]}")
         return bool(answer[0] == b"gone")
 
 
