@@ -16,6 +16,7 @@ from booking_queue.domain.job import Backend
 from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger.effects import Effects
 from booking_queue.settings import Settings
+from tests.contract.worker import eventually
 from tests.services.api_world import BOOKING, World, until, world
 from tests.services.live_providers import Providers, live_providers
 from tests.services.same_keys import race, wrong
@@ -130,7 +131,11 @@ async def test_of_many_posts_a_key_one_makes_a_booking_and_altered_ones_are_refu
     assert wrong(told) == []
     assert sum(each.status == 422 for each in told) >= 20
     assert len((await shop.get("/api/bookings", limit=100))["items"]) == 20
-    assert [service.waiting for service in shop.services.values()] == [20, 20, 20]
+
+    async def delivered() -> bool:
+        return [service.waiting for service in shop.services.values()] == [20, 20, 20]
+
+    await eventually(delivered, "20 legs on each backend")
 
 
 async def test_a_refused_request_leaves_its_key_free(shop: World) -> None:
