@@ -188,13 +188,14 @@ async def following(shop: Shop, key: str, **headers: str) -> AsyncIterator[tuple
 
 
 async def test_events_are_a_tenant_s_own_also_those_it_missed(shop: Shop) -> None:
-    await shop.book(shop.acme)
+    _, missed = await shop.book(shop.acme), (await shop.book(shop.acme)).json()["bookingId"]
     entries: Any = await shop.world.redis.xrange(shop.world.key("events"), count=1)
     since = {"last-event-id": entries[0][0].decode()}
     async with following(shop, shop.globex, **since) as (seen, _), following(shop, API_KEY, **since) as (all_, _):
         theirs = (await shop.book(shop.acme)).json()["bookingId"]
         own = (await shop.book(shop.globex)).json()["bookingId"]
         await until(lambda: own in "".join(seen) and theirs in "".join(all_) and own in "".join(all_))
+        assert missed in "".join(all_) and missed not in "".join(seen)
         assert "acme" not in "".join(seen) and theirs not in "".join(seen)
     assert '"tenant":"acme"' in "".join(all_)
 

@@ -178,6 +178,25 @@ async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not
         await book.job(tenant="acme")
 
 
+async def test_a_dead_letter_is_in_everybody_s_inbox_and_its_tenant_s_until_it_is_seen_to(book: Book) -> None:
+    async def found() -> list[list[str]]:
+        inboxes = [f"{book.prefix}:index:{own}dead:rq" for own in ("", "tenant:acme:", "tenant:globex:")]
+        return [[each.decode() for each in await book.redis.zrange(inbox, 0, -1)] for inbox in inboxes]
+
+    job = await book.job(RQ, tenant="acme")
+    assert await book.ledger.bury(await book.claim(job), "no")
+    assert await found() == [[job], [job], []]
+    assert isinstance(await book.ledger.redrive(job, RQ), LegRef)
+    assert await found() == [[], [], []]
+    assert await book.ledger.bury(await book.claim(job, generation=2), "no")
+    assert isinstance(await book.ledger.redrive_as(job, RQ, KAFKA), LegRef)
+    assert await found() == [[], [], []]
+    other = await book.job(RQ, tenant="acme")
+    assert await book.ledger.bury(await book.claim(other), "no")
+    assert await book.ledger.discard(other, RQ) == "discarded"
+    assert await found() == [[], [], []]
+
+
 async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
     await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
     await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
