@@ -181,7 +181,8 @@ async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not
 async def test_a_dead_letter_is_in_everybody_s_inbox_and_its_tenant_s_until_it_is_seen_to(book: Book) -> None:
     async def found() -> list[list[str]]:
         inboxes = [f"{book.prefix}:index:{own}dead:rq" for own in ("", "tenant:acme:", "tenant:globex:")]
-        return [[each.decode() for each in await book.redis.zrange(inbox, 0, -1)] for inbox in inboxes]
+        members: list[Any] = [await book.redis.zrange(inbox, 0, -1) for inbox in inboxes]
+        return [[each.decode() for each in inbox] for inbox in members]
 
     job = await book.job(RQ, tenant="acme")
     assert await book.ledger.bury(await book.claim(job), "no")
