@@ -43,7 +43,7 @@ class NewKey(BaseModel):
     )
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
     tenant: Annotated[str, StringConstraints(pattern=f"^{TENANT_PATTERN}$")] | None = None
-    scopes: Annotated[set[Scope], Field(min_length=1)]
+    scopes: Annotated[set[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": False})]
 
 
 @router.get("")

@@ -37,6 +37,7 @@ FOR_GOOD = frozenset(
         "counters",
         "epoch",
         "workers",
+        "keys",
         "stream:due",
         "stream:wake",
         "stream:ids",

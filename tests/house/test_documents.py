@@ -66,6 +66,21 @@ def commands(document: str) -> Iterator[list[str]]:
             yield words
 
 
+KEY = re.compile(r"""(?:\bP \.\. '|key_prefix\}):([a-z]+)""")
+CHANNELS = {"effects"}
+
+
+def test_every_kind_of_key_is_in_the_table_of_keys() -> None:
+    """With what it holds and when it ends."""
+    sources = [path for path in files() if path.endswith((".lua", ".py")) and not path.startswith("tests/")]
+    used = {name for path in sources for name in KEY.findall(read(path))} - CHANNELS
+    told = set(
+        re.findall(r"`([a-z]+)[:`]", "\n".join(re.findall(r"^\| `.*", text_of("ARCHITECTURE.md"), re.MULTILINE)))
+    )
+    assert len(used) > 15
+    complain("keys that ARCHITECTURE.md does not tell of:", sorted(used - told))
+
+
 def make_help() -> str:
     if not shutil.which("make"):  # as in the test image: then by what `help` prints its lines from
         return re.sub(r"^([a-z0-9-]+):.*## ", r"make \1 ", text_of("Makefile"), flags=re.MULTILINE)

@@ -18,6 +18,7 @@ from tests.services.fuzz import fuzz
 from tests.services.live_app import Live, live
 from tests.services.live_providers import live_providers
 
+KEY = "the-operators-key-of-this-test"
 FEWEST = 100  # requests a service: or its document was not understood
 BEHIND = {"queue": queue, "stream": stream, "kafka": kafka}
 
@@ -26,9 +27,9 @@ BEHIND = {"queue": queue, "stream": stream, "kafka": kafka}
 async def suite(settings: Settings, tmp_path: Path) -> AsyncIterator[dict[str, str]]:
     """Where each service is: all of them, each talking to the real others."""
     async with AsyncExitStack() as stack:
-        providers = await stack.enter_async_context(live_providers(tmp_path))
+        providers = await stack.enter_async_context(live_providers(tmp_path, auth="required", api_key=KEY))
         urls = {"providers_url": providers.url}
-        changes = {"providers_url": providers.url, "smtp_port": providers.smtp_port}
+        changes = {"auth": "required", "api_key": KEY, "providers_url": providers.url, "smtp_port": providers.smtp_port}
         ours = settings.model_copy(update=changes)
         for name, module in BEHIND.items():
             service: Live = await stack.enter_async_context(live(module.build(ours)))
@@ -41,6 +42,6 @@ async def suite(settings: Settings, tmp_path: Path) -> AsyncIterator[dict[str, s
 
 async def test_no_answer_of_any_service_is_wrong(suite: dict[str, str], tmp_path: Path) -> None:
     """Each parameter and each field at and beyond its bounds; `make faults FULL=1` goes on at random."""
-    found = await fuzz(list(suite.values()), tmp_path, "examples,coverage")
+    found = await fuzz(list(suite.values()), tmp_path, "examples,coverage", key=KEY)
     assert not found.wrong, found.wrong
     assert min(found.requests.values()) >= FEWEST, found.requests
