@@ -1,28 +1,27 @@
-"""`make bench`: what a job costs on each lane, and how fast bookings are accepted. Writes bench/RESULTS.md."""
+"""`make bench`: what a job costs on each lane, how fast bookings are accepted and begun, and what idling costs. Writes
+bench/RESULTS.md."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
 import shutil
 import signal
-import statistics
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-
-import psutil
 
 from bench.accept import Load, load
 from bench.drain import Drained, drain
+from bench.idle import idle
+from bench.latency import waits
+from bench.peer import simple_worker
+from bench.report import Measured, report
 from booking_queue.domain.job import Backend
 from local.private_suite import PrivateSuite
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-LIBRARIES = ("redis", "rq", "aiokafka", "fastapi", "uvicorn")
+PEER_SHARE = 10  # of the jobs: RQ's worker takes as long for so many
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,8 +29,13 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs a drain (default 10000)")
     parser.add_argument("--slots", type=int, default=100, help="jobs at a time in the one worker (default 100)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each figure (default 3)")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds a run of accepting (default 10)")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="seconds a run of accepting, and of idling (default 10)"
+    )
     parser.add_argument("--connections", type=int, default=64, help="HTTP connections (default 64)")
+    parser.add_argument("--batch", type=int, default=500, help="bookings a request of the batches (default 500)")
+    parser.add_argument("--batch-connections", type=int, default=4, help="HTTP connections for these (default 4)")
+    parser.add_argument("--waits", type=int, default=100, help="bookings whose start is waited for (default 100)")
     parser.add_argument("--no-write", action="store_true", help="print only; leave bench/RESULTS.md alone")
     return parser.parse_args(argv)
 
@@ -44,74 +48,48 @@ def drained(found: Drained) -> str:
     return f"{found.backend:<13} {found.jobs_per_second:>8.0f} jobs/s   {found.round_trips:.3f} round trips a job"
 
 
-async def measure(suite: PrivateSuite, asked: argparse.Namespace) -> tuple[list[Drained], list[Drained], list[Load]]:
+def accepted(found: Load) -> str:
+    return (
+        f"{found.accepted_per_second:>8.0f} bookings/s   p50 {found.percentile(0.5) * 1000:.0f} ms   "
+        f"p99 {found.percentile(0.99) * 1000:.0f} ms   statuses {found.statuses}"
+    )
+
+
+async def lanes(suite: PrivateSuite, asked: argparse.Namespace, found: Measured) -> None:
     say(f"draining {asked.jobs} no-op jobs a lane, one worker process, {asked.slots} slots, {asked.runs} runs in turn")
-    busy: list[Drained] = []
     for run in range(1, asked.runs + 1):
         for backend in Backend:
-            found = await drain(suite, backend, jobs=asked.jobs, slots=asked.slots)
-            say(f"  {run}/{asked.runs} {drained(found)}")
-            busy.append(found)
+            found.busy.append(await drain(suite, backend, jobs=asked.jobs, slots=asked.slots))
+            say(f"  {run}/{asked.runs} {drained(found.busy[-1])}")
+        found.peer.append(await asyncio.to_thread(simple_worker, suite, max(100, asked.jobs // PEER_SHARE)))
+        say(f"  {run}/{asked.runs} RQ's SimpleWorker {found.peer[-1]:.0f} jobs/s")
     say("draining 300 jobs a lane, one slot: what a job costs that travels alone")
-    alone = []
     for backend in Backend:
-        found = await drain(suite, backend, jobs=300, slots=1)
-        say(f"      {drained(found)}")
-        alone.append(found)
-    say(f"accepting bookings for three backends: {asked.connections} connections, {asked.seconds:g} s a run")
-    loads = []
+        found.alone.append(await drain(suite, backend, jobs=300, slots=1))
+        say(f"      {drained(found.alone[-1])}")
+
+
+async def accepting(suite: PrivateSuite, asked: argparse.Namespace, found: Measured) -> None:
+    port = suite.ports["api_service"]
+    say(
+        f"accepting bookings for three backends, {asked.seconds:g} s a run: one by one, and in batches of {asked.batch}"
+    )
     for run in range(1, asked.runs + 1):
-        port = suite.ports["api_service"]
-        found_load = await load("127.0.0.1", port, connections=asked.connections, seconds=asked.seconds)
-        say(
-            f"  {run}/{asked.runs} {found_load.accepted_per_second:>8.0f} bookings/s   "
-            f"p50 {found_load.percentile(0.5) * 1000:.0f} ms   p99 {found_load.percentile(0.99) * 1000:.0f} ms   "
-            f"statuses {found_load.statuses}"
-        )
-        loads.append(found_load)
-    return busy, alone, loads
+        found.loads.append(await load("127.0.0.1", port, connections=asked.connections, seconds=asked.seconds))
+        say(f"  {run}/{asked.runs} one by one {accepted(found.loads[-1])}")
+        several = {"connections": asked.batch_connections, "batch": asked.batch}
+        found.batches.append(await load("127.0.0.1", port, seconds=asked.seconds, **several))
+        say(f"  {run}/{asked.runs} batches    {accepted(found.batches[-1])}")
 
 
-def spread(values: Sequence[float], form: str = "{:.0f}") -> str:
-    """median (least-greatest)"""
-    shown = [form.format(value) for value in (statistics.median(values), min(values), max(values))]
-    return f"{shown[0]} ({shown[1]}-{shown[2]})"
-
-
-def report(busy: Sequence[Drained], alone: Sequence[Drained], loads: Sequence[Load], asked: argparse.Namespace) -> str:
-    lines = [
-        "# Measured",
-        "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {psutil.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in LIBRARIES) + ".",
-        "Brokers, services, worker and load share the machine. Median (least-greatest) "
-        f"of {asked.runs} runs. Command: `make bench` (`python -m bench --jobs {asked.jobs} --slots {asked.slots} "
-        f"--runs {asked.runs} --seconds {asked.seconds:g} --connections {asked.connections}`).",
-        "",
-        "One worker process, a no-op job with a booking-sized payload, every guarantee on (claim, fencing, events,",
-        "audit, metrics). Round trips are calls of a Redis script that the worker made, counted by Redis itself.",
-        "",
-        "| lane | drained, jobs/s | round trips a job under load | round trips of a job alone |",
-        "|---|---|---|---|",
-    ]
-    for backend in Backend:
-        rates = [found for found in busy if found.backend is backend]
-        single = next(found for found in alone if found.backend is backend)
-        lines.append(
-            f"| {backend} | {spread([found.jobs_per_second for found in rates])} "
-            f"| {spread([found.round_trips for found in rates], '{:.3f}')} | {single.round_trips:.2f} |"
-        )
-    lines += [
-        "",
-        f"Bookings accepted over HTTP, each for all three backends, {asked.connections} connections:",
-        "",
-        "| bookings/s | p50, ms | p99, ms |",
-        "|---|---|---|",
-        f"| {spread([found.accepted_per_second for found in loads])} "
-        f"| {spread([found.percentile(0.5) * 1000 for found in loads])} "
-        f"| {spread([found.percentile(0.99) * 1000 for found in loads])} |",
-    ]
-    return "\n".join(lines) + "\n"
+async def measure(suite: PrivateSuite, asked: argparse.Namespace) -> Measured:
+    found = Measured()
+    say("idling, and ten bookings a second")
+    found.idle = await idle(suite, asked.seconds)
+    found.waits = await waits(suite, asked.waits)
+    await lanes(suite, asked, found)
+    await accepting(suite, asked, found)
+    return found
 
 
 def measured(asked: argparse.Namespace) -> str:
@@ -122,7 +100,7 @@ def measured(asked: argparse.Namespace) -> str:
     keep = False
     try:
         suite.start()
-        return report(*asyncio.run(measure(suite, asked)), asked)
+        return report(asyncio.run(measure(suite, asked)), asked)
     except KeyboardInterrupt:
         say("interrupted: stopping what was started")
         raise SystemExit(130) from None

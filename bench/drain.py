@@ -27,13 +27,15 @@ PATIENCE_SECONDS = 120
 
 @dataclass(frozen=True)
 class Drained:
-    """`round_trips` are the Redis scripts that one worker called a job, everything counted."""
+    """`round_trips` are the Redis scripts that one worker called a job, everything counted; `memory` are the bytes of
+    Redis that a job took while it waited."""
 
     backend: Backend
     jobs: int
     slots: int
     jobs_per_second: float
     round_trips: float
+    memory: float
 
 
 def publisher_of(backend: Backend, settings: Settings, scripts: Scripts) -> Publisher:
@@ -60,7 +62,9 @@ async def drain(suite: PrivateSuite, backend: Backend, *, jobs: int, slots: int)
     settings = settings_of(suite)
     redis = connect(settings)
     try:
+        memory_before = await _memory(redis)
         await send(settings, redis, backend, jobs)
+        memory = await _memory(redis) - memory_before
         done_before = await _completed(redis, backend)
         calls_before = await _script_calls(redis)
         worker = suite.start_worker(WORKER_BACKENDS=backend, LOG_LEVEL="WARNING", **{_CONCURRENCY[backend]: str(slots)})
@@ -69,7 +73,7 @@ async def drain(suite: PrivateSuite, backend: Backend, *, jobs: int, slots: int)
         finally:
             suite.stop(worker)
         calls = await _script_calls(redis) - calls_before
-        return Drained(backend, jobs, slots, (jobs - 1) / seconds, calls / jobs)
+        return Drained(backend, jobs, slots, (jobs - 1) / seconds, calls / jobs, memory / jobs)
     finally:
         await redis.aclose()
 
@@ -103,6 +107,10 @@ async def send(settings: Settings, redis: Redis, backend: Backend, jobs: int) ->
 async def _completed(redis: Redis, backend: Backend) -> int:
     counters: Any = redis.hget("bq:counters", f"{backend}.completed")
     return int(await counters or 0)
+
+
+async def _memory(redis: Redis) -> int:
+    return int((await redis.info("memory"))["used_memory"])
 
 
 async def _script_calls(redis: Redis) -> int:

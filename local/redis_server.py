@@ -70,6 +70,8 @@ def write_redis_config(folder: Path, port: int, password: str, appendfsync: str)
         f"appendfsync {appendfsync}",
         'save ""',
         "maxmemory-policy noeviction",
+        # Records stay in Redis' compact form, which takes half the memory of a hash table, up to values of this size.
+        "hash-max-listpack-value 1024",
         f"maxmemory {os.environ.get('REDIS_MAXMEMORY') or '512mb'}",
     ]
     config.touch(mode=0o600)

@@ -43,6 +43,8 @@ class Processor:
         self.backend = backend
         self._suspects = suspects
         self.tools = tools
+        self._wait = tools.metrics.job_wait.labels(backend)
+        self._run = tools.metrics.job_run.labels(backend)
         self.slots = slots
         self.heartbeat = heartbeat
         self.stopping = False
@@ -128,7 +130,7 @@ class Processor:
             return await self._surely(lambda: delivery.bury(claim, reason))
         self._log("job_started", claim, attempt=claim.attempt)
         wait_from = max(claim.created, claim.due)
-        self.tools.metrics.job_wait.labels(self.backend).observe(max(0, clock.now_ms() - wait_from) / 1000)
+        self._wait.observe(max(0, clock.now_ms() - wait_from) / 1000)
         started = time.perf_counter()
         beat = self.heartbeat.of(delivery, claim)
         try:
@@ -194,7 +196,7 @@ class Processor:
 
     def _finished(self, outcome: str, claim: Claim, started: float, **more: Any) -> None:
         seconds = time.perf_counter() - started
-        self.tools.metrics.job_run.labels(self.backend).observe(seconds)
+        self._run.observe(seconds)
         self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
         if outcome == "completed":
             in_time = clock.now_ms() - claim.created <= self.tools.settings.sla_seconds * 1000

@@ -14,6 +14,7 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32  # HTTP takes 16; what is read here must be writable again, and orjson writes 254
 MAX_NUMBER = 2**53
 MAX_GENERATION = 2**31  # Lua counts on from it, in doubles
+CONTAINERS = (dict, list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def _fits(value: object, kind: type) -> bool:
 
 def deeper(value: Any, levels: int) -> bool:
     """Whether it is nested more than so many levels."""
-    if not isinstance(value, dict | list):
+    if not isinstance(value, CONTAINERS):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(deeper(item, levels - 1) for item in inner if isinstance(item, dict | list))
+    return levels == 0 or any(deeper(item, levels - 1) for item in inner if isinstance(item, CONTAINERS))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.connection import HiredisRespSerializer
+from redis.exceptions import DataError, RedisError, ResponseError
 
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
@@ -18,6 +19,23 @@ from booking_queue.settings import Settings
 log = logs.get("ledger")
 
 ANSWER_SECONDS = 4.0  # twice that, behind a batch that gets none, is still less than people wait
+
+
+class PackedConnection(Connection):
+    """redis-py's asyncio connections pack a command in Python, argument by argument. A batch of ours has hundreds:
+    hiredis takes a quarter of the time."""
+
+    _serializer = HiredisRespSerializer()
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        try:
+            return self._serializer.pack(*args)  # type: ignore[no-any-return]
+        except DataError:  # an enum's member, or what nobody can pack
+            return super().pack_command(*args)
+
+
+class PackedSentinelConnection(PackedConnection, SentinelManagedConnection):
+    pass
 
 
 def connect(settings: Settings, *, connections: int = 8, answer_seconds: float = ANSWER_SECONDS) -> Redis:
@@ -36,8 +54,10 @@ def connect(settings: Settings, *, connections: int = 8, answer_seconds: float =
     if settings.redis_sentinels:
         places = [place.strip().rsplit(":", 1) for place in settings.redis_sentinels.split(",")]
         sentinel = Sentinel([(host, int(port)) for host, port in places], socket_timeout=2.0)  # type: ignore[no-untyped-call]
+        options["connection_class"] = PackedSentinelConnection
         return sentinel.master_for(settings.redis_master, **options)  # type: ignore[no-any-return]
     pool = BlockingConnectionPool(
+        connection_class=PackedConnection,
         host=settings.redis_host,
         port=settings.redis_port,
         max_connections=connections,

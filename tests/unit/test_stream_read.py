@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from booking_queue.backends.stream.delivery import Entry
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.settings import Settings
 from tests.unit.stream_lane import Streams, completed, eventually, holding, streams_of, worker_of
@@ -91,6 +92,18 @@ async def test_own_entries_come_before_new_ones_and_none_comes_twice(long_lease:
     await long_lease.take("w1", 10)
     assert await long_lease.taken_ids("w1", 6, own=1, fair=2) == jobs[:6]
     assert await long_lease.taken_ids("w1", 13, own=1, fair=4) == jobs[:13]
+
+
+async def test_what_we_hold_is_looked_for_until_all_of_it_was_found(long_lease: Streams) -> None:
+    for _ in range(6):
+        await long_lease.send()
+    *_, more = await long_lease.call("stream_take", "w1", 3, 0, 1, 0)
+    assert not more  # we held nothing, though every slot was filled with new ones
+    held, *_, more = await long_lease.call("stream_take", "w1", 2, 0, 1, 0)
+    assert len(held) == 2 and more
+    running = [Entry.of(raw).place for raw in held]
+    *_, more = await long_lease.call("stream_take", "w1", 2, 0, 1, 0, *running)
+    assert not more
 
 
 async def test_an_answer_that_was_lost_is_read_again(long_lease: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
