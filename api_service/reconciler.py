@@ -18,7 +18,7 @@ TURN_SECONDS = 0.5
 BATCH = 100
 LANE_SECONDS = 15.0  # between two looks at whether the lane is empty
 LOST_AFTER_MS = 60_000
-WOKEN_AT_ONCE = 1000  # as in ledger.lua
+WOKEN_AT_ONCE = 1000  # as in publish.lua
 
 log = logs.get("reconciler")
 

@@ -1,5 +1,12 @@
 -- Cancelling: at once for whoever runs it (its claim is gone), finished once the money is back.
 
+-- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read.
+function ledger.call_off(id, backend)
+  ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
+  redis.call('ZREM', ledger.outbox(backend), id)
+  ledger.vacate(id, backend, get(id, 'type')[1])
+end
+
 local function sold(id)
   local json = redis.call('HGET', ledger.key(id), 'fx.inventory')
   return json and cjson.decode(json).state == 'done'

@@ -33,7 +33,7 @@ function ops.outbox_probe(a)
     local leg = ledger.leg(id, a[1], 'gen', 'due')
     if leg.gen and tonumber(leg.due or 0) <= NOW then
       -- Behind those of the same moment, or the next caller would get it too.
-      redis.call('ZADD', outbox, math.max(NOW + GRACE, at + 1), id)
+      redis.call('ZADD', outbox, math.max(NOW + GRACE, at) + 1, id)
       return { id, leg.gen }
     end
   end

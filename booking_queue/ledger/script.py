@@ -23,7 +23,17 @@ PLAIN = frozenset((str, bytes, int, float))
 Answer = list[Any]
 Operation = tuple[str, tuple[Arg, ...]]
 
-CORE = ("ledger.lua", "turns.lua", "limits.lua", "effects.lua", "shown.lua")
+CORE = (
+    "ledger.lua",  # first: what the others stand on
+    "turns.lua",
+    "limits.lua",
+    "accept.lua",
+    "publish.lua",
+    "claim.lua",
+    "redrive.lua",
+    "effects.lua",
+    "shown.lua",
+)
 REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 

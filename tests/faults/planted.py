@@ -33,7 +33,7 @@ def in_lua(*changes: tuple[str, str]) -> None:
     script.source = changed
     from booking_queue.backends import redis_stream, rq_queue  # noqa: F401, PLC0415 - they read theirs now
 
-    changed("booking_queue.ledger", "ledger.lua", "effects.lua")
+    changed("booking_queue.ledger", *script.CORE)
     if left:
         raise NothingChanged(f"not in the Lua any more: {', '.join(left)}")
 

@@ -107,7 +107,7 @@ def test_an_envelope_comes_back_as_it_was() -> None:
 
 
 def test_every_state_that_lua_writes_is_a_state() -> None:
-    lua = Path("booking_queue/ledger/ledger.lua").read_text()
+    lua = "".join(each.read_text() for each in Path("booking_queue/ledger").glob("*.lua"))
     written = set(re.findall(r"state = '(\w+)'", lua))
     assert written <= {state.value for state in State} | {"claimed", "done", "failed"}
     assert set(TRANSITIONS) == set(State)

@@ -1,4 +1,4 @@
--- The streams: their names, their ids, and how a job gets onto one. Runs after ledger.lua, in the same script.
+-- The streams: their names, their ids, and how a job gets onto one. Runs after the ledger's Lua, in the same script.
 
 local stream = {
   backend = 'redisStreams',

@@ -1,0 +1,75 @@
+-- The ways into the ledger: accepted by us, adopted from a broker, or kept as a letter that can be no job.
+
+-- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), tenant, index keys…
+function ops.accept(a)
+  local id, delay, tenant = a[1], tonumber(a[7]), a[9]
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  local most = tenant ~= '' and ledger.too_many_outstanding(tenant)
+  if most then return { 'tenant full', most } end
+  for backend in string.gmatch(a[8], '[^,]+') do
+    if not ledger.has_room(backend) then return { 'full', backend } end
+  end
+  local due = delay > 0 and NOW + delay or 0
+  local fields = { 'type', a[2], 'kind', a[3], 'data', a[4], 'options', a[5], 'trace', a[6], 'legs', a[8],
+                   'created', NOW, 'fence', 0 }
+  local order = string.find(a[5], '"orderingKey"', 1, true) and cjson.decode(a[5]).orderingKey
+  if order then
+    order = ledger.own_name(tenant, order)
+    fields[#fields + 1] = 'order'
+    fields[#fields + 1] = order
+  end
+  if tenant ~= '' then
+    fields[#fields + 1] = 'tenant'
+    fields[#fields + 1] = tenant
+    ledger.outstanding(id, tenant)
+  end
+  for backend in string.gmatch(a[8], '[^,]+') do
+    for name, value in pairs({ state = 'pending', gen = 1, attempt = 0, starts = 0, due = due }) do
+      fields[#fields + 1] = backend .. '.' .. name
+      fields[#fields + 1] = value
+    end
+    redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
+    redis.call('ZADD', ledger.open(backend), NOW, id)
+    if order then ledger.line_up(id, backend, order) end
+    ledger.count(backend, 'accepted')
+  end
+  ledger.set(id, unpack(fields))
+  for i = 10, #a do
+    redis.call('ZADD', P .. ':index:' .. a[i], NOW, id)
+    redis.call('PEXPIRE', P .. ':index:' .. a[i], 2 * RETENTION)
+  end
+  ledger.emit(id, false, 'accepted', { type = a[2], backends = a[8] })
+  return { 'accepted', tostring(NOW) }
+end
+
+-- What came to a broker and can be no job is a dead letter of its own, under an id that its place gives it.
+function ledger.letter(id, backend, kind, raw, reason)
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return end
+  ledger.set(id, 'type', kind ~= '' and kind or 'unreadable', 'kind', 'letter', 'data', cjson.encode({ raw = raw }),
+             'options', '{}', 'trace', '', 'legs', backend, 'created', NOW, 'fence', 0)
+  ledger.set_leg(id, backend, { state = 'dead', gen = 1, attempt = 0, starts = 0, due = 0, finished = NOW,
+                                error = reason })
+  inter(id, backend)
+  ledger.count(backend, 'dead')
+  ledger.emit(id, backend, 'dead', { error = reason })
+  ledger.expire(id)
+end
+
+-- letter: id, backend, type, raw (text), reason
+function ops.letter(a)
+  ledger.letter(a[1], a[2], a[3], a[4], a[5])
+  return { 1 }
+end
+
+-- adopt: id, backend, type, kind, data, options. A job that came onto the broker without us gets its record.
+function ops.adopt(a)
+  local id, backend = a[1], a[2]
+  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  ledger.set(id, 'type', a[3], 'kind', a[4], 'data', a[5], 'options', a[6], 'trace', '', 'legs', backend,
+             'created', NOW, 'fence', 0)
+  ledger.set_leg(id, backend, { state = 'queued', gen = 1, attempt = 0, starts = 0, due = 0, enqueued = NOW })
+  redis.call('ZADD', ledger.open(backend), NOW, id)
+  ledger.count(backend, 'accepted')
+  ledger.emit(id, backend, 'adopted', { type = a[3] })
+  return { 'adopted' }
+end

@@ -1,0 +1,102 @@
+-- The dead letters: starting over, here or on another backend, as they were or edited; or put away.
+
+-- Why a dead leg cannot start over; nothing if it can.
+local function stays_dead(id, backend)
+  local state = ledger.leg(id, backend, 'state').state
+  if state ~= 'dead' then return state or 'unknown' end
+  local rec = get(id, 'cancel', 'kind')
+  if rec[1] then return rec[1] end
+  if rec[2] == 'letter' then return 'unreadable' end
+  local owed = redis.call('ZSCORE', P .. ':compensations', id)
+  if owed and redis.call('HEXISTS', ledger.key(id), 'fx.compensation') == 0 then return 'compensating' end
+end
+
+-- What was compensated is done anew: the provider's void of the last round stays true.
+local function next_round(id)
+  local key = ledger.key(id)
+  redis.call('PERSIST', key)
+  redis.call('PERSIST', P .. ':audit:' .. id)
+  if redis.call('HDEL', key, 'fx.compensation') == 0 then return end
+  redis.call('ZREM', P .. ':compensations', id) -- a mail that could not be sent yet is true no more
+  redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory', 'compensation.tries')
+  if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
+end
+
+local function start_over(id, backend)
+  local key, leg, rec = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order', 'tenant')
+  local gen = (leg.gen or 0) + 1
+  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
+  redis.call('HINCRBY', key, backend .. '.redrives', 1)
+  ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
+  redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
+  redis.call('ZADD', ledger.open(backend), NOW, id)
+  exhume(id, backend)
+  if rec[1] then ledger.line_up(id, backend, rec[1]) end
+  if rec[2] then ledger.outstanding(id, rec[2]) end
+  ledger.emit(id, backend, 'redriven', { generation = gen })
+  return gen
+end
+
+-- A dead leg starts over, as a new generation.
+function ledger.redrive(id, backend)
+  local why = stays_dead(id, backend)
+  if why then return false, why end
+  next_round(id)
+  return start_over(id, backend)
+end
+
+-- redrive: id, backend -> 'redriven', generation
+function ops.redrive(a)
+  local gen, why = ledger.redrive(a[1], a[2])
+  if not gen then return { why } end
+  return { 'redriven', gen }
+end
+
+-- Only what no leg has done, or is doing, may be edited.
+local function editable(id)
+  for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
+    if ledger.leg(id, backend, 'state').state ~= 'dead' then return false end
+  end
+  return true
+end
+
+local function edit(id, kind, data)
+  ledger.emit(id, false, 'edited', { before = get(id, 'data')[1] })
+  ledger.set(id, 'type', kind, 'kind', kind == 'booking' and 'booking' or 'job', 'data', data)
+end
+
+-- Another backend takes a dead leg's place; the leg stays as it ended.
+local function move(id, from, to)
+  local leg = ledger.leg(id, to, 'state')
+  if leg.state and leg.state ~= 'dead' then return false, leg.state end
+  if not leg.state then
+    ledger.set(id, 'legs', get(id, 'legs')[1] .. ',' .. to)
+    ledger.count(to, 'accepted')
+  end
+  exhume(id, from)
+  ledger.emit(id, from, 'moved', { to = to })
+  return start_over(id, to)
+end
+
+-- redrive_as: id, backend, to, type, data (JSON; '' for as it was) -> 'redriven', generation
+function ops.redrive_as(a)
+  local id, from, to, data = a[1], a[2], a[3], a[5]
+  local why = stays_dead(id, from)
+  if why and not (why == 'unreadable' and data ~= '') then return { why } end
+  if data ~= '' then
+    if not editable(id) then return { 'not to be edited' } end
+    edit(id, a[4], data)
+  end
+  next_round(id)
+  local gen
+  if from == to then gen = start_over(id, from) else gen, why = move(id, from, to) end
+  return gen and { 'redriven', gen } or { why }
+end
+
+-- discard: id, backend. A dead leg that nobody wants to see any more. -> 1, or its state
+function ops.discard(a)
+  local state = ledger.leg(a[1], a[2], 'state').state
+  if state ~= 'dead' then return { state or 'unknown' } end
+  if exhume(a[1], a[2]) then ledger.emit(a[1], a[2], 'discarded') end
+  return { 'discarded' }
+end
