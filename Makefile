@@ -73,7 +73,7 @@ faults: ## Break it under load and check what was promised; FULL=1 at full size.
 bench: ## Measure the three backends
 	$(DEV) -m bench
 
-openapi: ## Write the OpenAPI documents and API.md from the code
+openapi: ## Write the OpenAPI documents from the code, and from them API.md and the pages' types
 	$(DEV) -m local.openapi
 
 lock: ## Lock the dependencies of pyproject.toml, with hashes

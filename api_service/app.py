@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
 from api_service import compensator, feed, janitor, pressure, reconciler
+from api_service.answers import AcceptedBooking, DelayedAnswer
 from api_service.compensator import Compensator
 from api_service.dead_letters import Inbox
 from api_service.fanout import Fanout
@@ -173,8 +174,8 @@ def build(settings: Settings) -> FastAPI:
         scrape=scrape,
     )
     options: dict[str, Any] = {"status_code": 202, "tags": ["bookings"]}
-    put_first(app, "/api/bookings/delayed", submit.create_delayed_booking, **options)
-    put_first(app, "/api/bookings", submit.create_booking, **options)
+    put_first(app, "/api/bookings/delayed", submit.create_delayed_booking, response_model=DelayedAnswer, **options)
+    put_first(app, "/api/bookings", submit.create_booking, response_model=AcceptedBooking, **options)
     return app
 
 

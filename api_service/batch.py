@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from api_service import bodies, views
+from api_service.answers import BatchAnswer, BatchItem
 from api_service.fanout import Fanout
 from api_service.link import Sent
 from api_service.schemas import NewBooking
@@ -48,10 +49,11 @@ async def submit(fanout: Fanout, items: Sequence[Job | Refused]) -> Response:
     jobs = [item for item in items if not isinstance(item, Refused)]
     outcomes = iter(await fanout.submit_many(jobs))
     answers = [item if isinstance(item, Refused) else _outcome(item[0], next(outcomes)) for item in items]
-    shown = [{"index": index, **_shown(answer)} for index, answer in enumerate(answers)]
+    shown = [_shown(index, answer) for index, answer in enumerate(answers)]
     accepted = sum(not isinstance(answer, Refused) for answer in answers)
     if accepted:
-        return JsonResponse({"accepted": accepted, "refused": len(shown) - accepted, "items": shown}, 202)
+        told: BatchAnswer = {"accepted": accepted, "refused": len(shown) - accepted, "items": shown}
+        return JsonResponse(told, 202)
     errors = [
         FieldError(f"bookings.{index}.{error.field}", error.message, error.code)
         for index, answer in enumerate(answers)
@@ -75,12 +77,13 @@ def _outcome(job: NewJob, outcome: dict[Backend, Sent] | Exception) -> Accepted 
     return job.id, outcome
 
 
-def _shown(answer: Accepted | Refused) -> dict[str, Any]:
+def _shown(index: int, answer: Accepted | Refused) -> BatchItem:
     if isinstance(answer, Refused):
         errors = [{"field": each.field, "message": each.message, "code": each.code} for each in answer.errors]
-        return {"status": "refused", "error": answer.error, "errors": errors}
+        return {"index": index, "status": "refused", "error": answer.error, "errors": errors}
     booking_id, sent = answer
     return {
+        "index": index,
         "status": "accepted",
         "bookingId": booking_id,
         "queues": views.queues(booking_id, sent),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
+from api_service.answers import InspectedLetter, LetterAnswer
 from api_service.link import Link, Sent
 from booking_queue import logs
 from booking_queue.clock import iso
@@ -114,7 +115,7 @@ class Inbox:
         places = await self._index.page([name_for(tenant, f"dead:{backend}")], place, limit)
         return [Mark(place.accepted, place.job_id, backend) for place in places]
 
-    async def inspect(self, letter: Letter) -> dict[str, Any]:
+    async def inspect(self, letter: Letter) -> InspectedLetter:
         """All that is known of it."""
         leg = letter.record.legs[letter.mark.backend]
         audit = await self._events.audit(letter.record.id)
@@ -168,7 +169,7 @@ def _is_dead(record: Record, backend: Backend) -> bool:
     return leg is not None and leg.state is State.DEAD
 
 
-def shown(letter: Letter) -> dict[str, Any]:
+def shown(letter: Letter) -> LetterAnswer:
     record, backend = letter.record, letter.mark.backend
     leg = record.legs[backend]
     return {

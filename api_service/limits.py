@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from api_service.answers import LimitAnswer, RateAnswer
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.limits import Limit
 from booking_queue.settings import LimitSetting, Settings
@@ -30,15 +30,17 @@ def flat(limit: LimitSetting) -> dict[str, int | None]:
     }
 
 
-def shown(limits: Mapping[str, Limit]) -> dict[str, Any]:
+def shown(limits: Mapping[str, Limit]) -> dict[str, LimitAnswer]:
     return {scope: _shown(scope, limit) for scope, limit in limits.items()}
 
 
-def _shown(scope: str, limit: Limit) -> dict[str, Any]:
+def _shown(scope: str, limit: Limit) -> LimitAnswer:
     if scope.partition(":")[0] == TENANT:
         return {"outstanding": limit.outstanding}
-    rate = {"max": limit.rate, "durationMs": limit.window} if limit.rate and limit.window else None
-    told: dict[str, Any] = {"concurrency": limit.concurrency, "rate": rate}
+    rate: RateAnswer | None = None
+    if limit.rate and limit.window:
+        rate = {"max": limit.rate, "durationMs": limit.window}
+    told: LimitAnswer = {"concurrency": limit.concurrency, "rate": rate}
     if scope in set(Backend):
-        told |= {"outstanding": limit.outstanding, "paused": bool(limit.paused)}
+        told["outstanding"], told["paused"] = limit.outstanding, bool(limit.paused)
     return told

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
+from api_service.answers import (
+    AcceptedLeg,
+    Asked,
+    BookingAnswer,
+    BookingResult,
+    BookingStatus,
+    Compensation,
+    EffectAnswer,
+    LegAnswer,
+    Links,
+)
 from api_service.link import Sent
 from booking_queue.clock import iso
 from booking_queue.domain.booking import STEP_NAMES, confirmation_number
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.record import BookingState, Leg, Record
 
-_ID_NAME = {Backend.RQ: "jobId", Backend.STREAMS: "messageId", Backend.KAFKA: "messageId"}
-_WHAT = ("userId", "hotelId", "checkIn", "checkOut", "guests", "roomType", "simulate")
+_ASKED = ("userId", "hotelId", "checkIn", "checkOut", "guests", "roomType", "simulate")
 
 
-def links(booking_id: str) -> dict[str, str]:
+def links(booking_id: str) -> Links:
     path = f"/api/bookings/{booking_id}"
     return {
         "self": path,
@@ -29,20 +39,21 @@ def whole(number: float) -> int | float:
     return int(number) if number == int(number) else number
 
 
-def queues(booking_id: str, sent: dict[Backend, Sent]) -> dict[str, Any]:
+def queues(booking_id: str, sent: dict[Backend, Sent]) -> dict[str, AcceptedLeg]:
     """Where a new booking is on each backend it was sent to. Plain strings as names: orjson takes no other."""
     return {backend.value: _queue(backend, booking_id, answer) for backend, answer in sent.items()}
 
 
-def _queue(backend: Backend, booking_id: str, sent: Sent) -> dict[str, Any]:
+def _queue(backend: Backend, booking_id: str, sent: Sent) -> AcceptedLeg:
     status = sent.state if sent.state in (State.PENDING, State.DELAYED) else State.QUEUED
-    queue: dict[str, Any] = {_ID_NAME[backend]: booking_id, "status": status}
+    queue: AcceptedLeg = {"status": status}
+    queue["jobId" if backend is Backend.RQ else "messageId"] = booking_id
     if sent.receipt:
         queue["receipt"] = sent.receipt
     return queue
 
 
-def status(record: Record) -> dict[str, Any]:
+def status(record: Record) -> BookingStatus:
     return {
         "bookingId": record.id,
         "state": record.booking_state,
@@ -52,13 +63,13 @@ def status(record: Record) -> dict[str, Any]:
     }
 
 
-def booking(record: Record) -> dict[str, Any]:
+def booking(record: Record) -> BookingAnswer:
     """The whole of it."""
     told = status(record)
     result = _result(record, told["state"])
     return {
         **told,
-        **{name: record.data[name] for name in _WHAT if name in record.data},
+        **cast("Asked", {name: record.data[name] for name in _ASKED if name in record.data}),
         "createdAt": iso(record.created),
         "priority": record.options.get("priority", "normal"),
         "delaySeconds": whole(record.options.get("delay", 0) / 1000),
@@ -67,7 +78,7 @@ def booking(record: Record) -> dict[str, Any]:
     }
 
 
-def _leg(leg: Leg) -> dict[str, Any]:
+def _leg(leg: Leg) -> LegAnswer:
     return {
         "state": leg.state,
         "progress": leg.progress,
@@ -83,7 +94,7 @@ def _leg(leg: Leg) -> dict[str, Any]:
     }
 
 
-def _effects(record: Record) -> dict[str, Any]:
+def _effects(record: Record) -> dict[str, EffectAnswer]:
     """Which leg did each step, and when."""
     done = ((step, record.effects.get(step)) for step in STEP_NAMES)
     return {
@@ -91,7 +102,7 @@ def _effects(record: Record) -> dict[str, Any]:
     }
 
 
-def _result(record: Record, state: BookingState) -> dict[str, Any] | None:
+def _result(record: Record, state: BookingState) -> BookingResult | None:
     if state is not BookingState.CONFIRMED:
         return None
     sold = record.effects["inventory"]
@@ -108,6 +119,6 @@ def _worker_of(record: Record, backend: str) -> str | None:
     return next((leg.worker or None for leg in record.legs.values() if leg.backend == backend), None)
 
 
-def _compensation(record: Record) -> dict[str, Any] | None:
+def _compensation(record: Record) -> Compensation | None:
     made = record.effects.get("compensation")
-    return {"at": iso(made.at), **(made.result or {})} if made else None
+    return cast("Compensation", {"at": iso(made.at), **(made.result or {})}) if made else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import overload
 
 
 def now_ms() -> int:
@@ -11,6 +12,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@overload
+def iso(ms: int | float) -> str: ...
+@overload
+def iso(ms: None) -> None: ...
+@overload
+def iso(ms: int | float | None) -> str | None: ...
 def iso(ms: int | float | None) -> str | None:
     """`2026-01-31T12:00:00.123Z` of milliseconds since 1970."""
     if ms is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -66,11 +67,19 @@ def build_pages() -> None:
     if stamp.exists() and stamp.read_text() == wanted and (FRONTEND / "node_modules").exists():
         return
     print(f"Building the pages (once, Node {node.source})", file=sys.stderr, flush=True)
-    if not _installed():
-        _npm(node, "ci", "--no-audit", "--no-fund")
-        (FRONTEND / "node_modules" / ".installed-from").write_text(_lock_hash())
-    _npm(node, "run", "build")
+    run_script("build")
     stamp.write_text(wanted)
+
+
+def run_script(name: str) -> None:
+    """`npm run` in frontend/, its packages installed first."""
+    node = find_node()
+    with (private_folder(LOGS) / "npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _installed():
+            _npm(node, "ci", "--no-audit", "--no-fund")
+            (FRONTEND / "node_modules" / ".installed-from").write_text(_lock_hash())
+        _npm(node, "run", name)
 
 
 def preview_command(node: Node, port: int) -> list[str]:

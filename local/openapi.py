@@ -1,4 +1,4 @@
-"""`make openapi`: the OpenAPI document of every service of ours, and API.md told from them.
+"""`make openapi`: the OpenAPI document of every service of ours, with API.md and the pages' types told from them.
 
 `--check` writes nothing and fails where a file is not what the code says.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from booking_queue.settings import Settings
 from local.env import FOLDERS, PORTS
+from local.node import run_script
 from local.paths import ROOT
 
 FOLDER = ROOT / "docs" / "openapi"
@@ -99,6 +100,7 @@ def main() -> None:
     for path, text in wanted.items():
         (ROOT / path).write_text(text)
         print(path)
+    run_script("types")
 
 
 def _same(path: str, text: str) -> bool:

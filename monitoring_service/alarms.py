@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from booking_queue.clock import iso, now_ms
+from monitoring_service.answers import AlarmAnswer
 from monitoring_service.board import Board
 from monitoring_service.incidents import Incident
 from monitoring_service.remedies import REMEDIES
@@ -25,17 +25,16 @@ INCIDENTS = {
 }
 
 
-def alarms(board: Board) -> list[dict[str, Any]]:
-    """`about` names the source, backend or worker; `since` is when it happened, null for what goes on."""
+def alarms(board: Board) -> list[AlarmAnswer]:
     goes_on = [_told(*alarm) for alarm in _alarms(board)]
     return [*goes_on, *(_happened(incident) for incident in board.watch.incidents.recent())]
 
 
-def _told(alarm: str, about: str, detail: str, since: str | None = None) -> dict[str, Any]:
+def _told(alarm: str, about: str, detail: str, since: str | None = None) -> AlarmAnswer:
     return {"alarm": alarm, "about": about, "detail": detail, "remedy": REMEDIES[alarm], "since": since}
 
 
-def _happened(incident: Incident) -> dict[str, Any]:
+def _happened(incident: Incident) -> AlarmAnswer:
     alarm, detail = INCIDENTS[incident.kind]
     since = iso(now_ms() - int(incident.seconds * 1000))
     return _told(alarm, incident.about, detail.format(n=incident.times), since)

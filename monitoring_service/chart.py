@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 from booking_queue.domain.job import Backend
 from booking_queue.metrics import RUN_BOUNDS, WAIT_BOUNDS
+from monitoring_service.answers import HistoryAnswer
 from monitoring_service.tiers import Sums, Tier, Tiers, adds_up
 from monitoring_service.totals import Histogram
 
@@ -42,7 +42,7 @@ class Stretch:
     end: int
 
 
-def chart(tiers: Tiers, since_ms: int, step: float, most: int) -> dict[str, Any]:
+def chart(tiers: Tiers, since_ms: int, step: float, most: int) -> HistoryAnswer:
     """From `since_ms` on, in steps of at least `step` seconds: longer ones where more than `most` points would come
     of it, or where only ten seconds were kept."""
     fine, coarse = tiers.fine, tiers.coarse

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from booking_queue.domain.job import Backend
-from monitoring_service.chart import RATES
+from monitoring_service.answers import Rate
 from monitoring_service.totals import Work
 
 WINDOW_SECONDS = 300
@@ -54,11 +54,17 @@ class History:
         grown = {name: value - first.counters[backend].get(name, 0) for name, value in last.counters[backend].items()}
         return (grown, passed) if passed > 0 and min(grown.values()) >= 0 else None
 
-    def rates(self, backend: Backend, seconds: float = RATE_SECONDS) -> dict[str, float | None]:
+    def rates(self, backend: Backend, seconds: float = RATE_SECONDS) -> Rate:
         counted = self.counted(backend, seconds)
+
+        def of(name: str) -> float | None:
+            return round(counted[0][name] / counted[1], 3) if counted else None
+
         return {
-            f"{told}PerSecond": round(counted[0][name] / counted[1], 3) if counted else None
-            for told, name in RATES.items()
+            "acceptedPerSecond": of("accepted"),
+            "completedPerSecond": of("completed"),
+            "failedPerSecond": of("dead"),
+            "retriedPerSecond": of("retried"),
         }
 
     def work(self, seconds: float = LATENCY_SECONDS) -> Work | None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from booking_queue import logs
 from booking_queue.tasks import end
+from monitoring_service.answers import Staleness
 
 DEADLINE_SECONDS = 2.0
 MISSED_ROUNDS = 3  # without an answer, after which a source is stale even if nobody noticed a failure
@@ -62,7 +63,7 @@ class Source(Generic[Value]):
     def fresh_value(self) -> Value | None:
         return None if self.stale else self.value
 
-    def staleness(self) -> dict[str, Any]:
+    def staleness(self) -> Staleness:
         age = self.age
         return {"stale": self.stale, "ageSeconds": None if age is None else round(age, 1), "error": self.error}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -11,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from booking_queue.domain.job import Backend, Priority
 from booking_queue.metrics import Metrics
+from monitoring_service.answers import AlarmAnswer
 from monitoring_service.board import Board
 from monitoring_service.ledger_reader import LedgerNumbers
 from monitoring_service.sources import RqLevel
@@ -43,7 +43,7 @@ class Gauges:
         self.desired = Gauge("workers_desired", "Workers that the work asks for.", registry=registry)
         self.refusing = Gauge("redis_refuses_writes", "1 while Redis takes no writes.", registry=registry)
 
-    def update(self, board: Board, alarms: list[dict[str, Any]]) -> None:
+    def update(self, board: Board, alarms: list[AlarmAnswer]) -> None:
         self.alarms.set(len(alarms))
         self.alarm.clear()
         for alarm in alarms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.requests import Request
@@ -10,10 +10,15 @@ from starlette.responses import RedirectResponse, Response
 
 from booking_queue.clock import iso, now_ms
 from booking_queue.web.replies import JsonResponse
-from monitoring_service import snapshot
+from monitoring_service import snapshot, views
+from monitoring_service.answers import (
+    DashboardAnswer,
+    HistoryAnswer,
+)
 from monitoring_service.board import Board
 from monitoring_service.chart import chart
-from monitoring_service.views import EMPTY_KAFKA, EMPTY_RQ, EMPTY_STREAMS, Views, shown
+from monitoring_service.view_answers import KafkaAnswer, RqAnswer, ServicesAnswer, StreamsAnswer
+from monitoring_service.views import Views
 
 DAY_SECONDS = 86_400
 MOST_POINTS = 1000  # bounds how long one answer keeps the process busy
@@ -26,8 +31,8 @@ def board_of(request: Request) -> Board:
 
 
 def views_of(request: Request) -> Views:
-    views: Views = request.state.views
-    return views
+    found: Views = request.state.views
+    return found
 
 
 TheBoard = Annotated[Board, Depends(board_of)]
@@ -36,7 +41,7 @@ TheViews = Annotated[Views, Depends(views_of)]
 router = APIRouter(tags=["monitoring"])
 
 
-@router.get("/dashboard")
+@router.get("/dashboard", response_model=DashboardAnswer)
 async def dashboard(board: TheBoard, accept: Annotated[str, Header()] = "") -> Response:
     """Everything at a glance. A browser is sent on to the pages."""
     if "text/html" in accept and "application/json" not in accept:
@@ -44,7 +49,7 @@ async def dashboard(board: TheBoard, accept: Annotated[str, Header()] = "") -> R
     return JsonResponse(snapshot.dashboard(board))
 
 
-@router.get("/history")
+@router.get("/history", response_model=HistoryAnswer)
 async def history(
     board: TheBoard,
     since: Annotated[int | None, Query(alias="from", ge=0, le=FARTHEST_MS, description="ms since 1970")] = None,
@@ -59,28 +64,28 @@ async def history(
     return JsonResponse(chart(board.tiers, since_ms, step, MOST_POINTS if step else points))
 
 
-@router.get("/queue/rq")
-@router.get("/queue/bullmq", name="queue_bullmq")
-async def queue_rq(views: TheViews) -> dict[str, Any]:
+@router.get("/queue/rq", response_model=RqAnswer)
+@router.get("/queue/bullmq", name="queue_bullmq", response_model=RqAnswer)
+async def queue_rq(of: TheViews) -> Response:
     """The first ten jobs in each state."""
-    return await shown(views.rq, EMPTY_RQ)
+    return JsonResponse(await views.rq(of))
 
 
-@router.get("/queue/streams")
-async def queue_streams(views: TheViews) -> dict[str, Any]:
+@router.get("/queue/streams", response_model=StreamsAnswer)
+async def queue_streams(of: TheViews) -> Response:
     """The newest entries, and those delivered and not finished: [id, consumer, idle ms, deliveries]."""
-    return await shown(views.streams, EMPTY_STREAMS)
+    return JsonResponse(await views.streams(of))
 
 
-@router.get("/queue/kafka")
-async def queue_kafka(views: TheViews) -> dict[str, Any]:
+@router.get("/queue/kafka", response_model=KafkaAnswer)
+async def queue_kafka(of: TheViews) -> Response:
     """Partitions with their offsets and lag."""
-    return await shown(views.kafka, EMPTY_KAFKA)
+    return JsonResponse(await views.kafka(of))
 
 
-@router.get("/services/health")
-async def services_health(views: TheViews) -> Response:
+@router.get("/services/health", response_model=ServicesAnswer)
+async def services_health(of: TheViews) -> Response:
     """Whether each service and each worker replica answers within two seconds."""
-    await views.services.recent()
-    unknown = {"timestamp": iso(now_ms()), "services": [], **views.services.staleness()}
-    return JsonResponse(views.services.value or unknown)
+    await of.services.recent()
+    unknown = {"timestamp": iso(now_ms()), "services": [], **of.services.staleness()}
+    return JsonResponse(of.services.value or unknown)

@@ -10,6 +10,7 @@ import orjson
 from booking_queue.clock import iso, now_ms
 from booking_queue.settings import Settings
 from booking_queue.web.http import ConnectionLost, Http
+from monitoring_service.view_answers import ServiceAnswer, ServicesAnswer
 from monitoring_service.workers import Workers
 
 LIMIT_SECONDS = 2.0
@@ -23,7 +24,7 @@ class ServicesHealth:
         self._servers: dict[str, Http] = {}
         self._workers: set[str] = set()
 
-    async def read(self, workers: Workers | None) -> dict[str, Any]:
+    async def read(self, workers: Workers | None) -> ServicesAnswer:
         settings = self._settings
         checks = [
             self._ask("api", settings.api_url),
@@ -44,12 +45,12 @@ class ServicesHealth:
         self._forget({one.presence.address for one in alive})
         return {"timestamp": iso(now_ms()), "services": [*answers, own, *lost]}
 
-    async def _frontend(self) -> dict[str, Any]:
+    async def _frontend(self) -> ServiceAnswer:
         settings = self._settings
         found = await self._ask("frontend", settings.frontend_probe_url or settings.frontend_url, "/", with_key=False)
-        return found | {"url": settings.frontend_url}
+        return {**found, "url": settings.frontend_url}
 
-    async def _ask(self, name: str, url: str, path: str = "/health", *, with_key: bool = True) -> dict[str, Any]:
+    async def _ask(self, name: str, url: str, path: str = "/health", *, with_key: bool = True) -> ServiceAnswer:
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
                 server = self._servers.get(url) or self._servers.setdefault(url, Http(url, {}, CONNECTIONS))
@@ -82,7 +83,7 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _service(name: str, url: str, *, data: Any = None, error: str | None = None) -> dict[str, Any]:
+def _service(name: str, url: str, *, data: Any = None, error: str | None = None) -> ServiceAnswer:
     if error is not None:
         return {"name": name, "url": url, "status": "unhealthy", "error": error}
     return {"name": name, "url": url, "status": "healthy", "data": data}

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psutil
 
 from booking_queue.clock import iso, now_ms
 from booking_queue.domain.job import Backend
 from monitoring_service.alarms import alarms
+from monitoring_service.answers import (
+    AllJobCounts,
+    ByBackend,
+    DashboardAnswer,
+    JobCounts,
+    LaneLatency,
+    Latency,
+    Machine,
+    MetricsAnswer,
+    Percentiles,
+    Queues,
+    Rates,
+    Unsent,
+    by_backend,
+)
 from monitoring_service.board import Board, milliseconds
 from monitoring_service.history import LATENCY_SECONDS, RATE_SECONDS, WINDOW_SECONDS
 from monitoring_service.sources import KafkaStats, RqStats, StreamStats
 from monitoring_service.totals import Histogram, share
 from monitoring_service.workforce import workers
 
-PERCENTILES = (0.5, 0.95, 0.99)
 
-
-def dashboard(board: Board) -> dict[str, Any]:
+def dashboard(board: Board) -> DashboardAnswer:
     return {
         "timestamp": iso(now_ms()),
         "queues": queues(board),
         "rates": rates(board),
         "latency": latency(board),
-        "backlog": {backend.value: board.backlog(backend) for backend in Backend},
-        "oldestAgeSeconds": {backend.value: board.oldest_age(backend) for backend in Backend},
+        "backlog": by_backend(board.backlog),
+        "oldestAgeSeconds": by_backend(board.oldest_age),
         "outbox": outbox(board),
         "workers": workers(board),
         "metrics": metrics(board),
@@ -34,7 +45,7 @@ def dashboard(board: Board) -> dict[str, Any]:
     }
 
 
-def queues(board: Board) -> dict[str, Any]:
+def queues(board: Board) -> Queues:
     """Exactly the members that the older dashboard had; the last known, or null."""
     rq: RqStats | None = board.rq.value
     streams: StreamStats | None = board.streams.value
@@ -42,16 +53,20 @@ def queues(board: Board) -> dict[str, Any]:
     counts = rq.stats if rq else None
     entries = streams.stats if streams else None
     return {
-        Backend.RQ.value: {
-            name: getattr(counts, name, None)
-            for name in ("waiting", "active", "completed", "failed", "delayed", "total")
+        "rq": {
+            "waiting": counts.waiting if counts else None,
+            "active": counts.active if counts else None,
+            "completed": counts.completed if counts else None,
+            "failed": counts.failed if counts else None,
+            "delayed": counts.delayed if counts else None,
+            "total": counts.total if counts else None,
         },
-        Backend.STREAMS.value: {
+        "redisStreams": {
             "totalMessages": entries.total_messages if entries else None,
             "pendingMessages": entries.pending_messages if entries else None,
             "dlqMessages": entries.dlq_messages if entries else None,
         },
-        Backend.KAFKA.value: {
+        "kafka": {
             "topic": kafka.topic if kafka else None,
             "partitions": kafka.stats.partitions if kafka else None,
             "dlqPartitions": kafka.stats.dlq_partitions if kafka else None,
@@ -59,47 +74,48 @@ def queues(board: Board) -> dict[str, Any]:
     }
 
 
-def outbox(board: Board) -> dict[str, Any]:
+def outbox(board: Board) -> ByBackend[Unsent]:
     """From Redis itself: known also while a backend's service is away, when it matters most."""
     ledger = board.ledger.value
+
+    def of(backend: Backend) -> Unsent:
+        left = ledger.backlog[backend] if ledger else None
+        return {"rows": left.outbox if left else None, "oldestAgeSeconds": left.outbox_oldest_age if left else None}
+
+    return by_backend(of)
+
+
+def rates(board: Board) -> Rates:
+    return {"overSeconds": RATE_SECONDS, **by_backend(board.history.rates)}
+
+
+def latency(board: Board) -> Latency:
+    work = board.history.work()
+
+    def of(backend: Backend) -> LaneLatency:
+        wait, run = (work.wait.get(backend), work.run.get(backend)) if work else (None, None)
+        return {"wait": percentiles(wait), "run": percentiles(run)}
+
+    return {"overSeconds": LATENCY_SECONDS, **by_backend(of)}
+
+
+def percentiles(histogram: Histogram | None) -> Percentiles:
+    seen = histogram or Histogram()
     return {
-        backend.value: {
-            "rows": ledger.backlog[backend].outbox if ledger else None,
-            "oldestAgeSeconds": ledger.backlog[backend].outbox_oldest_age if ledger else None,
-        }
-        for backend in Backend
+        "count": seen.count,
+        "mean": milliseconds(seen.mean),
+        "p50": milliseconds(seen.quantile(0.5)),
+        "p95": milliseconds(seen.quantile(0.95)),
+        "p99": milliseconds(seen.quantile(0.99)),
     }
 
 
-def rates(board: Board) -> dict[str, Any]:
-    """Per second, over the last `overSeconds`."""
-    return {"overSeconds": RATE_SECONDS, **{backend.value: board.history.rates(backend) for backend in Backend}}
-
-
-def latency(board: Board) -> dict[str, Any]:
-    """Milliseconds, over the last `overSeconds`: waiting (until the start) and running (one attempt)."""
-    work = board.history.work()
-    found: dict[str, Any] = {"overSeconds": LATENCY_SECONDS}
-    for backend in Backend:
-        found[backend.value] = {
-            "wait": percentiles(work.wait.get(backend) if work else None),
-            "run": percentiles(work.run.get(backend) if work else None),
-        }
-    return found
-
-
-def percentiles(histogram: Histogram | None) -> dict[str, Any]:
-    seen = histogram or Histogram()
-    shares = {f"p{share * 100:g}": milliseconds(seen.quantile(share)) for share in PERCENTILES}
-    return {"count": seen.count, "mean": milliseconds(seen.mean), **shares}
-
-
-def metrics(board: Board) -> dict[str, Any]:
+def metrics(board: Board) -> MetricsAnswer:
     ledger, work = board.ledger.value, board.totals.work
     redis = ledger.redis if ledger else None
     runs, seconds = sum(run.count for run in work.run.values()), sum(run.sum for run in work.run.values())
     return {
-        "jobs": {**{backend.value: _jobs(board, [backend]) for backend in Backend}, "all": _jobs(board, list(Backend))},
+        "jobs": _all_jobs(board),
         "bookingsConfirmed": ledger.confirmed if ledger else None,
         "averageProcessingMs": milliseconds(seconds / runs) if runs else None,
         "queueDepth": sum(left.unfinished for left in ledger.backlog.values()) if ledger else None,
@@ -121,8 +137,11 @@ def metrics(board: Board) -> dict[str, Any]:
     }
 
 
-def _jobs(board: Board, backends: list[Backend]) -> dict[str, Any]:
-    """Legs since the ledger began; `errorRate` over the last five minutes."""
+def _all_jobs(board: Board) -> AllJobCounts:
+    return {"all": _jobs(board, list(Backend)), **by_backend(lambda backend: _jobs(board, [backend]))}
+
+
+def _jobs(board: Board, backends: list[Backend]) -> JobCounts:
     ledger = board.ledger.value
     if ledger is None:
         return {"accepted": None, "processed": None, "failed": None, "cancelled": None, "errorRate": None}
@@ -142,8 +161,8 @@ def _jobs(board: Board, backends: list[Backend]) -> dict[str, Any]:
     }
 
 
-def _machine(board: Board) -> dict[str, Any]:
-    """Where the monitoring service runs; each worker tells its own under `workers`."""
+def _machine(board: Board) -> Machine:
+    """Each worker tells its own under `workers`."""
     memory = psutil.virtual_memory()
     return {
         "cpuPercent": psutil.cpu_percent(),

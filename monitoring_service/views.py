@@ -14,13 +14,29 @@ from booking_queue.ledger.script import Scripts
 from monitoring_service.board import Board
 from monitoring_service.poller import Source
 from monitoring_service.services_health import ServicesHealth
-from monitoring_service.sources import KafkaStats, RqJob, RqJobs, StreamMessages, StreamPending, StreamStats
+from monitoring_service.sources import (
+    KafkaPartition,
+    KafkaStats,
+    RqJob,
+    RqJobs,
+    StreamMessages,
+    StreamPending,
+    StreamStats,
+)
+from monitoring_service.view_answers import (
+    KafkaAnswer,
+    KafkaRows,
+    PartitionAnswer,
+    RqAnswer,
+    RqRow,
+    RqRows,
+    ServicesAnswer,
+    StreamRows,
+    StreamsAnswer,
+)
 
 FIRST = 10
 ENOUGH_SECONDS = 1.0  # an answer this young serves others too
-STATES = ("waiting", "active", "completed", "failed", "delayed")
-
-Json = dict[str, Any]
 
 
 class Views:
@@ -28,35 +44,49 @@ class Views:
         self._board = board
         self._health = health
         self._ledger = Ledger(Scripts(redis, board.settings))
-        self.rq: Source[Json] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
-        self.streams: Source[Json] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
-        self.kafka: Source[Json] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
-        self.services: Source[Json] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
+        self.rq: Source[RqRows] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
+        self.streams: Source[StreamRows] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
+        self.kafka: Source[KafkaRows] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
+        self.services: Source[ServicesAnswer] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
 
     async def close(self) -> None:
         await asyncio.gather(*(view.close() for view in (self.rq, self.streams, self.kafka, self.services)))
 
-    async def _services(self) -> Json:
+    async def _services(self) -> ServicesAnswer:
         await self._board.workers.recent()
         return await self._health.read(self._board.workers.value)
 
-    async def _rq(self) -> Json:
-        found = await asyncio.gather(*(self._rq_state(state) for state in STATES))
-        return dict(zip(STATES, found, strict=True))
+    async def _rq(self) -> RqRows:
+        waiting, active, completed, failed, delayed = await asyncio.gather(
+            self._rq_state("waiting"),
+            self._rq_state("active"),
+            self._rq_state("completed"),
+            self._rq_state("failed"),
+            self._rq_state("delayed"),
+        )
+        return {"waiting": waiting, "active": active, "completed": completed, "failed": failed, "delayed": delayed}
 
-    async def _rq_state(self, state: str) -> list[Json]:
+    async def _rq_state(self, state: str) -> list[RqRow]:
         body = await self._board.clients[Backend.RQ].get(f"/jobs/state/{state}", {"start": 0, "end": FIRST - 1})
         return await asyncio.gather(*(self._rq_job(state, job) for job in RqJobs.model_validate(body).jobs[:FIRST]))
 
-    async def _rq_job(self, state: str, job: RqJob) -> Json:
+    async def _rq_job(self, state: str, job: RqJob) -> RqRow:
+        row: RqRow = {"id": job.id, "name": job.name, "data": job.data}
+        match state:
+            case "active":
+                row["progress"] = job.progress
+            case "completed":
+                row["returnvalue"] = await self._known(job, "returnvalue")
+            case "failed":
+                row["failedReason"] = await self._known(job, "failedReason")
+            case "delayed":
+                row["delay"] = await self._known(job, "delay")
+        return row
+
+    async def _known(self, job: RqJob, wanted: str) -> Any:
+        """As the service told it, else from the ledger."""
         more = job.model_extra or {}
-        row: Json = {"id": job.id, "name": job.name, "data": job.data}
-        if state == "active":
-            return row | {"progress": job.progress}
-        wanted = {"completed": "returnvalue", "failed": "failedReason", "delayed": "delay"}.get(state)
-        if wanted is None:
-            return row
-        return row | {wanted: more[wanted] if wanted in more else await self._from_ledger(job.id, wanted)}
+        return more[wanted] if wanted in more else await self._from_ledger(job.id, wanted)
 
     async def _from_ledger(self, job_id: str, wanted: str) -> Any:
         record = await self._ledger.get(job_id)
@@ -66,7 +96,7 @@ class Views:
         delay = max(0, leg.due - now_ms())
         return {"returnvalue": leg.result, "failedReason": leg.error, "delay": delay}[wanted]
 
-    async def _streams(self) -> Json:
+    async def _streams(self) -> StreamRows:
         client = self._board.clients[Backend.STREAMS]
         said, messages, pending = await asyncio.gather(
             client.get("/stats"), client.get("/messages", {"count": FIRST}), client.get("/pending", {"count": FIRST})
@@ -79,7 +109,7 @@ class Views:
             "pendingMessages": StreamPending.model_validate(pending).pending_messages[:FIRST],
         }
 
-    async def _kafka(self) -> Json:
+    async def _kafka(self) -> KafkaRows:
         stats = KafkaStats.model_validate(await self._board.clients[Backend.KAFKA].get("/stats"))
         return {
             "topic": stats.topic,
@@ -87,14 +117,25 @@ class Views:
             "lag": stats.lag,
             "messagesInStore": stats.stats.messages_in_store,
             "dlqPartitions": stats.stats.dlq_partitions,
-            "partitions": [at.model_dump(mode="json", by_alias=True) for at in stats.offsets],
+            "partitions": [_partition(at) for at in stats.offsets],
             "members": stats.members,
         }
 
 
-EMPTY_RQ: Json = {state: [] for state in STATES}
-EMPTY_STREAMS: Json = {"stream": None, "totalMessages": None, "recentMessages": [], "pendingMessages": []}
-EMPTY_KAFKA: Json = {
+def _partition(at: KafkaPartition) -> PartitionAnswer:
+    return {
+        "topic": at.topic,
+        "partition": at.partition,
+        "beginOffset": at.begin_offset,
+        "endOffset": at.end_offset,
+        "committed": at.committed,
+        "lag": at.lag,
+    }
+
+
+EMPTY_RQ: RqRows = {"waiting": [], "active": [], "completed": [], "failed": [], "delayed": []}
+EMPTY_STREAMS: StreamRows = {"stream": None, "totalMessages": None, "recentMessages": [], "pendingMessages": []}
+EMPTY_KAFKA: KafkaRows = {
     "topic": None,
     "group": None,
     "lag": None,
@@ -105,7 +146,19 @@ EMPTY_KAFKA: Json = {
 }
 
 
-async def shown(source: Source[Json], empty: Json) -> Json:
-    """Never fails: what the source said last, or nothing, with its staleness."""
-    await source.recent()
-    return {"timestamp": iso(now_ms()), **(source.value or empty), **source.staleness()}
+# These never fail: what the source said last, or nothing, with its staleness.
+
+
+async def rq(views: Views) -> RqAnswer:
+    await views.rq.recent()
+    return {"timestamp": iso(now_ms()), **(views.rq.value or EMPTY_RQ), **views.rq.staleness()}
+
+
+async def streams(views: Views) -> StreamsAnswer:
+    await views.streams.recent()
+    return {"timestamp": iso(now_ms()), **(views.streams.value or EMPTY_STREAMS), **views.streams.staleness()}
+
+
+async def kafka(views: Views) -> KafkaAnswer:
+    await views.kafka.recent()
+    return {"timestamp": iso(now_ms()), **(views.kafka.value or EMPTY_KAFKA), **views.kafka.staleness()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from booking_queue.domain.job import Backend
+from monitoring_service.answers import Desired, WorkerAnswer, WorkersAnswer, by_backend
 from monitoring_service.board import Board
 from monitoring_service.desired import Load, desired_workers
 from monitoring_service.history import LATENCY_SECONDS
@@ -14,24 +13,22 @@ from monitoring_service.workers import Worker, Workers
 FORMULA = "ceil((R + sqrt(R)) / slots), R = (arrivals + backlog / slaSeconds) * mean run time; the largest of the lanes"
 
 
-def workers(board: Board) -> dict[str, Any]:
-    seen = board.workers.value
-    alive = seen.alive if seen else []
-    running = {backend.value: seen.running(backend) if seen else 0 for backend in Backend}
-    capacity = {backend.value: seen.capacity(backend) if seen else 0 for backend in Backend}
+def workers(board: Board) -> WorkersAnswer:
+    seen = board.workers.value or Workers([], {})
+    running, capacity = by_backend(seen.running), by_backend(seen.capacity)
     return {
-        "count": len(alive),
-        "active": sum(any(stats.running.values()) for stats in (seen.answering if seen else [])),
+        "count": len(seen.alive),
+        "active": sum(any(stats.running.values()) for stats in seen.answering),
         "running": running,
         "capacity": capacity,
-        "utilisation": {name: share(running[name], capacity[name]) for name in running},
-        "list": [_worker(worker, board) for worker in alive],
-        "lost": [{"id": name, "lastSeenSeconds": age} for name, age in (seen.lost if seen else {}).items()],
-        "desired": _desired(board, seen),
+        "utilisation": by_backend(lambda backend: share(seen.running(backend), seen.capacity(backend))),
+        "list": [_worker(worker, board) for worker in seen.alive],
+        "lost": [{"id": name, "lastSeenSeconds": age} for name, age in seen.lost.items()],
+        "desired": _desired(board),
     }
 
 
-def _worker(worker: Worker, board: Board) -> dict[str, Any]:
+def _worker(worker: Worker, board: Board) -> WorkerAnswer:
     known, stats = worker.presence, worker.stats
     return {
         "id": known.id,
@@ -75,31 +72,27 @@ def _idle(worker: Worker, board: Board) -> str | None:
     return "It has no Kafka partition yet: the group is sharing them out anew."
 
 
-def _desired(board: Board, seen: Workers | None) -> dict[str, Any]:
-    """None for a lane whose run time is not known yet, or which no worker consumes."""
-    lanes = {backend.value: _lane(board, seen, backend) for backend in Backend}
-    known = [count for count in lanes.values() if count is not None]
-    return {"count": max(known) if known else None, "byBackend": lanes, "formula": FORMULA}
+def _desired(board: Board) -> Desired:
+    return {"count": desired_count(board), "byBackend": by_backend(lambda lane: _lane(board, lane)), "formula": FORMULA}
 
 
 def desired_count(board: Board) -> int | None:
-    count: int | None = _desired(board, board.workers.value)["count"]
-    return count
+    return max((count for backend in Backend if (count := _lane(board, backend)) is not None), default=None)
 
 
-def _lane(board: Board, seen: Workers | None, backend: Backend) -> int | None:
+def _lane(board: Board, backend: Backend) -> int | None:
+    """None for one whose run time is not known yet, or which no worker consumes."""
+    seen = board.workers.value
     backlog, work = board.backlog(backend), board.history.work()
     run = work.run.get(backend) if work else None
     mean = (run.mean if run else None) or _ever(board, backend)
     slots = [count for stats in (seen.answering if seen else []) if (count := stats.capacity.get(backend, 0))]
     if backlog is None or mean is None or not slots:
         return None
-    arrivals = sum(board.history.rates(backend, LATENCY_SECONDS)[name] or 0 for name in ARRIVE)
+    rates = board.history.rates(backend, LATENCY_SECONDS)
+    arrivals = (rates["acceptedPerSecond"] or 0) + (rates["retriedPerSecond"] or 0)
     load = Load(backlog, arrivals, mean, sum(slots) / len(slots))
     return desired_workers(load, board.settings.sla_seconds)
-
-
-ARRIVE = ("acceptedPerSecond", "retriedPerSecond")
 
 
 def _ever(board: Board, backend: Backend) -> float | None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from starlette.responses import Response
 
 from api_service import listing, views
+from api_service.answers import BookingAnswer, BookingPage, BookingStatus
 from api_service.gateway import Gateway, Running
 from booking_queue.domain.access import Key, Scope
 from booking_queue.domain.booking import confirmation_number
@@ -43,7 +44,7 @@ StateName = Annotated[str, AfterValidator(_known_state), Field(json_schema_extra
 Cursor = Annotated[str, StringConstraints(max_length=300), AfterValidator(_known_cursor)]
 
 
-@router.get("")
+@router.get("", response_model=BookingPage)
 @needs(Scope.BOOKINGS_READ)
 async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
@@ -68,17 +69,18 @@ async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
 
 
 def _page(records: list[Record], next_cursor: str | None) -> Response:
-    return JsonResponse({"items": [views.booking(record) for record in records], "nextCursor": next_cursor})
+    found: BookingPage = {"items": [views.booking(record) for record in records], "nextCursor": next_cursor}
+    return JsonResponse(found)
 
 
-@router.get("/{id}")
+@router.get("/{id}", response_model=BookingAnswer)
 @needs(Scope.BOOKINGS_READ)
 async def get_booking(id: str, gateway: Running, caller: Asking) -> Response:
     """The booking, and how far each backend is with it."""
     return JsonResponse(views.booking(await existing(gateway, id, caller)))
 
 
-@router.get("/{id}/status")
+@router.get("/{id}/status", response_model=BookingStatus)
 @needs(Scope.BOOKINGS_READ)
 async def get_booking_status(id: str, gateway: Running, caller: Asking) -> Response:
     """How far each backend is, and which of them did which step."""

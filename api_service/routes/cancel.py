@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api_service import views
+from api_service.answers import Cancelling
 from api_service.gateway import Running
 from api_service.routes.bookings import NOT_FOUND, canonical, existing
 from booking_queue.domain.access import Scope
@@ -17,7 +18,7 @@ from booking_queue.web.replies import JsonResponse
 router = APIRouter(prefix="/api/bookings", tags=["bookings"])
 
 
-@router.delete("/{id}", status_code=202)
+@router.delete("/{id}", status_code=202, response_model=Cancelling)
 @needs(Scope.BOOKINGS_WRITE)
 async def cancel_booking(id: str, gateway: Running, caller: Asking) -> Response:
     """From now on nobody works at it. It is `cancelled` once whatever was charged is given back, which goes on until
@@ -34,8 +35,5 @@ async def cancel_booking(id: str, gateway: Running, caller: Asking) -> Response:
         raise conflict(f"The booking is {answer.state}: there is nothing to cancel", code="not_cancellable")
     gateway.compensate.set()
     await gateway.inbox.forget(booking_id, (leg.backend for leg in record.legs.values() if leg.state is State.DELAYED))
-    return JsonResponse(
-        {"bookingId": booking_id, "state": "cancelling", "links": views.links(booking_id)},
-        202,
-        {"Location": f"/api/bookings/{booking_id}"},
-    )
+    told: Cancelling = {"bookingId": booking_id, "state": "cancelling", "links": views.links(booking_id)}
+    return JsonResponse(told, 202, {"Location": f"/api/bookings/{booking_id}"})

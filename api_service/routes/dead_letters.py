@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Path, Query
@@ -10,6 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from starlette.responses import Response
 
 from api_service import dead_letters
+from api_service.answers import (
+    DiscardedLetter,
+    DiscardedLetters,
+    InspectedLetter,
+    LetterOutcome,
+    LetterPage,
+    RedrivenLetter,
+    RedrivenLetters,
+)
 from api_service.dead_letters import Filter, Letter, Mark
 from api_service.gateway import Gateway, Running
 from api_service.link import Sent
@@ -85,7 +95,7 @@ class RedriveMany(Many):
     to: Backend | None = None
 
 
-@router.get("")
+@router.get("", response_model=LetterPage)
 @needs(Scope.OPS_READ)
 async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
@@ -100,12 +110,14 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     null."""
     after = Mark.of(cursor) if cursor else None
     letters, mark = await gateway.inbox.page(Filter(caller.tenant, backend, type, q), after, limit)
-    return JsonResponse(
-        {"items": [dead_letters.shown(letter) for letter in letters], "nextCursor": mark.cursor if mark else None}
-    )
+    found: LetterPage = {
+        "items": [dead_letters.shown(letter) for letter in letters],
+        "nextCursor": mark.cursor if mark else None,
+    }
+    return JsonResponse(found)
 
 
-@router.get("/{backend}/{id}")
+@router.get("/{backend}/{id}", response_model=InspectedLetter)
 @needs(Scope.OPS_READ)
 async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """With its options, its place at the broker, and all that happened to it."""
@@ -113,37 +125,44 @@ async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: As
     return JsonResponse(await gateway.inbox.inspect(letter))
 
 
-@router.post("/redrive", status_code=202)
+@router.post("/redrive", status_code=202, response_model=RedrivenLetters)
 @needs(Scope.OPS_WRITE)
 async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> Response:
     """Lets many run again, on their backend or on another; one answer each."""
 
-    async def one(which: Which) -> dict[str, Any]:
+    async def one(which: Which) -> LetterOutcome:
         seen = await _sees(gateway, caller, which.id)
         to = body.to or which.backend
         outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
-        done = isinstance(outcome, Sent)
-        told = {"state": outcome.state} if isinstance(outcome, Sent) else {"error": _reason(outcome)}
-        return {"backend": which.backend, "id": which.id, "outcome": "redriven" if done else "refused", **told}
+        if isinstance(outcome, Sent):
+            return {"backend": which.backend, "id": which.id, "outcome": "redriven", "state": outcome.state}
+        return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": _reason(outcome)}
 
-    return await _each(gateway, body, caller, one, "redriven")
+    items = await _each(gateway, body, caller, one)
+    done = sum(each["outcome"] == "redriven" for each in items)
+    told: RedrivenLetters = {"redriven": done, "refused": len(items) - done, "items": items}
+    return JsonResponse(told, 202)
 
 
-@router.post("/discard")
+@router.post("/discard", response_model=DiscardedLetters)
 @needs(Scope.OPS_WRITE)
 async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response:
     """Puts many away; one answer each. Their records stay."""
 
-    async def one(which: Which) -> dict[str, Any]:
+    async def one(which: Which) -> LetterOutcome:
         seen = await _sees(gateway, caller, which.id)
         outcome = await gateway.inbox.discard(which.id, which.backend) if seen else UNKNOWN
-        told = {"outcome": outcome} if outcome == "discarded" else {"outcome": "refused", "error": _reason(outcome)}
-        return {"backend": which.backend, "id": which.id, **told}
+        if outcome == "discarded":
+            return {"backend": which.backend, "id": which.id, "outcome": "discarded"}
+        return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": _reason(outcome)}
 
-    return await _each(gateway, body, caller, one, "discarded")
+    items = await _each(gateway, body, caller, one)
+    done = sum(each["outcome"] == "discarded" for each in items)
+    told: DiscardedLetters = {"discarded": done, "refused": len(items) - done, "items": items}
+    return JsonResponse(told)
 
 
-@router.post("/{backend}/{id}/redrive", status_code=202)
+@router.post("/{backend}/{id}/redrive", status_code=202, response_model=RedrivenLetter)
 @needs(Scope.OPS_WRITE)
 async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, body: Redrive | None = None) -> Response:
     """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
@@ -157,10 +176,11 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     outcome = await gateway.inbox.redrive(id, backend, to, kind, asked.data)
     if isinstance(outcome, str):
         raise _refusal(outcome)
-    return JsonResponse({"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}, 202)
+    told: RedrivenLetter = {"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}
+    return JsonResponse(told, 202)
 
 
-@router.delete("/{backend}/{id}")
+@router.delete("/{backend}/{id}", response_model=DiscardedLetter)
 @needs(Scope.OPS_WRITE)
 async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """Out of the inbox. Its record stays as long as others do."""
@@ -168,7 +188,8 @@ async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) ->
     outcome = await gateway.inbox.discard(id, backend) if seen else UNKNOWN
     if outcome != "discarded":
         raise _refusal(outcome)
-    return JsonResponse({"id": id, "backend": backend, "outcome": outcome})
+    told: DiscardedLetter = {"id": id, "backend": backend, "outcome": "discarded"}
+    return JsonResponse(told)
 
 
 async def _sees(gateway: Gateway, caller: Key, job_id: str) -> bool:
@@ -187,17 +208,17 @@ async def _existing(gateway: Gateway, backend: Backend, job_id: str, caller: Key
     return Letter(Mark(leg.finished or 0, job_id, backend), record)
 
 
-async def _each(gateway: Gateway, body: Many, caller: Key, one: Any, done: str) -> Response:
+async def _each(
+    gateway: Gateway, body: Many, caller: Key, one: Callable[[Which], Awaitable[LetterOutcome]]
+) -> list[LetterOutcome]:
     chosen = body.items or []
     if body.matching:
         wanted = Filter(caller.tenant, body.matching.backend, body.matching.type, body.matching.q)
         chosen = await _matching(gateway, wanted, body.limit)
-    told: list[dict[str, Any]] = []
+    told: list[LetterOutcome] = []
     for first in range(0, len(chosen), AT_A_TIME):
         told += await asyncio.gather(*(one(which) for which in chosen[first : first + AT_A_TIME]))
-    count = sum(each["outcome"] == done for each in told)
-    status = 202 if done == "redriven" else 200
-    return JsonResponse({done: count, "refused": len(told) - count, "items": told}, status)
+    return told
 
 
 async def _matching(gateway: Gateway, wanted: Filter, limit: int) -> list[Which]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, ConfigDict, Field, RootModel, StrictBool
 from starlette.responses import Response
 
+from api_service.answers import LimitsAnswer
 from api_service.gateway import Gateway, Running
 from api_service.limits import TENANT, flat, shown
 from booking_queue.domain.access import TENANT_PATTERN
@@ -61,13 +62,13 @@ class Changes(RootModel[Scopes]):
     )
 
 
-@router.get("")
+@router.get("", response_model=LimitsAnswer)
 async def get_limits(gateway: Running) -> Response:
     """What is in force, by scope."""
     return JsonResponse(await _all(gateway))
 
 
-@router.put("")
+@router.put("", response_model=LimitsAnswer)
 async def put_limits(body: Changes, gateway: Running) -> Response:
     """Changes limits at once, for all workers. A job that a limit holds up waits; it uses up no attempt."""
     for scope, change in body.root.items():
@@ -84,5 +85,5 @@ def _changed(change: Change) -> dict[str, int | None]:
     return {name: value for name, value in every.items() if of.get(name, name) in change.model_fields_set}
 
 
-async def _all(gateway: Gateway) -> dict[str, Any]:
+async def _all(gateway: Gateway) -> LimitsAnswer:
     return {"limits": shown(await gateway.limits.all())}

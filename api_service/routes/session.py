@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_service.answers import SessionAnswer
 from booking_queue import logs
 from booking_queue.clock import iso
 from booking_queue.settings import Settings
@@ -30,7 +29,7 @@ def router(settings: Settings) -> APIRouter:
     routes = APIRouter(tags=["session"])
     attempts = session.Attempts()
 
-    @routes.get(session.PATH)
+    @routes.get(session.PATH, response_model=SessionAnswer)
     async def get_session(request: Request) -> Response:
         """Whether a key is needed here, and until when this browser's session holds."""
         if settings.auth != "required":
@@ -38,7 +37,7 @@ def router(settings: Settings) -> APIRouter:
         held = session.read(settings.api_key, session.token_of(request.scope))
         return _said(True, held.expires if held and await by_session(request.scope, held) else None)
 
-    @routes.post(session.PATH)
+    @routes.post(session.PATH, response_model=SessionAnswer)
     async def open_session(body: NewSession, request: Request) -> Response:
         """Takes an API key, gives a cookie that holds for twelve hours."""
         if settings.auth != "required":
@@ -56,7 +55,7 @@ def router(settings: Settings) -> APIRouter:
         held = session.read(settings.api_key, token)
         return _with_cookie(_said(True, held.expires if held else None), token, request)
 
-    @routes.delete(session.PATH)
+    @routes.delete(session.PATH, response_model=SessionAnswer)
     async def forget_session(request: Request) -> Response:
         """This browser forgets the cookie. One that was copied holds until it expires, or its key is revoked."""
         _from_our_page(request, settings)
@@ -66,7 +65,7 @@ def router(settings: Settings) -> APIRouter:
 
 
 def _said(required: bool, until: int | None) -> Response:
-    body: dict[str, Any] = {"required": required, "expiresAt": iso(until * 1000) if until else None}
+    body: SessionAnswer = {"required": required, "expiresAt": iso(until * 1000) if until else None}
     return JsonResponse(body, headers={"Cache-Control": "no-store"})
 
 

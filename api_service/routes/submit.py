@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_service import batch, views
+from api_service.answers import AcceptedBooking, BatchAnswer, DelayedAnswer
 from api_service.gateway import Gateway, Running, of
 from api_service.idempotency import once
 from api_service.link import Sent
@@ -36,7 +36,11 @@ async def create_booking(body: NewBooking, request: Request) -> Response:
 
     async def make(new_id: Callable[[int], str]) -> Response:
         booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
-        answer = {"bookingId": booking_id, "queues": views.queues(booking_id, sent), "links": views.links(booking_id)}
+        answer: AcceptedBooking = {
+            "bookingId": booking_id,
+            "queues": views.queues(booking_id, sent),
+            "links": views.links(booking_id),
+        }
         return _accepted(booking_id, answer)
 
     return await once(request, of(request), caller.tenant, _fresh_id, make)
@@ -51,7 +55,7 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
     async def make(new_id: Callable[[int], str]) -> Response:
         before = now_ms()
         booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
-        answer: dict[str, Any] = {
+        answer: DelayedAnswer = {
             "bookingId": booking_id,
             "delaySeconds": views.whole(body.delay_seconds),
             "scheduledFor": iso(before + body.options.delay),
@@ -65,7 +69,7 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
     return await once(request, of(request), caller.tenant, _fresh_id, make)
 
 
-@router.post("/api/bookings/batch", status_code=202)
+@router.post("/api/bookings/batch", status_code=202, response_model=BatchAnswer)
 @needs(Scope.BOOKINGS_WRITE)
 async def create_bookings(body: BookingBatch, gateway: Running, request: Request, caller: Asking) -> Response:
     """Up to 1,000 bookings at once; one answer per item. A bad one stops no other."""
@@ -112,5 +116,5 @@ def _job(body: NewBooking, booking_id: str, tenant: str) -> tuple[NewJob, tuple[
     return job, (*lists, *(name_for(tenant, name) for name in lists)) if tenant else lists
 
 
-def _accepted(booking_id: str, answer: dict[str, Any]) -> Response:
+def _accepted(booking_id: str, answer: AcceptedBooking) -> Response:
     return JsonResponse(answer, 202, {"Location": f"/api/bookings/{booking_id}"})

@@ -1,5 +1,17 @@
 /** Everything the pages ask of the suite. Answers are read with care: a missing part shows as missing, never as a crash. */
 
+import type { AcceptedBooking, BookingStatus, Compensation, LegAnswer, NewBooking } from "./openapi/api.ts";
+import type { ServicesAnswer } from "./openapi/monitoring.ts";
+
+/** An answer as it may come from an older or a newer service: parts may be missing, words may be new. */
+export type Told<T> = T extends string
+  ? string
+  : T extends readonly (infer Each)[]
+    ? readonly (Told<Each> | null)[]
+    : T extends object
+      ? { readonly [Name in keyof T]?: Told<T[Name]> | null | undefined }
+      : T;
+
 export const BACKENDS = ["rq", "redisStreams", "kafka"] as const;
 export type Backend = (typeof BACKENDS)[number];
 export const BACKEND_NAMES: Record<Backend, string> = { rq: "RQ", redisStreams: "Redis Streams", kafka: "Kafka" };
@@ -61,26 +73,12 @@ export type Booking = {
   skew: number;
 };
 
-export type NewBooking = {
-  userId: string;
-  hotelId: string;
-  checkIn: string;
-  checkOut: string;
-  guests: number;
-  roomType: string;
-  backends?: Backend[];
-  priority?: string;
-  delaySeconds?: number;
-  orderingKey?: string;
-  simulate?: { failAt?: StepName; times?: number; slowMs?: number; crash?: boolean };
-};
-
 export type Json = Record<string, unknown>;
 
 export const isRecord = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 export const record = (value: unknown): Json => (isRecord(value) ? value : {});
-export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+export const list = <T>(value: readonly T[] | null | undefined): readonly T[] => (Array.isArray(value) ? value : []);
 export const text = (value: unknown): string =>
   typeof value === "string" ? value : typeof value === "number" ? String(value) : "";
 export const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
@@ -128,7 +126,8 @@ export async function problem(response: Response): Promise<ApiError> {
   if (response.status === 401) refused();
   if (response.headers.has("WWW-Authenticate")) return new ApiError("An API key is needed", response.status);
   const body = record(await response.json().catch(() => null));
-  const fields = list(body["errors"]).map((each) => ({
+  const errors = body["errors"];
+  const fields = (Array.isArray(errors) ? errors : []).map((each: unknown) => ({
     field: text(record(each)["field"]),
     message: text(record(each)["message"]),
   }));
@@ -136,40 +135,39 @@ export async function problem(response: Response): Promise<ApiError> {
   return new ApiError(words, response.status, fields);
 }
 
-type Answer = { body: Json; date: number | null };
+type Answer<T> = { body: Told<T>; date: number | null };
 
-export async function answer(path: string, init: RequestInit, signal?: AbortSignal): Promise<Answer> {
+export async function answer<T>(path: string, init: RequestInit, signal?: AbortSignal): Promise<Answer<T>> {
   const response = await request(path, init, signal);
   if (!response.ok) throw await problem(response);
   const body: unknown = await response.json().catch(() => null);
   if (!isRecord(body)) throw new ApiError("The answer is not JSON", response.status);
-  return { body, date: instant(response.headers.get("Date")) };
+  return { body: body as Told<T>, date: instant(response.headers.get("Date")) };
 }
 
 export async function readHealth(signal: AbortSignal): Promise<Health> {
-  const { body } = await answer("/monitoring/services/health", {}, signal);
-  const services = list(body["services"]).map((each) => {
-    const it = record(each);
-    const healthy = it["status"] === "healthy";
-    return { name: text(it["name"]), url: text(it["url"]), healthy, note: healthy ? "" : reason(it["error"]) };
+  const { body } = await answer<ServicesAnswer>("/monitoring/services/health", {}, signal);
+  const services = list(body.services).map((it) => {
+    const healthy = it?.status === "healthy";
+    return { name: text(it?.name), url: text(it?.url), healthy, note: healthy ? "" : reason(it?.error) };
   });
   return { services };
 }
 
-function toLeg(value: Json): Leg {
-  const times = record(value["timestamps"]);
-  const receipt = Object.entries(record(value["receipt"])).map(([key, part]): [string, string] => [key, text(part)]);
+function toLeg(value: Told<LegAnswer>): Leg {
+  const times = value.timestamps;
+  const receipt = Object.entries(record(value.receipt)).map(([key, part]): [string, string] => [key, text(part)]);
   return {
-    state: text(value["state"]) || "unknown",
-    progress: Math.min(100, Math.max(0, number(value["progress"]))),
-    attempts: number(value["attempts"]),
-    step: text(value["step"]),
-    worker: text(value["worker"]),
-    enqueued: instant(times["enqueued"]),
-    started: instant(times["started"]),
-    finished: instant(times["finished"]),
-    due: instant(value["due"]),
-    error: reason(value["error"]),
+    state: text(value.state) || "unknown",
+    progress: Math.min(100, Math.max(0, number(value.progress))),
+    attempts: number(value.attempts),
+    step: text(value.step),
+    worker: text(value.worker),
+    enqueued: instant(times?.enqueued),
+    started: instant(times?.started),
+    finished: instant(times?.finished),
+    due: instant(value.due),
+    error: reason(value.error),
     receipt: receipt.filter(([, part]) => part !== ""),
   };
 }
@@ -180,25 +178,23 @@ export function skewOf(date: number | null, local: number): number {
   return Math.abs(skew) > 2_000 ? skew : 0;
 }
 
-function toCharge(it: Json): Booking["charge"] {
-  const made = it["compensation"];
-  if (!isRecord(made)) return "owed";
-  return number(made["refunded"]) > 0 ? "back" : "none";
+function toCharge(made: Told<Compensation> | null | undefined): Booking["charge"] {
+  if (!made) return "owed";
+  return number(made.refunded) > 0 ? "back" : "none";
 }
 
 export const toBackend = (value: unknown): Backend | null => BACKENDS.find((each) => each === value) ?? null;
 
-export function toBooking(body: unknown, date: number | null = null, local = Date.now()): Booking {
-  const it = record(body);
+export function toBooking(it: Told<BookingStatus>, date: number | null = null, local = Date.now()): Booking {
   const legs: Booking["legs"] = {};
   let confirmationNumber = "";
   for (const backend of BACKENDS) {
-    const leg = record(it["status"])[backend];
-    if (!isRecord(leg)) continue;
+    const leg = it.status?.[backend];
+    if (!leg) continue;
     legs[backend] = toLeg(leg);
-    confirmationNumber ||= text(record(leg["result"])["confirmationNumber"]);
+    confirmationNumber ||= text(record(leg.result)["confirmationNumber"]);
   }
-  const [id, state, charge] = [text(it["bookingId"]), text(it["state"]), toCharge(it)];
+  const [id, state, charge] = [text(it.bookingId), text(it.state), toCharge(it.compensation)];
   return { id, state, legs, confirmationNumber, charge, skew: skewOf(date, local) };
 }
 
@@ -207,19 +203,18 @@ export const confirmationUrl = (id: string) => `${bookingPath(id)}/confirmation.
 export const eventsUrl = (id: string) => `${bookingPath(id)}/events`;
 
 export async function readBooking(id: string, signal: AbortSignal): Promise<Booking> {
-  const { body, date } = await answer(`${bookingPath(id)}/status`, {}, signal);
+  const { body, date } = await answer<BookingStatus>(`${bookingPath(id)}/status`, {}, signal);
   return toBooking(body, date);
 }
 
 /** A request with JSON in it. */
-export async function send(method: "POST" | "PUT", path: string, body: unknown): Promise<Json> {
+export async function send<T>(method: "POST" | "PUT", path: string, body: unknown): Promise<Told<T>> {
   const headers = { "Content-Type": "application/json" };
-  return (await answer(path, { method, headers, body: JSON.stringify(body) })).body;
+  return (await answer<T>(path, { method, headers, body: JSON.stringify(body) })).body;
 }
 
 export async function createBooking(booking: NewBooking): Promise<string> {
-  const body = await send("POST", "/api/bookings", booking);
-  const id = text(body["bookingId"]);
+  const id = text((await send<AcceptedBooking>("POST", "/api/bookings", booking)).bookingId);
   if (!id) throw new ApiError("The answer names no booking", 202);
   return id;
 }

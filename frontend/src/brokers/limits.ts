@@ -1,16 +1,15 @@
-import { BACKENDS, type Backend, answer, record, send } from "../api.ts";
+import { BACKENDS, type Backend, type Told, answer, send } from "../api.ts";
+import type { LimitsAnswer } from "../openapi/api.ts";
 
 const LIMITS = "/api/limits";
 
-export function toPaused(body: unknown): Set<Backend> {
-  const limits = record(record(body)["limits"]);
-  return new Set(BACKENDS.filter((backend) => record(limits[backend])["paused"] === true));
-}
+export const toPaused = ({ limits }: Told<LimitsAnswer>): Set<Backend> =>
+  new Set(BACKENDS.filter((backend) => limits?.[backend]?.paused === true));
 
 export async function readPaused(signal: AbortSignal): Promise<Set<Backend>> {
-  return toPaused((await answer(LIMITS, {}, signal)).body);
+  return toPaused((await answer<LimitsAnswer>(LIMITS, {}, signal)).body);
 }
 
 export async function pause(backend: Backend, paused: boolean): Promise<Set<Backend>> {
-  return toPaused(await send("PUT", LIMITS, { [backend]: { paused } }));
+  return toPaused(await send<LimitsAnswer>("PUT", LIMITS, { [backend]: { paused } }));
 }

@@ -1,46 +1,39 @@
-import { type Json, answer, list, number, record, text } from "../api.ts";
+import { type Told, answer, list, number, record, text } from "../api.ts";
+import { staleness } from "../live/board.ts";
+import type { KafkaAnswer, PartitionAnswer, RqAnswer, RqRow, StreamsAnswer } from "../openapi/monitoring.ts";
 
-const view = async (name: string, signal: AbortSignal): Promise<Json> =>
-  (await answer(`/monitoring/queue/${name}`, {}, signal)).body;
-
-/** Why what is shown is not of now; "" where it is. */
-export function stale(body: Json): string {
-  if (body["stale"] !== true) return "";
-  const age = body["ageSeconds"];
-  const from = typeof age === "number" ? `Stale, from ${Math.round(age)} s ago` : "No answer yet";
-  return text(body["error"]) ? `${from}: ${text(body["error"])}` : from;
-}
+const view = async <T>(name: string, signal: AbortSignal): Promise<Told<T>> =>
+  (await answer<T>(`/monitoring/queue/${name}`, {}, signal)).body;
 
 export type Member = { worker: string; host: string; partitions: string[] };
 export type Partition = { topic: string; partition: number; end: number; begin: number; committed: number | null; lag: number };
 export type KafkaView = { stale: string; topic: string; group: string; lag: number | null; partitions: Partition[]; members: Member[] };
 
-function toPartition(value: unknown): Partition {
-  const it = record(value);
-  const committed = it["committed"];
+function toPartition(it: Told<PartitionAnswer> | null): Partition {
   return {
-    topic: text(it["topic"]),
-    partition: number(it["partition"]),
-    begin: number(it["beginOffset"]),
-    end: number(it["endOffset"]),
-    committed: typeof committed === "number" ? committed : null,
-    lag: number(it["lag"]),
+    topic: text(it?.topic),
+    partition: number(it?.partition),
+    begin: number(it?.beginOffset),
+    end: number(it?.endOffset),
+    committed: it?.committed ?? null,
+    lag: number(it?.lag),
   };
 }
 
 function toMember(value: unknown): Member {
   const it = record(value);
-  return { worker: text(it["worker"]), host: text(it["host"]), partitions: list(it["partitions"]).map(text) };
+  const partitions = it["partitions"];
+  return { worker: text(it["worker"]), host: text(it["host"]), partitions: Array.isArray(partitions) ? partitions.map(text) : [] };
 }
 
-export function toKafka(body: Json): KafkaView {
+export function toKafka(body: Told<KafkaAnswer>): KafkaView {
   return {
-    stale: stale(body),
-    topic: text(body["topic"]),
-    group: text(body["group"]),
-    lag: typeof body["lag"] === "number" ? body["lag"] : null,
-    partitions: list(body["partitions"]).map(toPartition),
-    members: list(body["members"]).map(toMember),
+    stale: staleness(body),
+    topic: text(body.topic),
+    group: text(body.group),
+    lag: body.lag ?? null,
+    partitions: list(body.partitions).map(toPartition),
+    members: list(body.members).map(toMember),
   };
 }
 
@@ -48,17 +41,16 @@ export type Pending = { id: string; consumer: string; idleMs: number; deliveries
 export type Recent = { streamId: string; type: string; messageId: string };
 export type StreamView = { stale: string; stream: string; total: number | null; pending: Pending[]; recent: Recent[] };
 
-export function toStreams(body: Json): StreamView {
-  const pending = list(body["pendingMessages"]).map((each) => {
-    const [id, consumer, idleMs, deliveries] = list(each);
+export function toStreams(body: Told<StreamsAnswer>): StreamView {
+  const pending = list(body.pendingMessages).map((each) => {
+    const [id, consumer, idleMs, deliveries] = each ?? [];
     return { id: text(id), consumer: text(consumer), idleMs: number(idleMs), deliveries: number(deliveries) };
   });
-  const recent = list(body["recentMessages"]).map((each) => {
+  const recent = list(body.recentMessages).map((each) => {
     const it = record(each);
     return { streamId: text(it["streamId"]), type: text(it["type"]), messageId: text(it["messageId"]) };
   });
-  const total = body["totalMessages"];
-  return { stale: stale(body), stream: text(body["stream"]), total: typeof total === "number" ? total : null, pending, recent };
+  return { stale: staleness(body), stream: text(body.stream), total: body.totalMessages ?? null, pending, recent };
 }
 
 export const REGISTRIES = ["waiting", "active", "delayed", "failed", "completed"] as const;
@@ -66,26 +58,23 @@ export type Registry = (typeof REGISTRIES)[number];
 export type RqJob = { id: string; name: string; note: string };
 export type RqView = { stale: string; jobs: Record<Registry, RqJob[]> };
 
-function note(registry: Registry, it: Json): string {
-  if (registry === "active") return `${number(it["progress"])} %`;
-  if (registry === "delayed") return `in ${Math.round(number(it["delay"]) / 1000)} s`;
-  if (registry === "failed") return text(it["failedReason"]);
-  return registry === "completed" ? text(record(it["returnvalue"])["confirmationNumber"]) : "";
+function note(registry: Registry, it: Told<RqRow> | null): string {
+  if (registry === "active") return `${number(it?.progress)} %`;
+  if (registry === "delayed") return `in ${Math.round(number(it?.delay) / 1000)} s`;
+  if (registry === "failed") return text(it?.failedReason);
+  return registry === "completed" ? text(record(it?.returnvalue)["confirmationNumber"]) : "";
 }
 
-export function toRq(body: Json): RqView {
+export function toRq(body: Told<RqAnswer>): RqView {
   const of = (registry: Registry) =>
-    list(body[registry]).map((each) => {
-      const it = record(each);
-      return { id: text(it["id"]), name: text(it["name"]), note: note(registry, it) };
-    });
+    list(body[registry]).map((it) => ({ id: text(it?.id), name: text(it?.name), note: note(registry, it) }));
   const jobs = Object.fromEntries(REGISTRIES.map((each) => [each, of(each)])) as Record<Registry, RqJob[]>;
-  return { stale: stale(body), jobs };
+  return { stale: staleness(body), jobs };
 }
 
-export const readKafka = async (signal: AbortSignal) => toKafka(await view("kafka", signal));
-export const readStreams = async (signal: AbortSignal) => toStreams(await view("streams", signal));
-export const readRq = async (signal: AbortSignal) => toRq(await view("rq", signal));
+export const readKafka = async (signal: AbortSignal) => toKafka(await view<KafkaAnswer>("kafka", signal));
+export const readStreams = async (signal: AbortSignal) => toStreams(await view<StreamsAnswer>("streams", signal));
+export const readRq = async (signal: AbortSignal) => toRq(await view<RqAnswer>("rq", signal));
 
 /** Partitions by topic: those of the levels, which are always shown, and those of retries, where something is in them. */
 export function byTopic(partitions: readonly Partition[]): [topic: string, of: Partition[]][] {

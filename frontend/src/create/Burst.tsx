@@ -1,5 +1,5 @@
 import { useEffect, useReducer, useState } from "react";
-import type { NewBooking } from "../api.ts";
+import type { NewBooking } from "../openapi/api.ts";
 import { onEvents } from "../live/feed.ts";
 import { JOBS } from "../route.ts";
 import { Link } from "../ui/Link.tsx";

@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from "react";
-import { ApiError, type NewBooking, createBooking } from "../api.ts";
+import { ApiError, createBooking } from "../api.ts";
+import type { NewBooking } from "../openapi/api.ts";
 import { followPath, navigate } from "../route.ts";
 import { Burst } from "./Burst.tsx";
 import { type Draft, type Errors, serverErrors, toBooking } from "./booking.ts";

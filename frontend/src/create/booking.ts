@@ -1,7 +1,8 @@
-import { BACKENDS, type Backend, type FieldError, type NewBooking, STEPS, type StepName } from "../api.ts";
+import { BACKENDS, type Backend, type FieldError, STEPS, type StepName } from "../api.ts";
+import type { NewBooking } from "../openapi/api.ts";
 
-export const ROOM_TYPES = ["standard", "deluxe", "suite", "presidential"] as const;
-export const PRIORITIES = ["low", "normal", "high", "critical"] as const;
+export const ROOM_TYPES = ["standard", "deluxe", "suite", "presidential"] as const satisfies NewBooking["roomType"][];
+export const PRIORITIES = ["low", "normal", "high", "critical"] as const satisfies NewBooking["priority"][];
 
 /** What stands in the form, as it was typed. */
 export type Draft = {
@@ -138,15 +139,16 @@ function simulation(draft: Draft): NewBooking["simulate"] {
 export function toBooking(draft: Draft): NewBooking {
   const simulate = simulation(draft);
   const delaySeconds = Number(draft.delaySeconds);
+  const priority = PRIORITIES.find((each) => each === draft.priority && each !== "normal");
   return {
     userId: draft.userId.trim(),
     hotelId: draft.hotelId.trim(),
     checkIn: draft.checkIn,
     checkOut: draft.checkOut,
     guests: Number(draft.guests),
-    roomType: draft.roomType,
+    roomType: ROOM_TYPES.find((each) => each === draft.roomType) ?? "standard",
     ...(draft.backends.length < BACKENDS.length ? { backends: draft.backends } : {}),
-    ...(draft.priority === "normal" ? {} : { priority: draft.priority }),
+    ...(priority ? { priority } : {}),
     ...(delaySeconds > 0 ? { delaySeconds } : {}),
     ...(draft.orderingKey.trim() ? { orderingKey: draft.orderingKey.trim() } : {}),
     ...(simulate ? { simulate } : {}),

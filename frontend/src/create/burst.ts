@@ -1,4 +1,5 @@
-import { type NewBooking, list, number, record, send, text } from "../api.ts";
+import { list, number, send, text } from "../api.ts";
+import type { BatchAnswer, NewBooking } from "../openapi/api.ts";
 import type { FeedEvent } from "../follow/events.ts";
 import { type Draft, day, toBooking } from "./booking.ts";
 
@@ -44,11 +45,11 @@ export async function sendBurst(
 ): Promise<void> {
   for (let first = 0; first < all.length && !signal.aborted; first += AT_ONCE) {
     const portion = all.slice(first, first + AT_ONCE);
-    const body = await send("POST", "/api/bookings/batch", { bookings: portion });
-    const items = list(body["items"]).map(record);
-    const ids = items.map((it) => text(it["bookingId"])).filter(Boolean);
-    const why = items.map((it) => text(it["error"])).find(Boolean) ?? "";
-    tell({ asked: portion.length, ids, refused: number(body["refused"]), why });
+    const body = await send<BatchAnswer>("POST", "/api/bookings/batch", { bookings: portion });
+    const items = list(body.items);
+    const ids = items.map((it) => text(it?.bookingId)).filter(Boolean);
+    const why = items.map((it) => text(it?.error)).find(Boolean) ?? "";
+    tell({ asked: portion.length, ids, refused: number(body.refused), why });
   }
 }
 

@@ -39,7 +39,7 @@ describe("words", () => {
   });
 
   it("give a failed booking its reason, and say what became of the money", () => {
-    const dead = leg("dead", { error: { message: "card declined" } });
+    const dead = leg("dead", { error: "card declined" });
     const said = (compensation: object | null) =>
       outcome(toBooking({ bookingId: "b", state: "failed", status: { rq: dead }, compensation }));
     const ended = "Every lane ended without a confirmation: card declined.";

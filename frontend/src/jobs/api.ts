@@ -1,4 +1,5 @@
-import { BACKENDS, type Backend, type Json, answer, bookingPath, instant, list, number, reason, record, text } from "../api.ts";
+import { BACKENDS, type Backend, type Told, answer, bookingPath, instant, list, number, reason, text } from "../api.ts";
+import type { BookingAnswer, BookingPage, LegAnswer } from "../openapi/api.ts";
 
 export type RowLeg = { state: string; progress: number; attempts: number; error: string };
 
@@ -30,33 +31,34 @@ export const canBeCancelled = (row: Row) => !["failed", "rejected", "cancelled",
 export const isFinal = (row: Row) =>
   FINAL.has(row.state) && Object.values(row.legs).every((leg) => ENDED.has(leg.state));
 
-function toLeg(value: Json): RowLeg {
+function toLeg(leg: Told<LegAnswer>): RowLeg {
   return {
-    state: text(value["state"]) || "unknown",
-    progress: number(value["progress"]),
-    attempts: number(value["attempts"]),
-    error: reason(value["error"]),
+    state: text(leg.state) || "unknown",
+    progress: number(leg.progress),
+    attempts: number(leg.attempts),
+    error: reason(leg.error),
   };
 }
 
-export function toRow(value: unknown): Row {
-  const it = record(value);
-  const status = record(it["status"]);
-  const legs = BACKENDS.flatMap((backend) => (status[backend] ? [[backend, toLeg(record(status[backend]))]] : []));
+export function toRow(it: Told<BookingAnswer> | null): Row {
+  const legs = BACKENDS.flatMap((backend) => {
+    const leg = it?.status?.[backend];
+    return leg ? [[backend, toLeg(leg)]] : [];
+  });
   return {
-    id: text(it["bookingId"]),
-    state: text(it["state"]),
-    user: text(it["userId"]),
-    hotel: text(it["hotelId"]),
-    priority: text(it["priority"]),
-    createdAt: instant(it["createdAt"]),
+    id: text(it?.bookingId),
+    state: text(it?.state),
+    user: text(it?.userId),
+    hotel: text(it?.hotelId),
+    priority: text(it?.priority),
+    createdAt: instant(it?.createdAt),
     legs: Object.fromEntries(legs),
   };
 }
 
 async function onePage(query: URLSearchParams, signal: AbortSignal): Promise<{ rows: Row[]; next: string | null }> {
-  const { body } = await answer(`/api/bookings?${query}`, {}, signal);
-  return { rows: list(body["items"]).map(toRow), next: text(body["nextCursor"]) || null };
+  const { body } = await answer<BookingPage>(`/api/bookings?${query}`, {}, signal);
+  return { rows: list(body.items).map(toRow), next: text(body.nextCursor) || null };
 }
 
 /** A filtered page may come short before the end is reached: then it goes on, but not for ever. */
@@ -74,7 +76,7 @@ export async function readPage(search: string, signal: AbortSignal): Promise<Pag
 }
 
 export async function readRow(id: string, signal: AbortSignal): Promise<Row> {
-  return toRow((await answer(bookingPath(id), {}, signal)).body);
+  return toRow((await answer<BookingAnswer>(bookingPath(id), {}, signal)).body);
 }
 
 export async function cancel(id: string): Promise<void> {

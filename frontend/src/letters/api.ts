@@ -1,10 +1,10 @@
 import {
   type Backend,
   type Json,
+  type Told,
   answer,
   bookingPath,
   instant,
-  isRecord,
   list,
   number,
   record,
@@ -13,6 +13,16 @@ import {
   toBackend,
 } from "../api.ts";
 import { type FeedEvent, toEvent } from "../follow/events.ts";
+import type {
+  DiscardedLetters,
+  InspectedLetter,
+  LetterAnswer,
+  LetterPage as LetterPageAnswer,
+  Redrive,
+  RedrivenLetter,
+  RedrivenLetters,
+  Which as Named,
+} from "../openapi/api.ts";
 
 export type Letter = {
   id: string;
@@ -39,20 +49,19 @@ const MOST_REQUESTS = 8;
 const LETTERS = "/api/dead-letters";
 const pathOf = (backend: Backend, id: string) => `${LETTERS}/${backend}/${encodeURIComponent(id)}`;
 
-export function toLetter(value: unknown): Letter {
-  const it = record(value);
+export function toLetter(it: Told<LetterAnswer> | null): Letter {
   return {
-    id: text(it["id"]),
-    backend: toBackend(it["backend"]) ?? "rq",
-    type: text(it["type"]),
-    error: text(it["error"]) || "no reason given",
-    attempts: number(it["attempts"]),
-    redrives: number(it["redrives"]),
-    failedAt: instant(it["failedAt"]),
-    step: text(it["step"]),
-    worker: text(it["worker"]),
-    data: record(it["data"]),
-    readable: it["readable"] !== false,
+    id: text(it?.id),
+    backend: toBackend(it?.backend) ?? "rq",
+    type: text(it?.type),
+    error: text(it?.error) || "no reason given",
+    attempts: number(it?.attempts),
+    redrives: number(it?.redrives),
+    failedAt: instant(it?.failedAt),
+    step: text(it?.step),
+    worker: text(it?.worker),
+    data: record(it?.data),
+    readable: it?.readable !== false,
   };
 }
 
@@ -63,15 +72,15 @@ export async function readLetters(search: string, signal: AbortSignal): Promise<
   for (let asked = 0; asked < MOST_REQUESTS; asked += 1) {
     query.set("limit", String(PAGE - letters.length));
     if (next) query.set("cursor", next);
-    const { body } = await answer(`${LETTERS}?${query}`, {}, signal);
-    letters = [...letters, ...list(body["items"]).map(toLetter)];
-    next = text(body["nextCursor"]) || null;
+    const { body } = await answer<LetterPageAnswer>(`${LETTERS}?${query}`, {}, signal);
+    letters = [...letters, ...list(body.items).map(toLetter)];
+    next = text(body.nextCursor) || null;
     if (!next || letters.length >= PAGE) break;
   }
   return { key: search, letters, next };
 }
 
-const toTimeline = (value: unknown): FeedEvent[] =>
+const toTimeline = (value: readonly unknown[] | null | undefined): FeedEvent[] =>
   list(value).flatMap((each) => toEvent({ id: "", event: "", data: JSON.stringify(each) }) ?? []);
 
 const isBooking = (id: string, signal: AbortSignal) =>
@@ -81,28 +90,26 @@ const isBooking = (id: string, signal: AbortSignal) =>
   );
 
 export async function readLetter(backend: Backend, id: string, signal: AbortSignal): Promise<Inspected> {
-  const [{ body }, booking] = await Promise.all([answer(pathOf(backend, id), {}, signal), isBooking(id, signal)]);
+  const [{ body }, booking] = await Promise.all([answer<InspectedLetter>(pathOf(backend, id), {}, signal), isBooking(id, signal)]);
   return {
     ...toLetter(body),
     isBooking: booking,
-    legs: Object.entries(record(body["legs"])).map(([name, state]): [string, string] => [name, text(state)]),
-    receipt: record(body["receipt"]),
-    options: record(body["options"]),
-    timeline: toTimeline(body["timeline"]),
+    legs: Object.entries(body.legs ?? {}).map(([name, state]): [string, string] => [name, text(state)]),
+    receipt: record(body.receipt),
+    options: record(body.options),
+    timeline: toTimeline(body.timeline),
   };
 }
 
-export type Redrive = { to?: Backend; type?: string; data?: Json };
-
 export async function redrive(backend: Backend, id: string, how: Redrive): Promise<string> {
-  return text((await send("POST", `${pathOf(backend, id)}/redrive`, how))["state"]);
+  return text((await send<RedrivenLetter>("POST", `${pathOf(backend, id)}/redrive`, how)).state);
 }
 
 export async function discard(backend: Backend, id: string): Promise<void> {
   await answer(pathOf(backend, id), { method: "DELETE" });
 }
 
-export type Which = { items: { backend: Backend; id: string }[] } | { matching: Record<string, string> };
+export type Which = { items: Named[] } | { matching: Record<string, string> };
 
 const AT_ONCE = 200;
 
@@ -115,10 +122,11 @@ export async function many(
 ): Promise<Outcome> {
   let total: Outcome = { done: 0, refused: [] };
   for (;;) {
-    const body = await send("POST", `${LETTERS}/${verb}`, { ...which, ...(to ? { to } : {}), limit: AT_ONCE });
-    const items = list(body["items"]).filter(isRecord);
-    const refused = items.filter((it) => it["outcome"] === "refused").map((it) => text(it["error"]) || "refused");
-    const done = number(body[verb === "redrive" ? "redriven" : "discarded"]);
+    const asked = { ...which, ...(to ? { to } : {}), limit: AT_ONCE };
+    const body = await send<Partial<RedrivenLetters & DiscardedLetters>>("POST", `${LETTERS}/${verb}`, asked);
+    const items = list(body.items);
+    const refused = items.filter((it) => it?.outcome === "refused").map((it) => text(it?.error) || "refused");
+    const done = number(body.redriven ?? body.discarded);
     total = { done: total.done + done, refused };
     tell(total.done);
     // Those refused match still: a round of nothing else is the last.

@@ -7,7 +7,7 @@ const none = { p50: null, p95: null, p99: null };
 describe("toBoard", () => {
   it("says of a source without figures that it has none", () => {
     const { lanes } = toBoard({
-      queues: { rq: { waiting: 0, levels: {} }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
+      queues: { rq: { waiting: 0 }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
       staleness: {
         rq: { stale: false, ageSeconds: 0.4, error: null },
         redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },

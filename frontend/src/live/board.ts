@@ -1,4 +1,5 @@
-import { BACKENDS, type Backend, answer, instant, list, reason, record, text, toBackend } from "../api.ts";
+import { BACKENDS, type Backend, type Told, answer, instant, list, reason, record, text, toBackend } from "../api.ts";
+import type { DashboardAnswer, Percentiles, Staleness, WorkerAnswer } from "../openapi/monitoring.ts";
 
 export type Spread = { p50: number | null; p95: number | null; p99: number | null };
 
@@ -44,6 +45,7 @@ export type Worker = {
 export type WorkerJob = { id: string; backend: Backend; type: string; seconds: number | null };
 
 export type Alarm = { alarm: string; about: string; detail: string; remedy: string };
+type Dashboard = Told<DashboardAnswer>;
 export type Share = { type: string; share: number | null };
 
 export type Board = {
@@ -59,107 +61,106 @@ export type Board = {
   sla: { seconds: number | null; types: Share[] };
 };
 
-function staleness(value: unknown): string {
-  const { stale, ageSeconds, error } = record(value);
-  if (stale !== true) return "";
-  const age = typeof ageSeconds === "number" ? `Stale, from ${Math.round(ageSeconds)} s ago` : "No answer yet";
-  return error ? `${age}: ${reason(error)}` : age;
+/** Why what is told is not of now; "" where it is. */
+export function staleness(it: Told<Staleness> | null | undefined): string {
+  if (it?.stale !== true) return "";
+  const age = typeof it.ageSeconds === "number" ? `Stale, from ${Math.round(it.ageSeconds)} s ago` : "No answer yet";
+  return it.error ? `${age}: ${reason(it.error)}` : age;
 }
 
-/** The number at the end of a path through the answer. */
-function at(value: unknown, ...path: string[]): number | null {
-  const found = path.reduce<unknown>((here, name) => record(here)[name], value);
-  return typeof found === "number" && Number.isFinite(found) ? found : null;
-}
+const known = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
-function spread(body: unknown, backend: Backend, what: string): Spread {
-  const of = (name: string) => at(body, "latency", backend, what, name);
-  return { p50: of("p50"), p95: of("p95"), p99: of("p99") };
-}
+const spread = (of: Told<Percentiles> | null | undefined): Spread => ({
+  p50: known(of?.p50),
+  p95: known(of?.p95),
+  p99: known(of?.p99),
+});
 
-function toCommon(body: unknown, backend: Backend): Common {
-  const [left, active] = [at(body, "backlog", backend), at(body, "workers", "running", backend)];
+function toCommon(body: Dashboard, backend: Backend): Common {
+  const [left, active] = [known(body.backlog?.[backend]), known(body.workers?.running?.[backend])];
+  const [rates, jobs, latency] = [body.rates?.[backend], body.metrics?.jobs?.[backend], body.latency?.[backend]];
   return {
     waiting: left === null ? null : Math.max(0, left - (active ?? 0)),
     active,
-    slots: at(body, "workers", "capacity", backend),
-    done: at(body, "metrics", "jobs", backend, "processed"),
-    dead: at(body, "metrics", "jobs", backend, "failed"),
-    unsent: at(body, "outbox", backend, "rows"),
-    oldestSeconds: at(body, "oldestAgeSeconds", backend),
-    acceptedPerSecond: at(body, "rates", backend, "acceptedPerSecond"),
-    perSecond: at(body, "rates", backend, "completedPerSecond"),
-    retriedPerSecond: at(body, "rates", backend, "retriedPerSecond"),
-    wait: spread(body, backend, "wait"),
-    run: spread(body, backend, "run"),
+    slots: known(body.workers?.capacity?.[backend]),
+    done: known(jobs?.processed),
+    dead: known(jobs?.failed),
+    unsent: known(body.outbox?.[backend]?.rows),
+    oldestSeconds: known(body.oldestAgeSeconds?.[backend]),
+    acceptedPerSecond: known(rates?.acceptedPerSecond),
+    perSecond: known(rates?.completedPerSecond),
+    retriedPerSecond: known(rates?.retriedPerSecond),
+    wait: spread(latency?.wait),
+    run: spread(latency?.run),
   };
 }
 
-function toLane(body: unknown, backend: Backend): Lane {
-  const entries = Object.entries(record(record(record(body)["queues"])[backend])).filter(
+function toLane(body: Dashboard, backend: Backend): Lane {
+  const entries = Object.entries(record(body.queues?.[backend])).filter(
     (entry): entry is [string, string | number] => typeof entry[1] === "number" || typeof entry[1] === "string",
   );
   const figures = entries.length > 0 ? Object.fromEntries(entries) : null;
-  const stale = staleness(record(record(body)["staleness"])[backend]) || (figures ? "" : "No figures");
+  const stale = staleness(body.staleness?.[backend]) || (figures ? "" : "No figures");
   return { common: toCommon(body, backend), figures, stale };
 }
 
-function byBackend(value: unknown): Record<Backend, number | null> {
-  const of = (backend: Backend) => at(value, backend);
+function byBackend(value: { readonly [name: string]: number | null | undefined } | null | undefined): Record<Backend, number | null> {
+  const of = (backend: Backend) => known(value?.[backend]);
   return { rq: of("rq"), redisStreams: of("redisStreams"), kafka: of("kafka") };
 }
 
-function toWorker(value: unknown): Worker {
-  const it = record(value);
+function toWorker(it: Told<WorkerAnswer> | null): Worker {
   return {
-    id: text(it["id"]),
-    host: text(it["host"]),
-    pid: text(it["pid"]),
-    startedAt: instant(it["startedAt"]),
-    seenSeconds: at(it, "lastHeartbeatSeconds"),
-    running: byBackend(it["running"]),
-    capacity: byBackend(it["capacity"]),
-    processed: at(it, "processed"),
-    failed: at(it, "failed"),
-    memoryBytes: at(it, "memoryBytes"),
-    cpuPercent: at(it, "cpuPercent"),
-    jobs: Array.isArray(it["jobs"]) ? it["jobs"].flatMap(toWorkerJob) : null,
-    partitions: Array.isArray(it["partitions"]) ? it["partitions"].map(text) : null,
-    idle: text(it["idle"]),
-    error: reason(it["error"]),
+    id: text(it?.id),
+    host: text(it?.host),
+    pid: text(it?.pid),
+    startedAt: instant(it?.startedAt),
+    seenSeconds: known(it?.lastHeartbeatSeconds),
+    running: byBackend(it?.running),
+    capacity: byBackend(it?.capacity),
+    processed: known(it?.processed),
+    failed: known(it?.failed),
+    memoryBytes: known(it?.memoryBytes),
+    cpuPercent: known(it?.cpuPercent),
+    jobs: it?.jobs ? it.jobs.flatMap(toWorkerJob) : null,
+    partitions: it?.partitions ? it.partitions.map(text) : null,
+    idle: text(it?.idle),
+    error: reason(it?.error),
   };
 }
 
 function toWorkerJob(value: unknown): WorkerJob[] {
   const it = record(value);
   const backend = toBackend(it["backend"]);
-  return backend ? [{ id: text(it["jobId"]), backend, type: text(it["type"]), seconds: at(it, "seconds") }] : [];
+  return backend ? [{ id: text(it["jobId"]), backend, type: text(it["type"]), seconds: known(it["seconds"]) }] : [];
 }
 
-function toAlarm(value: unknown): Alarm {
-  const it = record(value);
-  return { alarm: text(it["alarm"]), about: text(it["about"]), detail: text(it["detail"]), remedy: text(it["remedy"]) };
-}
-
-export function toBoard(body: unknown): Board {
-  const it = record(body);
+export function toBoard(body: Dashboard): Board {
   const [rq, redisStreams, kafka] = BACKENDS;
   const lane = (backend: Backend) => toLane(body, backend);
-  const workers = record(it["workers"]);
-  const types = Object.entries(record(record(record(it["metrics"])["sla"])["types"]));
+  const { workers } = body;
+  const sla = body.metrics?.sla;
   return {
     lanes: { rq: lane(rq), redisStreams: lane(redisStreams), kafka: lane(kafka) },
-    overSeconds: at(body, "rates", "overSeconds"),
-    latencySeconds: at(body, "latency", "overSeconds"),
-    workers: list(workers["list"]).map(toWorker),
-    wanted: at(workers, "desired", "count"),
-    workersStale: staleness(record(it["staleness"])["workers"]),
-    lost: list(workers["lost"]).map((each) => ({ id: text(record(each)["id"]), seconds: at(each, "lastSeenSeconds") })),
-    alarms: list(it["alarms"]).map(toAlarm),
-    sla: { seconds: at(body, "metrics", "sla", "slaSeconds"), types: types.map(([type, of]) => ({ type, share: at(of, "share") })) },
+    overSeconds: known(body.rates?.overSeconds),
+    latencySeconds: known(body.latency?.overSeconds),
+    workers: list(workers?.list).map(toWorker),
+    wanted: known(workers?.desired?.count),
+    workersStale: staleness(body.staleness?.["workers"]),
+    lost: list(workers?.lost).map((each) => ({ id: text(each?.id), seconds: known(each?.lastSeenSeconds) })),
+    alarms: list(body.alarms).map((it) => ({
+      alarm: text(it?.alarm),
+      about: text(it?.about),
+      detail: text(it?.detail),
+      remedy: text(it?.remedy),
+    })),
+    sla: {
+      seconds: known(sla?.slaSeconds),
+      types: Object.entries(sla?.types ?? {}).map(([type, of]) => ({ type, share: known(of?.share) })),
+    },
   };
 }
 
 export async function readBoard(signal: AbortSignal): Promise<Board> {
-  return toBoard((await answer("/monitoring/dashboard", {}, signal)).body);
+  return toBoard((await answer<DashboardAnswer>("/monitoring/dashboard", {}, signal)).body);
 }

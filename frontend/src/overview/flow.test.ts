@@ -48,7 +48,7 @@ describe("history", () => {
       lanes: { rq: [1, 4], redisStreams: [null, null], kafka: [null, null] },
     });
     expect(pick(history, ["waitP99Ms", "waitP95Ms"]).lanes.kafka).toEqual([null, 7]);
-    expect(toHistory(null)).toEqual({ times: [], columns: {} });
+    expect(toHistory({})).toEqual({ times: [], columns: {} });
   });
 
   it("is told in words", () => {

@@ -1,4 +1,5 @@
-import { BACKENDS, type Backend, answer, list, record } from "../api.ts";
+import { BACKENDS, type Backend, type Told, answer, list } from "../api.ts";
+import type { HistoryAnswer } from "../openapi/monitoring.ts";
 
 /** In columns: `times` in seconds, and for each lane as many values; null where nothing was known. */
 export type Series = { times: number[]; lanes: Record<Backend, (number | null)[]> };
@@ -6,10 +7,9 @@ export type History = { times: number[]; columns: Record<string, (number | null)
 
 const value = (of: unknown) => (typeof of === "number" && Number.isFinite(of) ? of : null);
 
-export function toHistory(body: unknown): History {
-  const it = record(body);
-  const times = list(it["times"]).map((at) => (value(at) ?? 0) / 1000);
-  const columns = Object.entries(record(it["series"])).map(([name, of]): [string, (number | null)[]] => {
+export function toHistory(it: Told<HistoryAnswer>): History {
+  const times = list(it.times).map((at) => (value(at) ?? 0) / 1000);
+  const columns = Object.entries(it.series ?? {}).map(([name, of]): [string, (number | null)[]] => {
     const values = list(of).map(value);
     return [name, times.map((_, place) => values[place] ?? null)];
   });
@@ -39,4 +39,4 @@ export function said(series: Series, names: Record<Backend, string>, write: (val
 const POINTS = 200;
 
 export const readHistory = (seconds: number) => async (signal: AbortSignal) =>
-  toHistory((await answer(`/monitoring/history?seconds=${seconds}&points=${POINTS}`, {}, signal)).body);
+  toHistory((await answer<HistoryAnswer>(`/monitoring/history?seconds=${seconds}&points=${POINTS}`, {}, signal)).body);

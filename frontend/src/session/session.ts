@@ -1,4 +1,5 @@
 import { ApiError, answer, text, whenRefused } from "../api.ts";
+import type { SessionAnswer } from "../openapi/api.ts";
 
 /** What this browser may: `open` where no key is needed, `held` with a session, `needed` without. */
 export type Access = "unknown" | "open" | "held" | "needed";
@@ -52,8 +53,8 @@ export function reduce(state: Session, change: Change): Session {
 const PATH = "/api/session";
 
 async function readSession(): Promise<{ required: boolean; held: boolean }> {
-  const { body } = await answer(PATH, {});
-  return { required: body["required"] === true, held: text(body["expiresAt"]) !== "" };
+  const { body } = await answer<SessionAnswer>(PATH, {});
+  return { required: body.required === true, held: text(body.expiresAt) !== "" };
 }
 
 let current = nobody;

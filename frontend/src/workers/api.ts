@@ -1,5 +1,6 @@
-import { type Backend, BACKENDS, answer, list, record, text } from "../api.ts";
+import { type Backend, BACKENDS, type Told, answer, list, text } from "../api.ts";
 import type { Worker } from "../live/board.ts";
+import type { BookingAnswer, BookingPage } from "../openapi/api.ts";
 
 /** One job that runs now. */
 export type Running = { id: string; backend: Backend; step: string; worker: string; seconds: number | null };
@@ -17,18 +18,17 @@ export function runsOf(worker: Worker, known: readonly Running[]): Running[] {
   });
 }
 
-export function toRunning(items: unknown): Running[] {
-  return list(items).flatMap((item) => {
-    const it = record(item);
-    return BACKENDS.flatMap((backend) => {
-      const leg = record(record(it["status"])[backend]);
-      if (leg["state"] !== "active") return [];
-      return [{ id: text(it["bookingId"]), backend, step: text(leg["step"]), worker: text(leg["worker"]), seconds: null }];
-    });
-  });
+export function toRunning(items: readonly (Told<BookingAnswer> | null)[] | null | undefined): Running[] {
+  return list(items).flatMap((it) =>
+    BACKENDS.flatMap((backend) => {
+      const leg = it?.status?.[backend];
+      if (leg?.state !== "active") return [];
+      return [{ id: text(it?.bookingId), backend, step: text(leg.step), worker: text(leg.worker), seconds: null }];
+    }),
+  );
 }
 
 export async function readRunning(signal: AbortSignal): Promise<Running[]> {
-  const { body } = await answer(`/api/bookings?state=active&limit=${MOST}`, {}, signal);
-  return toRunning(body["items"]);
+  const { body } = await answer<BookingPage>(`/api/bookings?state=active&limit=${MOST}`, {}, signal);
+  return toRunning(body.items);
 }
