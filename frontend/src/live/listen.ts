@@ -2,6 +2,8 @@ import { problem } from "../api.ts";
 import { type Message, sseParser } from "./sse.ts";
 
 const SILENCE_MS = 45_000;
+/** So long a flood may be read at a stretch; then the browser gets its turn, to paint and to hear people. */
+const STRETCH_MS = 10;
 
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -46,10 +48,14 @@ export async function listen(
     open();
     const feed = sseParser(on);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let began = performance.now();
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       clearTimeout(silence);
       silence = setTimeout(() => stop.abort(), SILENCE_MS);
       feed(part.value);
+      if (performance.now() - began < STRETCH_MS) continue;
+      await pause(0, both);
+      began = performance.now();
     }
   } finally {
     clearTimeout(silence);
