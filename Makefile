@@ -62,9 +62,9 @@ test: ## All tests, on a real Redis and a real Kafka
 	@$(SUITE_PYTHON) -m local.mode >/dev/null
 	$(DEV) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/compose $(T)
 
-test-compose: ## The system tests through docker compose up --scale worker=3
+test-compose: ## The system and browser tests through docker compose up --scale worker=3
 	$(DEV) -m local.needs_docker
-	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system
+	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system tests/browser
 
 faults: ## Break it under load and check what was promised; FULL=1 at full size. Writes docs/guarantees.md
 	@$(SUITE_PYTHON) -m local.mode >/dev/null

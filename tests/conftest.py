@@ -16,6 +16,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 from booking_queue.settings import Settings
 from tests import leftovers
 from tests.brokers import IN_CI, BrokerFactory, Brokers, docker_answers
+from tests.system.suites import ComposeSuite, LocalSuite, Suite
 
 
 def pytest_configure() -> None:
@@ -48,6 +49,17 @@ def redis_url(brokers: Brokers) -> str:
 @pytest.fixture(scope="session")
 def kafka_broker(brokers: Brokers) -> str:
     return brokers.kafka_broker
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    """The whole suite, once a session: SUITE=compose runs it by Docker Compose."""
+    running = ComposeSuite() if os.environ.get("SUITE") == "compose" else LocalSuite(tmp_path_factory.mktemp("suite"))
+    try:
+        running.up()
+        yield running
+    finally:
+        running.close()
 
 
 @pytest.fixture

@@ -7,10 +7,7 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.brokers import missing
 from tests.browser.site import Site, chromium, served
-from tests.system.conftest import suite
 from tests.system.suites import Suite
-
-__all__ = ["suite"]
 
 ARGS = ["--no-sandbox", "--disable-background-networking"]
 

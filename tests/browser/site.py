@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from local.node import FRONTEND, build_pages, find_node, preview_command
 from local.paths import LOCAL
@@ -22,6 +23,8 @@ from tests.system.suites import LocalSuite, Suite
 SHOTS = LOCAL / "screenshots"
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDTHS = (1440, 768, 390)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 STAY = {"hotelId": "browser", "checkIn": "2027-03-01", "checkOut": "2027-03-02"}
 
 
@@ -106,15 +109,40 @@ def sideways(page: Page) -> int:
     return pixels
 
 
+def settled(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    expect(page.locator(".strip-status")).not_to_contain_text("Asking")
+
+
+def clean(page: Page, name: str) -> list[str]:
+    """Looks at the page wide and light, then narrow and dark; what is wrong with it. Leaves pictures of all looks."""
+    found = []
+    for width, scheme in itertools.product(WIDTHS, SCHEMES):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        if (width, scheme) in ((WIDTHS[0], "light"), (WIDTHS[-1], "dark")):
+            found += [f"{name} {scheme}: {each}" for each in axe(page)]
+        if (over := sideways(page)) > 0:
+            found.append(f"{name} {width}: scrolls {over} px sideways")
+        shoot(page, f"{name}-{width}-{scheme}")
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    return found
+
+
 def shoot(page: Page, name: str) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
+def assets(html: str) -> list[str]:
+    """Paths of the scripts and styles it loads."""
+    return re.findall(r'(?:src|href)="(/assets/[^"]+\.(?:js|css))"', html)
+
+
 def bundle_bytes(site: Site) -> int:
     """What a browser loads of scripts and styles, as nginx sends it."""
-    html = site.http.get(site.url).text
-    files = re.findall(r'(?:src|href)="(/assets/[^"]+\.(?:js|css))"', html)
+    files = assets(site.http.get(site.url).text)
     assert files
     return sum(len(gzip.compress(site.http.get(site.url + file).content, 6)) for file in files)
 

@@ -6,45 +6,34 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from local.probe import wait_until
-from tests.browser.site import STAY, Site, axe, bundle_bytes, first_paint_ms, shoot, sideways
-from tests.system.suites import LocalSuite
+from tests.browser.site import STAY, Site, bundle_bytes, clean, first_paint_ms, settled, shoot
 
 PAGES = ["/", "/bookings", "/bookings/new", "/dead-letters", "/workers", "/backends"]
 MOST_BYTES = 150 * 1024
 
 
 def name_of(path: str) -> str:
-    return re.sub(r"[0-9a-f-]{36}", "one", path).strip("/").replace("/", "-") or "overview"
-
-
-def clean(page: Page, path: str, site: Site) -> list[str]:
-    """Looks at the page wide and light, then narrow and dark; what is wrong with it."""
-    found = []
-    for width, scheme in ((1440, "light"), (390, "dark")):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        found += [f"{path} {scheme}: {each}" for each in axe(page)]
-        if (over := sideways(page)) > 0:
-            found.append(f"{path} {width}: scrolls {over} px sideways")
-        shoot(page, f"{name_of(path)}-{width}-{scheme}")
-    return found
-
-
-def settled(page: Page) -> None:
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.locator("[aria-busy=true]")).to_have_count(0)
-    expect(page.locator(".strip-status")).not_to_contain_text("Asking")
+    return path.strip("/").replace("/", "-") or "overview"
 
 
 def test_the_page_is_light(page: Page, site: Site) -> None:
-    page.goto(site.url)
-    settled(page)
+    """The first to look: in a suite of its own nothing has happened yet."""
+    for path in PAGES:
+        page.goto(f"{site.url}{path}")
+        settled(page)
+        shoot(page, f"{name_of(path)}-empty")
     size = bundle_bytes(site)
     print(f"bundle {size / 1024:.1f} KiB gzip, first contentful paint {first_paint_ms(page):.0f} ms")
     assert size <= MOST_BYTES
+
+
+def test_nothing_foreign_may_run(site: Site) -> None:
+    policy = site.http.get(site.url).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
 
 
 def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Site) -> None:
@@ -61,7 +50,7 @@ def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Sit
     assert page.request.get(f"{site.url}{link}").body().startswith(b"%PDF")
     page.get_by_text("Raw JSON").click()
     expect(page.locator(".raw pre")).to_contain_text('"userId": "watcher"')
-    assert not clean(page, "/bookings/one", site)
+    assert not clean(page, "booking")
 
 
 def test_a_burst_is_sent_and_found_again(page: Page, site: Site) -> None:
@@ -102,7 +91,7 @@ def test_a_dead_letter_is_edited_and_redriven_to_another_backend(page: Page, sit
     expect(page.get_by_role("button", name="Redrive")).to_be_disabled()
     payload.fill(json.dumps({"userId": "browser", **STAY}))
     expect(page.locator(".diff .new").filter(has_text="hotelId")).to_be_visible()
-    assert not clean(page, f"/dead-letters/kafka/{letter}", site)
+    assert not clean(page, "dead-letter")
     page.get_by_label("To", exact=True).select_option("rq")
     page.get_by_role("button", name="Redrive").click()
     expect(page.get_by_text("Sent to RQ")).to_be_visible()
@@ -133,6 +122,39 @@ def test_many_are_cancelled_after_one_question(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Cancel them").click()
     expect(page.get_by_text("3 bookings cancelled")).to_be_visible()
     expect(page.locator("tbody .pill").filter(has_text="cancelled")).to_have_count(3)
+
+
+def test_what_died_is_sent_again_from_the_list(page: Page, site: Site) -> None:
+    """A payment that fails as often as there are attempts; simulated faults are over when it is sent again."""
+    fault = {"failAt": "payment", "times": 3}
+    booking = site.book("phoenix", backends=["rq"], simulate=fault)
+    state = f"/api/bookings/{booking}"
+    assert wait_until(lambda: site.get("api", state)["compensation"] is not None, 30, every=0.2)
+    page.goto(f"{site.url}/bookings?q=phoenix")
+    page.get_by_label(re.compile("^Select booking")).check()
+    expect(page.get_by_text("1 can be retried")).to_be_visible()
+    page.get_by_role("button", name="Retry selected").click()
+    expect(page.get_by_text("1 lane sent again")).to_be_visible()
+    expect(page.locator("tbody .pill")).to_contain_text("confirmed")
+
+
+def test_two_browsers_see_the_same(page: Page, site: Site, browser: BrowserContext) -> None:
+    other = browser.new_page()
+    booking = site.book("shared", delaySeconds=3600)
+    for each in (page, other):
+        each.goto(f"{site.url}/bookings?q=shared")
+        expect(each.locator("tbody .pill")).to_contain_text("accepted")
+    other.goto(f"{site.url}/bookings/{booking}")
+    page.get_by_label("Select all shown").check()
+    page.get_by_role("button", name="Cancel selected").click()
+    page.get_by_role("button", name="Cancel them").click()
+    expect(other.locator(".outcome .pill")).to_contain_text("cancelled")
+    other.goto(f"{site.url}/backends")
+    page.goto(f"{site.url}/backends")
+    other.get_by_role("button", name="Pause RQ").click()
+    page.get_by_role("button", name="Resume RQ").click()
+    expect(other.get_by_role("button", name="Pause RQ")).to_be_visible()
+    other.close()
 
 
 def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
@@ -173,20 +195,4 @@ def test_a_backend_is_paused_and_resumed(page: Page, site: Site) -> None:
 def test_anybody_can_read_it_at_any_width(page: Page, site: Site, path: str) -> None:
     page.goto(f"{site.url}{path}")
     settled(page)
-    assert not clean(page, path, site)
-
-
-def test_what_is_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None:
-    if not isinstance(site.suite, LocalSuite):
-        pytest.skip("stops one service by its process")
-    private = site.suite.private
-    page.goto(site.url)
-    expect(page.locator(".strip-status")).to_contain_text("All well")
-    private.kill("kafka_service")
-    expect(page.locator(".strip-status")).to_contain_text("The Kafka service does not answer")
-    expect(page.locator(".lane-card.lane-kafka")).to_contain_text("Stale")
-    assert not clean(page, "/broken", site)
-    booking = site.book("steady")
-    assert wait_until(lambda: site.get("api", f"/api/bookings/{booking}")["state"] == "confirmed", 20, every=0.2)
-    private.start_service("kafka_service")
-    expect(page.locator(".strip-status")).to_contain_text("All well", timeout=40_000)
+    assert not clean(page, name_of(path))

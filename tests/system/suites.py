@@ -43,6 +43,7 @@ class Suite(Protocol):
     """Services by their compose names; `redis` and `kafka` can be stopped and started, workers scaled and killed."""
 
     def url(self, service: str) -> str: ...
+    def redis_url(self) -> str: ...
     def scale(self, workers: int) -> None: ...
     def kill_worker(self, worker_id: str) -> None: ...
     def stop(self, service: str) -> None: ...
@@ -63,6 +64,9 @@ class LocalSuite:
 
     def url(self, service: str) -> str:
         return self.private.url(SERVICES[service])
+
+    def redis_url(self) -> str:
+        return f"redis://:{self.private.redis.password}@{LOOPBACK}:{self.private.redis.port}"
 
     def scale(self, workers: int) -> None:
         self._workers = [name for name in self._workers if self.private.processes[name].poll() is None]
@@ -132,6 +136,10 @@ class ComposeSuite:
 
     def url(self, service: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[service]}"
+
+    def redis_url(self) -> str:
+        password = self._compose("exec", "--no-TTY", "redis", "cat", "/run/booking-queue/redis_password").strip()
+        return f"redis://:{password}@{LOOPBACK}:{self.ports['redis']}"
 
     def scale(self, workers: int) -> None:
         self._compose("up", "--detach", "--no-recreate", "--no-deps", "--scale", f"worker={workers}", "worker")

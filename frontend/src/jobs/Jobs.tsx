@@ -5,7 +5,7 @@ import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
 import { useKeys } from "../ui/useKeys.ts";
-import { BulkCancel } from "./BulkCancel.tsx";
+import { Bulk } from "./Bulk.tsx";
 import { Choose, ChooseBackend, Search } from "./Filters.tsx";
 import { JobTable } from "./JobTable.tsx";
 import { type Page, STATES } from "./api.ts";
@@ -81,7 +81,7 @@ export function Jobs() {
       </div>
       <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
         <div className="list-head">
-          <BulkCancel rows={page?.rows ?? []} selection={selection} done={again} />
+          <Bulk rows={page?.rows ?? []} selection={selection} done={again} />
           <button type="button" className={fresh > 0 ? "plain" : "plain away"} onClick={showAll}>
             {fresh} newer: show
           </button>

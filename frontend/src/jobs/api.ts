@@ -28,6 +28,11 @@ const FINAL = new Set(["confirmed", "rejected", "failed", "cancelled"]);
 const ENDED = new Set(["completed", "dead", "cancelled"]);
 
 export const canBeCancelled = (row: Row) => !["failed", "rejected", "cancelled", "cancelling"].includes(row.state);
+
+/** Its lanes that died: they can be sent again. */
+export const deadLegs = ({ id, legs }: Row) =>
+  BACKENDS.filter((backend) => legs[backend]?.state === "dead").map((backend) => ({ backend, id }));
+
 export const isFinal = (row: Row) =>
   FINAL.has(row.state) && Object.values(row.legs).every((leg) => ENDED.has(leg.state));
 

@@ -1,0 +1,79 @@
+import { useState } from "react";
+import { many } from "../letters/api.ts";
+import { Confirm } from "../ui/Confirm.tsx";
+import { type Row, canBeCancelled, cancel, deadLegs } from "./api.ts";
+import { type Told, each, summed } from "./rows.ts";
+import type { Selection } from "./useSelection.ts";
+
+type Verb = "retry" | "cancel";
+type Props = { rows: Row[]; selection: Selection; done: () => void };
+
+const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
+const refusals = (failed: readonly string[]) => (failed.length > 0 ? ` ${failed.length} refused (${summed(failed)}).` : "");
+
+async function cancelAll(rows: readonly Row[], tell: (said: string) => void): Promise<string> {
+  const so = ({ done, failed }: Told) => tell(`${done + failed.length} of ${rows.length} …`);
+  const told = await each(
+    rows.map((row) => row.id),
+    cancel,
+    so,
+  );
+  return `${counted(told.done, "booking")} cancelled.${refusals(told.failed)}`;
+}
+
+async function retryAll(rows: readonly Row[], tell: (said: string) => void): Promise<string> {
+  const items = rows.flatMap(deadLegs);
+  const told = await many("redrive", { items }, "", (done) => tell(`${done} of ${items.length} …`));
+  return `${counted(told.done, "lane")} sent again.${refusals(told.refused)}`;
+}
+
+function chances(rows: readonly Row[], dead: readonly Row[], able: readonly Row[]): string {
+  const some = [dead.length > 0 && `${dead.length} can be retried`, `${able.length} can be cancelled`].filter(Boolean);
+  return `${rows.length} selected, ${some.join(", ")}`;
+}
+
+/** Says how many are chosen; retries what died of them, or cancels them after one question. */
+export function Bulk({ rows, selection, done }: Props) {
+  const [asking, setAsking] = useState(false);
+  const [said, setSaid] = useState("");
+  const [working, setWorking] = useState(false);
+  const chosen = rows.filter((row) => selection.has(row.id));
+  const able = chosen.filter(canBeCancelled);
+  const dead = chosen.filter((row) => deadLegs(row).length > 0);
+  const go = async (verb: Verb) => {
+    setAsking(false);
+    setWorking(true);
+    setSaid("Working …");
+    try {
+      setSaid(await (verb === "cancel" ? cancelAll(able, setSaid) : retryAll(dead, setSaid)));
+    } catch (cause) {
+      setSaid(cause instanceof Error ? cause.message : String(cause));
+    }
+    setWorking(false);
+    selection.clear();
+    done();
+  };
+  return (
+    <div className="bulk">
+      <button type="button" disabled={working || dead.length === 0} onClick={() => void go("retry")}>
+        Retry selected
+      </button>
+      <button type="button" disabled={working || able.length === 0} onClick={() => setAsking(true)}>
+        Cancel selected
+      </button>
+      <p className="note" role="status">
+        {chosen.length > 0 && !working ? chances(chosen, dead, able) : said}
+      </p>
+      {asking && (
+        <Confirm
+          title={`Cancel ${counted(able.length, "booking")}?`}
+          verb="Cancel them"
+          onYes={() => void go("cancel")}
+          onNo={() => setAsking(false)}
+        >
+          <p>Nobody works at them from then on; whatever was charged is given back.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,67 @@
+"""What the pages show while something is broken, and when it is well again."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from local.probe import wait_until
+from tests.browser.site import Site, clean, settled
+
+
+def test_a_killed_worker_is_seen_and_its_work_seen_moving(page: Page, site: Site) -> None:
+    booking = site.book("moving", backends=["redisStreams"], simulate={"slowMs": 1500})
+    status = f"/api/bookings/{booking}/status"
+
+    def leg() -> dict[str, str]:
+        found: dict[str, str] = site.get("api", status)["status"]["redisStreams"]
+        return found
+
+    assert wait_until(lambda: leg()["state"] == "active", 20, every=0.1)
+    worker = leg()["worker"]
+    page.goto(f"{site.url}/workers")
+    card = page.locator(".worker").filter(has=page.get_by_text(worker, exact=True))
+    expect(card.locator(".runs")).to_contain_text(booking[:8])
+    site.suite.kill_worker(worker)
+    page.get_by_role("link", name=booking[:8]).click()
+    expect(page.locator(".timeline")).to_contain_text("taken over by", timeout=40_000)
+    expect(page.locator(".outcome .pill")).to_contain_text("confirmed", timeout=40_000)
+
+
+def test_kafka_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    settled(page)
+    strip, lane = page.locator(".strip-status"), page.locator(".lane-card.lane-kafka")
+    expect(lane).not_to_contain_text("Stale")
+    site.suite.stop("kafka")
+    try:
+        expect(strip).to_contain_text("The Kafka service does not answer", timeout=40_000)
+        expect(lane).to_contain_text("Stale")
+        assert not clean(page, "overview-broken")
+        booking = site.book("steady")
+        page.goto(f"{site.url}/bookings/{booking}")
+        expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
+        expect(page.locator(".lane-kafka .pill").first).to_contain_text("pending")
+        for path in ("backends", "workers"):
+            page.goto(f"{site.url}/{path}")
+            settled(page)
+            assert not clean(page, f"{path}-broken")
+    finally:
+        site.suite.start("kafka")
+    page.goto(f"{site.url}/bookings/{booking}")
+    expect(page.locator(".lane-kafka .pill").first).to_contain_text("completed", timeout=60_000)
+    page.goto(site.url)
+    expect(lane).not_to_contain_text("Stale", timeout=40_000)
+    expect(strip).not_to_contain_text("Kafka")
+
+
+@pytest.mark.parametrize("path", ["/", "/bookings", "/dead-letters", "/workers", "/backends"])
+def test_without_services_a_page_says_so(page: Page, site: Site, path: str) -> None:
+    """As from behind a proxy that reaches nobody: no page is blank, none shows old figures as new."""
+    refuse = {"code": "unreachable", "title": "The gateway cannot be reached", "status": 502}
+    page.route("**/api/**", lambda route: route.fulfill(status=502, json=refuse))
+    page.route("**/monitoring/**", lambda route: route.fulfill(status=502, json=refuse))
+    page.goto(f"{site.url}{path}")
+    expect(page.locator(".strip-status")).to_contain_text("Monitoring does not answer")
+    expect(page.locator("main")).to_contain_text("cannot be reached")
+    assert not clean(page, f"{path.strip('/') or 'overview'}-alone")

@@ -1,0 +1,52 @@
+"""The list of jobs when there are a hundred thousand of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.crowd import crowd
+from tests.browser.site import Site, settled
+
+MANY = 100_000
+
+
+@pytest.fixture(scope="module")
+def ids(site: Site) -> Iterator[list[str]]:
+    with crowd(site, MANY) as made:
+        yield made
+
+
+def test_a_hundred_thousand_jobs_are_paged_searched_and_filtered(page: Page, site: Site, ids: list[str]) -> None:
+    page.goto(f"{site.url}/bookings?q=crowd")
+    settled(page)
+    rows = page.locator("tbody .row-link")
+    expect(rows).to_have_count(25)
+    for turn in range(1, 4):
+        page.get_by_role("button", name="Older").click()
+        expect(rows.first).to_have_text(ids[-25 * turn][:8])  # one of a page is the pattern they were copied from
+    page.get_by_role("button", name="Newest").click()
+    expect(rows.nth(1)).to_have_text(ids[-1][:8])
+    page.get_by_label("Find").fill(ids[0])
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_have_text(ids[0][:8])
+    page.get_by_label("Find").fill("crowd")
+    page.get_by_label("State").select_option("completed")
+    expect(page.get_by_text("None among the newest 8,000")).to_be_visible()
+    page.get_by_role("button", name="Look further").click()
+    expect(page.get_by_text("None among the newest")).to_be_visible()
+
+
+def test_many_of_them_are_cancelled_by_keyboard(page: Page, site: Site, ids: list[str]) -> None:
+    page.goto(f"{site.url}/bookings?q=crowd")
+    settled(page)
+    page.get_by_role("button", name="Older").press("Enter")
+    rows = page.locator("tbody .row-link")
+    expect(rows.first).to_have_text(ids[-25][:8])
+    page.get_by_label("Select all shown").press("Space")
+    page.get_by_role("button", name="Cancel selected").press("Enter")
+    page.get_by_role("button", name="Cancel them").press("Enter")
+    expect(page.get_by_text("25 bookings cancelled")).to_be_visible()
+    expect(page.locator("tbody .pill").filter(has_text="cancelled")).to_have_count(25)
