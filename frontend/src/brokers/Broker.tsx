@@ -17,6 +17,7 @@ type Props = Given & {
 
 function Figures({ lane }: { lane: Lane | undefined }) {
   const figures = Object.entries(lane?.figures ?? {});
+  if (figures.length === 0) return <p className="note broker-figures">No figures yet</p>;
   return (
     <dl className="facts-list broker-figures">
       {figures.map(([name, value]) => (
@@ -25,7 +26,6 @@ function Figures({ lane }: { lane: Lane | undefined }) {
           <dd>{typeof value === "number" ? count(value) : <code>{value}</code>}</dd>
         </div>
       ))}
-      {figures.length === 0 && <p className="note">No figures yet</p>}
     </dl>
   );
 }

@@ -27,9 +27,12 @@ function Nothing({ page, query }: { page: Page; query: URLSearchParams }) {
   if (query.get("cursor")) return <p className="notice">No older bookings.</p>;
   if (filtered) return <p className="notice">No booking matches. A user or hotel must be written out in full.</p>;
   return (
-    <p className="notice">
-      No bookings yet. <Link to={CREATE}>Make the first one</Link>
-    </p>
+    <div className="nothing">
+      <p>No bookings yet</p>
+      <Link to={CREATE} className="button primary">
+        Make the first one
+      </Link>
+    </div>
   );
 }
 

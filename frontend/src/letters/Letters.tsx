@@ -1,8 +1,9 @@
 import { useCallback, useRef, useState } from "react";
 import { ChooseBackend, Search } from "../jobs/Filters.tsx";
 import { focusedRow, moveFocus, moveInside, useSelection } from "../jobs/useSelection.ts";
-import { LETTERS, useQuery } from "../route.ts";
+import { CREATE, LETTERS, useQuery } from "../route.ts";
 import { Freshness } from "../ui/Freshness.tsx";
+import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
 import { useKeys } from "../ui/useKeys.ts";
@@ -36,10 +37,14 @@ function useLetters(search: string, hold: boolean) {
 function Nothing({ query, page }: { query: URLSearchParams; page: LetterPage }) {
   if (page.next) return <p className="notice">None among the newest. Older ones may match.</p>;
   const filtered = query.get("q") || query.get("backend");
+  if (filtered) return <p className="notice">No dead letter matches.</p>;
   return (
-    <p className="notice">
-      {filtered ? "No dead letter matches." : "No dead letters: nothing has failed for good. The recipe “Dead letter” of a new booking makes one."}
-    </p>
+    <div className="nothing">
+      <p>No dead letters: nothing has failed for good</p>
+      <p className="note">
+        The recipe “Dead letter” of a <Link to={CREATE}>new booking</Link> makes one.
+      </p>
+    </div>
   );
 }
 

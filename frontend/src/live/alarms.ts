@@ -44,5 +44,6 @@ export function troubles({ data, error }: Polled<Board>, late: boolean): Trouble
   const told = (data?.alarms ?? []).map(toTrouble).toSorted((a, b) => Number(b.bad) - Number(a.bad));
   if (!error && !late) return told;
   const detail = error ? `${error.message}; trying again` : "Waiting for an answer";
-  return [{ title: "Monitoring does not answer: these figures are old", detail, bad: true }, ...told];
+  const so = data ? "these figures are old" : "how things are is not known";
+  return [{ title: `Monitoring does not answer: ${so}`, detail, bad: true }, ...told];
 }

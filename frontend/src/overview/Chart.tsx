@@ -7,10 +7,22 @@ import { type Series, said } from "./history.ts";
 const HEIGHT = 168;
 const DASHES = { rq: [], redisStreams: [7, 4], kafka: [2, 3] };
 
+/** Steps of an axis that are written without rounding: 0.1, 0.2, 0.5, 1, 2, 5, … */
+const STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => Number(`${step}e${power - 1}`))).flat();
+
 const clock = (at: number) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
+/** `least`: the top of the axis when there is nothing to see. */
+type Look = { write: (value: number) => string; least: number; seconds: number };
+
+/** The stretch of time that is shown: up to now where there is nothing yet. */
+function lastOf(seconds: number, low: number | null, high: number | null): [number, number] {
+  const end = high ?? Date.now() / 1000;
+  return [Math.min(low ?? end, end - seconds), end];
+}
+
 /** A canvas has its own colours: they are read from the page. */
-function options(host: HTMLElement, write: (value: number) => string, seconds: number): uPlot.Options {
+function options(host: HTMLElement, { write, least, seconds }: Look): uPlot.Options {
   const style = getComputedStyle(host);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
@@ -21,12 +33,12 @@ function options(host: HTMLElement, write: (value: number) => string, seconds: n
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - seconds), high ?? seconds] },
-      y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.08)] },
+      x: { range: (_, low, high) => lastOf(seconds, low, high) },
+      y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(least, (high ?? 0) * 1.08)] },
     },
     axes: [
       { ...axis, space: 70, size: 28, values: (_, splits) => splits.map(clock) },
-      { ...axis, size: 56, values: (_, splits) => splits.map(write) },
+      { ...axis, size: 56, incrs: STEPS, values: (_, splits) => splits.map(write) },
     ],
     series: [
       {},
@@ -44,7 +56,7 @@ function options(host: HTMLElement, write: (value: number) => string, seconds: n
 const toData = ({ times, lanes }: Series): uPlot.AlignedData => [times, lanes.rq, lanes.redisStreams, lanes.kafka];
 
 /** A canvas that is drawn anew when its width or the colours change, and moved on when data come. */
-function useChart(series: Series, write: (value: number) => string, seconds: number) {
+function useChart(series: Series, { write, least, seconds }: Look) {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(null);
   const newest = useRef(series);
@@ -59,7 +71,7 @@ function useChart(series: Series, write: (value: number) => string, seconds: num
     if (!element) return undefined;
     const make = () => {
       plot.current?.destroy();
-      plot.current = new uPlot(options(element, write, seconds), toData(newest.current), element);
+      plot.current = new uPlot(options(element, { write, least, seconds }), toData(newest.current), element);
     };
     make();
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -74,19 +86,19 @@ function useChart(series: Series, write: (value: number) => string, seconds: num
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [write, seconds]);
+  }, [write, least, seconds]);
 
   return host;
 }
 
-type Props = { title: string; series: Series; write: (value: number) => string; seconds: number };
+type Props = Look & { title: string; series: Series };
 
-export function Chart({ title, series, write, seconds }: Props) {
-  const host = useChart(series, write, seconds);
+export function Chart({ title, series, ...look }: Props) {
+  const host = useChart(series, look);
   return (
     <figure className="card chart-card">
       <figcaption>{title}</figcaption>
-      <div ref={host} className="plot" role="img" aria-label={`${title}. ${said(series, BACKEND_NAMES, write)}`} />
+      <div ref={host} className="plot" role="img" aria-label={`${title}. ${said(series, BACKEND_NAMES, look.write)}`} />
     </figure>
   );
 }

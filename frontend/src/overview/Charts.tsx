@@ -58,9 +58,9 @@ export function Charts() {
         <Freshness at={at} error={error} everyMs={every} />
       </div>
       <div className={`charts ${error && data ? "old" : ""}`}>
-        <Chart title="Done a second" series={rates} write={brief} seconds={seconds} />
-        <Chart title="Unfinished" series={backlog} write={brief} seconds={seconds} />
-        <Chart title={`Wait, ${shares}`} series={wait} write={shortDuration} seconds={seconds} />
+        <Chart title="Done a second" series={rates} write={brief} least={1} seconds={seconds} />
+        <Chart title="Unfinished" series={backlog} write={brief} least={5} seconds={seconds} />
+        <Chart title={`Wait, ${shares}`} series={wait} write={shortDuration} least={10} seconds={seconds} />
       </div>
     </section>
   );

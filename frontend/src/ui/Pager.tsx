@@ -18,7 +18,7 @@ export function Pager({ path = JOBS, query, next, more }: Props) {
   const go = (cursor: string, state: Trail) => navigate(withQuery(path, query, { cursor }), { state });
   const back = () => go(before.at(-1) ?? "", { trail: before.slice(0, -1) });
   return (
-    <nav className="pager" aria-label="Pages of the list">
+    <nav className={here || next ? "pager" : "pager away"} aria-label="Pages of the list">
       <button type="button" disabled={!here} onClick={() => go("", { trail: [] })}>
         Newest
       </button>
