@@ -80,6 +80,20 @@ def test_a_burst_is_sent_and_found_again(page: Page, site: Site) -> None:
     expect(page.locator("tbody .leg.lane-kafka")).to_have_count(25)
 
 
+def test_the_lanes_are_seen_at_work(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    settled(page)
+    lanes = ("rq", "redisStreams", "kafka")
+    bookings = [
+        {"userId": f"busy-{number}", **STAY, "backends": [lanes[number % 3]], "simulate": {"slowMs": 1000}}
+        for number in range(90)
+    ]
+    site.post("api", "/api/bookings/batch", {"bookings": bookings})
+    for lane in lanes:
+        expect(page.locator(f".lane-card.lane-{lane} .running .figure")).not_to_have_text("0")
+    assert not clean(page, "overview-busy")
+
+
 def test_a_dead_letter_is_edited_and_redriven_to_another_backend(page: Page, site: Site) -> None:
     letter = site.dead_letter()
     page.goto(f"{site.url}/dead-letters?q={letter}")

@@ -56,10 +56,10 @@ export function Bulk({ rows, selection, done }: Props) {
   return (
     <div className="bulk">
       <button type="button" disabled={working || dead.length === 0} onClick={() => void go("retry")}>
-        Retry selected
+        Retry<span className="hidden"> selected</span>
       </button>
       <button type="button" disabled={working || able.length === 0} onClick={() => setAsking(true)}>
-        Cancel selected
+        Cancel<span className="hidden"> selected</span>
       </button>
       <p className="note" role="status">
         {chosen.length > 0 && !working ? chances(chosen, dead, able) : said}

@@ -2,7 +2,7 @@ import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { BACKENDS, BACKEND_NAMES } from "../api.ts";
-import { type Series, said } from "./history.ts";
+import { type Series, alone, said } from "./history.ts";
 
 const HEIGHT = 168;
 const DASHES = { rq: [], redisStreams: [7, 4], kafka: [2, 3] };
@@ -20,6 +20,8 @@ function lastOf(seconds: number, low: number | null, high: number | null): [numb
   const end = high ?? Date.now() / 1000;
   return [Math.min(low ?? end, end - seconds), end];
 }
+
+const lonely = (plot: uPlot, of: number) => alone(Array.from(plot.data[of] ?? []));
 
 /** A canvas has its own colours: they are read from the page. */
 function options(host: HTMLElement, { write, least, seconds }: Look): uPlot.Options {
@@ -46,7 +48,7 @@ function options(host: HTMLElement, { write, least, seconds }: Look): uPlot.Opti
         stroke: colour(colours[backend]),
         width: 1.75,
         dash: DASHES[backend],
-        points: { show: false },
+        points: { show: true, size: 4, fill: colour(colours[backend]), filter: lonely },
         spanGaps: false,
       })),
     ],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type FeedEvent, toEvent } from "../follow/events.ts";
 import { along, born, level } from "./flow.ts";
-import { pick, said, toHistory } from "./history.ts";
+import { alone, pick, said, toHistory } from "./history.ts";
 
 const event = (kind: string, backend: string): FeedEvent => {
   const made = toEvent({ id: "1-0", event: "", data: JSON.stringify({ event: kind, backend, at: 5 }) });
@@ -49,6 +49,12 @@ describe("history", () => {
     });
     expect(pick(history, ["waitP99Ms", "waitP95Ms"]).lanes.kafka).toEqual([null, 7]);
     expect(toHistory({})).toEqual({ times: [], columns: {} });
+  });
+
+  it("has points where a line would show nothing", () => {
+    expect(alone([1, null, null, 2, 3, null, 4, undefined])).toEqual([0, 6]);
+    expect(alone([null, 5, null])).toEqual([1]);
+    expect(alone([])).toEqual([]);
   });
 
   it("is told in words", () => {

@@ -5,6 +5,7 @@ import type { HistoryAnswer } from "../openapi/monitoring.ts";
 export type Series = { times: number[]; lanes: Record<Backend, (number | null)[]> };
 export type History = { times: number[]; columns: Record<string, (number | null)[]> };
 
+const known = (each: unknown) => each !== null && each !== undefined;
 const value = (of: unknown) => (typeof of === "number" && Number.isFinite(of) ? of : null);
 
 export function toHistory(it: Told<HistoryAnswer>): History {
@@ -24,6 +25,10 @@ export function pick({ times, columns }: History, names: readonly string[]): Ser
   };
   return { times, lanes: { rq: of("rq"), redisStreams: of("redisStreams"), kafka: of("kafka") } };
 }
+
+/** Places of values with nothing on either side, which no line shows. */
+export const alone = (values: readonly (number | null | undefined)[]): number[] =>
+  values.flatMap((each, at) => (known(each) && !known(values[at - 1]) && !known(values[at + 1]) ? [at] : []));
 
 /** What a chart shows, in words. */
 export function said(series: Series, names: Record<Backend, string>, write: (value: number) => string): string {
