@@ -132,7 +132,7 @@ def pytest_runtest_makereport(
     return report
 
 
-# Test processes take a file at a time, the longest first; the fault lab's files are one, for there is one lab.
+# Test processes take a file at a time, the longest first; all files of a folder that shares a lab or a suite are one.
 LONGEST_FIRST = ("faults", "system", "contract", "browser")
 
 
@@ -143,10 +143,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST_FIRST.index(folder(item)) if folder(item) in LONGEST_FIRST else 99)
 
 
+ONE = ("tests/faults/", "tests/browser/")
+
+
 class OneLab(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        return "tests/faults" if path.startswith("tests/faults/") else path
+        return next((folder for folder in ONE if path.startswith(folder)), path)
 
 
 @pytest.hookimpl(optionalhook=True)

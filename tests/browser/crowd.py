@@ -12,44 +12,44 @@ from tests.browser.site import Site
 
 USER = "crowd"
 INDICES = ("bq:index:bookings", f"bq:index:user:{USER}")
+ID = "%08x-0000-4000-8000-000000000000"
 AT_ONCE = 5000
+
+# Keys: the record to copy, then the indices. The first number and the last, where records are, when number 0 came.
+COPY = f"""
+for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+  local id = string.format('{ID}', number)
+  redis.call('COPY', KEYS[1], ARGV[3] .. id)
+  for place = 2, #KEYS do redis.call('ZADD', KEYS[place], ARGV[4] + number, id) end
+end
+"""
+REMOVE = f"""
+for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+  local id = string.format('{ID}', number)
+  redis.call('UNLINK', ARGV[3] .. id)
+  for place = 2, #KEYS do redis.call('ZREM', KEYS[place], id) end
+end
+"""
 
 
 @contextmanager
 def crowd(site: Site, count: int) -> Iterator[list[str]]:
     """Their ids, the oldest first: each accepted a millisecond before the next, all waiting for their time."""
     pattern = site.book(USER, delaySeconds=36_000, backends=["rq"])
-    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(count)]
     with redis.Redis.from_url(site.suite.redis_url()) as client:
         limit: Any = client.config_get("maxmemory")
+        accepted: Any = client.zscore(INDICES[0], pattern)
         client.config_set("maxmemory", 0)
         try:
-            _copy(client, pattern, ids)
-            yield ids
+            _all(client, COPY, pattern, count, int(accepted) - count)
+            yield [ID % number for number in range(count)]
         finally:
-            _remove(client, ids)
+            _all(client, REMOVE, pattern, count, 0)
             client.config_set("maxmemory", limit["maxmemory"])
 
 
-def _copy(client: redis.Redis, pattern: str, ids: list[str]) -> None:
-    record: Any = client.dump(f"bq:job:{pattern}")
-    accepted: Any = client.zscore(INDICES[0], pattern)
-    oldest = accepted - len(ids)
-    for first in range(0, len(ids), AT_ONCE):
-        portion = ids[first : first + AT_ONCE]
-        pipe = client.pipeline(transaction=False)
-        for each in portion:
-            pipe.restore(f"bq:job:{each}", 0, record)
-        for index in INDICES:
-            pipe.zadd(index, {each: oldest + first + place for place, each in enumerate(portion)})
-        pipe.execute()
-
-
-def _remove(client: redis.Redis, ids: list[str]) -> None:
-    for first in range(0, len(ids), AT_ONCE):
-        portion = ids[first : first + AT_ONCE]
-        pipe = client.pipeline(transaction=False)
-        pipe.unlink(*(f"bq:job:{each}" for each in portion))
-        for index in INDICES:
-            pipe.zrem(index, *portion)
-        pipe.execute()
+def _all(client: redis.Redis, script: str, pattern: str, count: int, oldest: int) -> None:
+    keys = [f"bq:job:{pattern}", *INDICES]
+    for first in range(0, count, AT_ONCE):
+        last = min(first + AT_ONCE, count) - 1
+        client.eval(script, len(keys), *keys, first, last, "bq:job:", oldest)
