@@ -1,7 +1,7 @@
 import { count } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
-import { type KafkaView, byTopic, readKafka } from "./views.ts";
+import { type KafkaView, byTopic, none, readKafka } from "./views.ts";
 
 const EVERY_MS = 2000;
 const SERVER = "--bootstrap-server 127.0.0.1:9092";
@@ -41,7 +41,7 @@ export function Kafka(given: Given) {
       <Table
         caption="Partitions (of retry topics only those with something in them)"
         head={["Partition", "End offset", "Committed", "Lag", "Read by"]}
-        empty="No partitions are known."
+        empty={none(data, "It has no partitions.")}
         rows={rowsOf(data)}
       />
     </Broker>

@@ -3,7 +3,7 @@ import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
-import { REGISTRIES, type Registry, readRq } from "./views.ts";
+import { REGISTRIES, type Registry, none, readRq } from "./views.ts";
 
 const EVERY_MS = 2000;
 const URL = `"redis://:$(cat .local/secrets/redis_password)@127.0.0.1:6379"`;
@@ -46,7 +46,7 @@ export function Rq(given: Given) {
         <Table
           caption={`${chosen}, the first ten`}
           head={["Job", "Type", "More"]}
-          empty={data ? `Nothing is ${chosen}.` : "Asking…"}
+          empty={none(data, `Nothing is ${chosen}.`)}
           rows={rows}
         />
       </div>

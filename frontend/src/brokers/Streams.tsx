@@ -3,7 +3,7 @@ import { Link } from "../ui/Link.tsx";
 import { duration } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
-import { readStreams } from "./views.ts";
+import { none, readStreams } from "./views.ts";
 
 const EVERY_MS = 2000;
 const COMMANDS = [
@@ -41,10 +41,15 @@ export function Streams(given: Given) {
       <Table
         caption="Pending entries"
         head={["Entry", "Owner", "Idle", "Deliveries"]}
-        empty="No entry is pending: everything delivered was acknowledged."
+        empty={none(data, "No entry is pending: everything delivered was acknowledged.")}
         rows={pending}
       />
-      <Table caption="Newest entries" head={["Entry", "Type", "Job"]} empty="The stream is empty." rows={recent} />
+      <Table
+        caption="Newest entries"
+        head={["Entry", "Type", "Job"]}
+        empty={none(data, "The stream is empty.")}
+        rows={recent}
+      />
     </Broker>
   );
 }

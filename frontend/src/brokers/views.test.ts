@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { toPaused } from "./limits.ts";
-import { byTopic, spare, toKafka, toRq, toStreams } from "./views.ts";
+import { byTopic, none, spare, toKafka, toRq, toStreams } from "./views.ts";
 
 describe("what the brokers say", () => {
   it("is read with care", () => {
@@ -18,6 +18,11 @@ describe("what the brokers say", () => {
     expect([jobs.failed[0]?.note, jobs.delayed[0]?.note, jobs.waiting]).toEqual(["no", "in 4 s", []]);
     expect(() => [toStreams({}), toRq({}), toKafka({})]).not.toThrow();
     expect(toPaused({ limits: { rq: { paused: true }, kafka: { paused: false } } })).toEqual(new Set(["rq"]));
+  });
+
+  it("is not said to be nothing where nothing is known", () => {
+    const said = [null, toStreams({ stale: true }), toStreams({ stale: false })].map((view) => none(view, "empty"));
+    expect(said).toEqual(["Not known.", "Not known.", "empty"]);
   });
 
   it("shows retry topics only while something is in them", () => {

@@ -76,6 +76,10 @@ export const readKafka = async (signal: AbortSignal) => toKafka(await view<Kafka
 export const readStreams = async (signal: AbortSignal) => toStreams(await view<StreamsAnswer>("streams", signal));
 export const readRq = async (signal: AbortSignal) => toRq(await view<RqAnswer>("rq", signal));
 
+/** What an empty table says: that there is nothing only where that is known. */
+export const none = (of: { stale: string } | null, nothing: string): string =>
+  of === null || of.stale ? "Not known." : nothing;
+
 /** Partitions by topic: those of the levels, which are always shown, and those of retries, where something is in them. */
 export function byTopic(partitions: readonly Partition[]): [topic: string, of: Partition[]][] {
   const topics = new Map<string, Partition[]>();

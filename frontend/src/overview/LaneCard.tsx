@@ -93,7 +93,9 @@ export function LaneCard({ backend, lane, paused }: { backend: Backend; lane: La
       <div className="lane-head">
         <h3 id={`lane-${backend}`}>{BACKEND_NAMES[backend]}</h3>
         {paused && <span className="pill warn">paused</span>}
-        <p className="silent">{lane?.stale}</p>
+        <p className="silent" title={lane?.stale}>
+          {lane?.stale}
+        </p>
       </div>
       <Stations backend={backend} common={lane?.common} />
       <Facts common={lane?.common} />
