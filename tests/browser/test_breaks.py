@@ -66,5 +66,7 @@ def test_without_services_a_page_says_so(page: Page, site: Site, path: str) -> N
     page.goto(f"{site.url}{path}")
     expect(page.locator(".strip-status")).to_contain_text("Monitoring does not answer")
     expect(page.locator("main")).to_contain_text("cannot be reached")
-    expect(page.locator("main")).not_to_contain_text(re.compile("No entry|Nothing is|is empty|No bookings|No dead"))
+    expect(page.locator("main")).not_to_contain_text(
+        re.compile("No entry|Nothing is active|is empty|No bookings|No dead")
+    )
     assert not clean(page, f"{path.strip('/') or 'overview'}-alone")
