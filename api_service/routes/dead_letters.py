@@ -10,16 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import Response
 
-from api_service import dead_letters
-from api_service.answers import (
-    DiscardedLetter,
-    DiscardedLetters,
-    InspectedLetter,
-    LetterOutcome,
-    LetterPage,
-    RedrivenLetter,
-    RedrivenLetters,
-)
+from api_service import answers, dead_letters
 from api_service.dead_letters import Filter, Letter, Mark
 from api_service.gateway import Gateway, Running
 from api_service.link import Sent
@@ -95,7 +86,7 @@ class RedriveMany(Many):
     to: Backend | None = None
 
 
-@router.get("", response_model=LetterPage)
+@router.get("", response_model=answers.LetterPage)
 @needs(Scope.OPS_READ)
 async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     gateway: Running,
@@ -110,14 +101,14 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     null."""
     after = Mark.of(cursor) if cursor else None
     letters, mark = await gateway.inbox.page(Filter(caller.tenant, backend, type, q), after, limit)
-    found: LetterPage = {
+    found: answers.LetterPage = {
         "items": [dead_letters.shown(letter) for letter in letters],
         "nextCursor": mark.cursor if mark else None,
     }
     return JsonResponse(found)
 
 
-@router.get("/{backend}/{id}", response_model=InspectedLetter)
+@router.get("/{backend}/{id}", response_model=answers.InspectedLetter)
 @needs(Scope.OPS_READ)
 async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """With its options, its place at the broker, and all that happened to it."""
@@ -125,12 +116,12 @@ async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: As
     return JsonResponse(await gateway.inbox.inspect(letter))
 
 
-@router.post("/redrive", status_code=202, response_model=RedrivenLetters)
+@router.post("/redrive", status_code=202, response_model=answers.RedrivenLetters)
 @needs(Scope.OPS_WRITE)
 async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> Response:
     """Lets many run again, on their backend or on another; one answer each."""
 
-    async def one(which: Which) -> LetterOutcome:
+    async def one(which: Which) -> answers.LetterOutcome:
         seen = await _sees(gateway, caller, which.id)
         to = body.to or which.backend
         outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
@@ -140,16 +131,16 @@ async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> R
 
     items = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "redriven" for each in items)
-    told: RedrivenLetters = {"redriven": done, "refused": len(items) - done, "items": items}
+    told: answers.RedrivenLetters = {"redriven": done, "refused": len(items) - done, "items": items}
     return JsonResponse(told, 202)
 
 
-@router.post("/discard", response_model=DiscardedLetters)
+@router.post("/discard", response_model=answers.DiscardedLetters)
 @needs(Scope.OPS_WRITE)
 async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response:
     """Puts many away; one answer each. Their records stay."""
 
-    async def one(which: Which) -> LetterOutcome:
+    async def one(which: Which) -> answers.LetterOutcome:
         seen = await _sees(gateway, caller, which.id)
         outcome = await gateway.inbox.discard(which.id, which.backend) if seen else UNKNOWN
         if outcome == "discarded":
@@ -158,11 +149,11 @@ async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response
 
     items = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "discarded" for each in items)
-    told: DiscardedLetters = {"discarded": done, "refused": len(items) - done, "items": items}
+    told: answers.DiscardedLetters = {"discarded": done, "refused": len(items) - done, "items": items}
     return JsonResponse(told)
 
 
-@router.post("/{backend}/{id}/redrive", status_code=202, response_model=RedrivenLetter)
+@router.post("/{backend}/{id}/redrive", status_code=202, response_model=answers.RedrivenLetter)
 @needs(Scope.OPS_WRITE)
 async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, body: Redrive | None = None) -> Response:
     """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
@@ -176,11 +167,11 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     outcome = await gateway.inbox.redrive(id, backend, to, kind, asked.data)
     if isinstance(outcome, str):
         raise _refusal(outcome)
-    told: RedrivenLetter = {"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}
+    told: answers.RedrivenLetter = {"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}
     return JsonResponse(told, 202)
 
 
-@router.delete("/{backend}/{id}", response_model=DiscardedLetter)
+@router.delete("/{backend}/{id}", response_model=answers.DiscardedLetter)
 @needs(Scope.OPS_WRITE)
 async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """Out of the inbox. Its record stays as long as others do."""
@@ -188,7 +179,7 @@ async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) ->
     outcome = await gateway.inbox.discard(id, backend) if seen else UNKNOWN
     if outcome != "discarded":
         raise _refusal(outcome)
-    told: DiscardedLetter = {"id": id, "backend": backend, "outcome": "discarded"}
+    told: answers.DiscardedLetter = {"id": id, "backend": backend, "outcome": "discarded"}
     return JsonResponse(told)
 
 
@@ -209,13 +200,13 @@ async def _existing(gateway: Gateway, backend: Backend, job_id: str, caller: Key
 
 
 async def _each(
-    gateway: Gateway, body: Many, caller: Key, one: Callable[[Which], Awaitable[LetterOutcome]]
-) -> list[LetterOutcome]:
+    gateway: Gateway, body: Many, caller: Key, one: Callable[[Which], Awaitable[answers.LetterOutcome]]
+) -> list[answers.LetterOutcome]:
     chosen = body.items or []
     if body.matching:
         wanted = Filter(caller.tenant, body.matching.backend, body.matching.type, body.matching.q)
         chosen = await _matching(gateway, wanted, body.limit)
-    told: list[LetterOutcome] = []
+    told: list[answers.LetterOutcome] = []
     for first in range(0, len(chosen), AT_A_TIME):
         told += await asyncio.gather(*(one(which) for which in chosen[first : first + AT_A_TIME]))
     return told
