@@ -78,6 +78,7 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
     wrong["rooms"] += _rooms(history)
     wrong["published twice"] += [f"{key}: {copies} messages" for key, copies in history.copies.items() if copies > 1]
     wrong["stolen back"] += [key for key, owners in history.owners.items() if _returned(owners)]
+    wrong["not cancelled"] += _not_cancelled(history)
     wrong["version"] += [key for key, found in history.versions.items() if list(found) != sorted(found)]
     wrong["hang"] += _hangs(history, limits)
     wrong["not quiet"] += _not_quiet(history, limits)
@@ -182,6 +183,15 @@ def _money_missing(history: History) -> list[str]:
         elif end.state in ENDED and not end.confirmed and paid > 0:
             found.append(f"{end.booking} is {end.state} and was not refunded")
     return found
+
+
+def _not_cancelled(history: History) -> list[str]:
+    """Who was told that a booking is being cancelled never finds it confirmed."""
+    return [
+        f"{end.booking} is {end.state}"
+        for end in history.ends
+        if history.cancels.get(end.booking) == 202 and not end.cancelled
+    ]
 
 
 def _rooms(history: History) -> Iterable[str]:

@@ -66,6 +66,7 @@ BAD = {
     "held for nobody": (replace(GOOD, nights=[Night("h", 10, 2, 1)]), "rooms"),
     "published twice": (replace(GOOD, copies={"redisStreams b1 1": 2}), "published twice"),
     "stolen back": (replace(GOOD, owners={"1-1": ["w1", "w1", "w2", "w1"]}), "stolen back"),
+    "told that it is cancelled, and it is not": (replace(GOOD, cancels={"b1": 202}), "not cancelled"),
     "an older version after a newer one": (replace(GOOD, versions={"k": [1, 3, 2]}), "version"),
     "a hang": (replace(GOOD, attempts=[replace(SENT, seconds=10.5)]), "hang"),
     "late": (replace(GOOD, quiet=Quiet(61.0)), "not quiet"),
@@ -119,6 +120,13 @@ def test_a_refund_settles_what_died() -> None:
         refunds={"b1:payment": 1},
     )
     assert judge(dead).wrong == {}
+
+
+def test_a_cancelled_booking_has_its_money_back_and_may_have_been_confirmed() -> None:
+    cancelled = replace(GOOD, ends=[replace(DONE, confirmed=False, cancelled=True)], nights=[], cancels={"b1": 202})
+    assert list(judge(cancelled).wrong) == ["not charged"]
+    assert judge(replace(cancelled, refunds={"b1:payment": 1})).wrong == {}
+    assert judge(replace(GOOD, cancels={"b1": 409})).wrong == {}
 
 
 def test_limits_may_be_left_out() -> None:
