@@ -12,7 +12,7 @@ import psutil
 
 from local.kafka_server import VERSION as KAFKA_VERSION
 from local.redis_server import RedisMissing, find_redis
-from tests.faults.checker import Limits, at_most
+from tests.faults.checker import ENOUGH_FOR_A_P99, Limits, at_most
 from tests.faults.results import Figures, Record, Run, Trial
 
 COLUMNS = (
@@ -43,8 +43,9 @@ Each booking goes to one backend, so that figures are a backend's own. Lease and
 
 Held in every trial, or the run fails: nothing that was accepted is lost; nothing dies without a reason of its own; no
 charge, sale or completion twice; no room oversold; no answer takes longer than {answer:g} s; the jobs of a worker that
-was killed start elsewhere within {p99:g} s (p99), {longest:g} s at most; {quiet:g} s after the last fault nothing is
-left to do, on any list. Nothing seen in n trials is told as at most 3/n, at 95 %.
+was killed start elsewhere within {longest:g} s at most, and within {p99:g} s as a p99, which is judged where there are
+{enough} or more of them; {quiet:g} s after the last fault nothing is left to do, on any list. Nothing seen in n trials
+is told as at most 3/n, at 95 %.
 """
 
 
@@ -63,7 +64,13 @@ def versions(suite: str) -> str:
 def written(record: Record) -> str:
     """Markdown."""
     limits = Limits()
-    head = HEAD.format(answer=limits.answer, p99=limits.rerun_p99, longest=limits.rerun_max, quiet=limits.quiet)
+    head = HEAD.format(
+        enough=ENOUGH_FOR_A_P99,
+        answer=limits.answer,
+        p99=limits.rerun_p99,
+        longest=limits.rerun_max,
+        quiet=limits.quiet,
+    )
     numbers = {run.began: number for number, run in enumerate(record.runs, 1)}
     trials = sorted(record.trials, key=lambda one: (_natural(one.fault), numbers[one.run]))
     lines = [
@@ -77,8 +84,8 @@ def written(record: Record) -> str:
         *_calls(trials, numbers),
     ]
     if record.notes:
-        lines += ["", "## Load", ""]
-        lines += [f"* {one.fault}. {one.text} (Run {numbers[one.run]}.)" for one in record.notes]
+        lines += ["", "## Beside bookings", ""]
+        lines += [f"* {one.fault}: {one.text} (Run {numbers[one.run]}.)" for one in record.notes]
     if record.caught:
         lines += ["", "## Does the checker see anything?", "", *_caught(record, numbers)]
     lines += ["", "## Runs", "", *_runs(record.runs)]

@@ -65,7 +65,7 @@ class Caught:
 
 @dataclass(frozen=True)
 class Note:
-    """What no table has a place for."""
+    """Of a trial that sends no bookings for the checker to judge."""
 
     fault: str
     text: str
@@ -89,6 +89,9 @@ class Results:
     caught: list[Caught] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
+    def note(self, fault: str, text: str) -> None:
+        self.notes.append(Note(fault, text))
+
     def add(self, fault: str, verdict: Verdict, notes: str = "") -> None:
         """Noted whatever it is, so that a report can show a promise that was not kept; then held to its promises."""
         self.trials.append(_trial(fault, verdict, notes, promised=True))
@@ -97,9 +100,6 @@ class Results:
     def tell(self, fault: str, verdict: Verdict, notes: str = "") -> None:
         """Of what nobody promised."""
         self.trials.append(_trial(fault, verdict, notes, promised=False))
-
-    def note(self, fault: str, text: str) -> None:
-        self.notes.append(Note(fault, text))
 
 
 def _trial(fault: str, verdict: Verdict, notes: str, *, promised: bool) -> Trial:

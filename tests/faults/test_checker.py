@@ -147,10 +147,18 @@ def test_rerun_is_from_the_stop_to_the_next_start() -> None:
         [STARTED, Event(2_001, "completed", "rq", "w1")],  # its last word was under way
         [Event(1_000, "started", "rq", "w2"), Event(9_000, "completed", "rq", "w2")],  # another worker's
         [Event(2_500, "started", "rq", "w1")],  # a later worker of that name
+        [STARTED, Event(2_500, "cancelling")],  # nobody wants it any more
     ],
 )
 def test_what_was_not_cut_off_is_no_rerun(events: list[Event]) -> None:
     assert reruns({"b1": events}, [Stopped(2_000, "w1")]) == {"rq": []}
+
+
+def test_a_p99_is_judged_where_there_is_one() -> None:
+    late = {f"b{n}": [STARTED, Event(24_000, "started", "rq", "w2")] for n in range(100)}
+    killed = [Stopped(2_000, "w1")]
+    assert "rerun" in judge(replace(GOOD, audits=late, stopped=killed)).wrong
+    assert "rerun" not in judge(replace(GOOD, audits={"b1": late["b1"]}, stopped=killed)).wrong
 
 
 def test_never_again_is_infinite() -> None:

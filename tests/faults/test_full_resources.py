@@ -16,6 +16,7 @@ import pytest
 from local.paths import private_folder
 from tests.brokers import missing
 from tests.faults.conftest import size
+from tests.faults.history import Outcome
 from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, Asked, bookings
 from tests.faults.processes import ProcessLab
@@ -76,7 +77,8 @@ async def test_a_full_disk(own_lab: ProcessLab, small_disk: Path, results: Resul
         filler.unlink()
         lab.fault()
 
-    verdict = await Trial(lab, "full").run(bookings("full", size(150, 600)), fill, per_second=25)
-    refused = sum(lane.refused for lane in verdict.lanes.values())
+    trial = Trial(lab, "full")
+    verdict = await trial.run(bookings("full", size(150, 600)), fill, per_second=25)
     results.add("T7 Redis' disk full for a while", verdict)
-    assert refused, "the disk was never full"
+    refused = {attempt.status for attempt in trial.history.attempts if attempt.outcome is Outcome.REFUSED}
+    assert refused == {503}, "the disk was never full, or something else than 503 said so"

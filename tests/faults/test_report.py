@@ -27,7 +27,7 @@ def failing() -> Results:
 def test_what_was_lost_is_told_whoever_reads_it() -> None:
     results = failing()
     results.tell("T10 a fire", LOST)
-    results.note("T9 a crowd", "It came.")
+    results.note("T14 the same keys", "Folded.")
     results.caught.append(Caught("no fencing", ("doubled",), "b1"))
     record = Record()
     record.add(results, FIRST)
@@ -35,7 +35,7 @@ def test_what_was_lost_is_told_whoever_reads_it() -> None:
     assert "not kept: lost" in told
     assert "not promised: lost" in told
     assert "| no fencing | 1 | doubled | b1 |" in told
-    assert "T9 a crowd. It came. (Run 1.)" in told
+    assert "T14 the same keys: Folded. (Run 1.)" in told
     assert told.index("T2 a crash") < told.index("T10 a fire")
 
 
