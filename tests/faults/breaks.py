@@ -48,12 +48,10 @@ async def replace_dead_workers(lab: Lab, sent: asyncio.Event) -> None:
             lab.start_worker()
 
 
-async def freeze_worker(
-    lab: Lab, name: str, observer: Observer, backends: Sequence[str] = BACKENDS, jobs: int = 1
-) -> int:
-    """SIGSTOP once it has so many jobs in hand from each backend, SIGCONT once all of them were begun elsewhere: its
+async def freeze_worker(lab: Lab, observer: Observer, backends: Sequence[str] = BACKENDS, jobs: int = 1) -> int:
+    """SIGSTOP to one that has so many jobs in hand from each backend, SIGCONT once all of them were begun elsewhere: its
     leases have ended, and others hold what it still believes to be its own. How many there were."""
-    await in_hand(observer, name, backends, jobs)
+    name = await busy(observer, lab.workers, backends, jobs)
     await asyncio.to_thread(lab.freeze_worker, name)
     held = await taken_over(observer, name)
     await asyncio.to_thread(lab.thaw_worker, name)
@@ -69,13 +67,14 @@ async def taken_over(observer: Observer, worker: str) -> int:
     return sum(map(len, held.values()))
 
 
-async def in_hand(observer: Observer, worker: str, backends: Sequence[str], jobs: int) -> None:
-    """Until this worker has so many jobs of each of these backends in hand."""
+async def busy(observer: Observer, workers: Sequence[str], backends: Sequence[str], jobs: int) -> str:
+    """The first of these workers that has so many jobs of each of these backends in hand."""
     async with asyncio.timeout(30):
-        while (
-            min(len(found) for backend, found in (await jobs_of(observer, worker)).items() if backend in backends)
-            < jobs
-        ):
+        while True:
+            for worker in workers:
+                found = await jobs_of(observer, worker)
+                if all(len(found[backend]) >= jobs for backend in backends):
+                    return worker
             await asyncio.sleep(0.05)
 
 

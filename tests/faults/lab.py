@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from booking_queue.domain.job import State
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from tests.faults.checker import Limits, Verdict, judge
 from tests.faults.history import History, Poison, Quiet, Stopped
 from tests.faults.load import Asked, Load, Log
@@ -188,7 +189,7 @@ class Trial:
             lab.say(f"{self.name}: {len(self.load.acked)} of {self.load.sent} accepted; until all is quiet")
             self.history = await self._history(observer, max(ended, lab.last_fault), patience)
         finally:
-            watching.cancel()
+            await end(watching)
             await observer.close()
         verdict = judge(self.history, limits if BOUNDED else UNBOUNDED)
         lab.say(f"{self.name}: {_told(verdict)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.faults.breaks import in_hand, pause, taken_over
+from tests.faults.breaks import busy, pause, taken_over
 from tests.faults.checker import Limits
 from tests.faults.conftest import size
 from tests.faults.containers import Containers
@@ -12,6 +12,7 @@ from tests.faults.lab import Lab, Trial
 from tests.faults.load import BACKENDS, bookings
 from tests.faults.results import Results
 
+NO_RERUNS = Limits(rerun_max=None, rerun_p99=None)
 AWAY_SECONDS = size(12, 30)
 
 
@@ -23,11 +24,11 @@ def containers(lab: Lab) -> Containers:
 async def test_a_worker_cut_off_past_its_lease(shared_lab: Lab, results: Results) -> None:
     """It goes on working at what others have begun anew, and changes nothing when it is heard again."""
     lab, suite, held = shared_lab, containers(shared_lab), list[int]()
-    observer, worker = lab.observer(), lab.workers[0]
+    observer = lab.observer()
     await lab.started()
 
     async def cut_off(sent: asyncio.Event) -> None:
-        await in_hand(observer, worker, BACKENDS, 1)
+        worker = await busy(observer, lab.workers, BACKENDS, 1)
         await asyncio.to_thread(suite.cut_off, worker)
         lab.fault()
         held.append(await taken_over(observer, worker))
@@ -36,7 +37,7 @@ async def test_a_worker_cut_off_past_its_lease(shared_lab: Lab, results: Results
 
     asked = bookings("alone", size(40, 200), slow_share=1, slow_ms=700)
     try:
-        verdict = await Trial(lab, "alone").run(asked, cut_off, limits=Limits(rerun_max=None, rerun_p99=None))
+        verdict = await Trial(lab, "alone").run(asked, cut_off, limits=NO_RERUNS, per_second=40)
     finally:
         await observer.close()
     results.add("T4 a worker without network past its lease", verdict, f"{held[0]} jobs in its hands")

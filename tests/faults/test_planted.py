@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.breaks import freeze_worker, in_hand
+from tests.faults.breaks import busy, freeze_worker
 from tests.faults.checker import Verdict
 from tests.faults.conftest import FULL, new_lab
 from tests.faults.lab import UNBOUNDED, Say, Trial
@@ -91,8 +91,7 @@ if FULL:
 
         async def kill(sent: asyncio.Event) -> None:
             async with looking(lab) as observer:
-                await in_hand(observer, lab.workers[0], [STREAMS], 10)
-            lab.kill_worker(lab.workers[0])
+                lab.kill_worker(await busy(observer, lab.workers, [STREAMS], 10))
 
         verdict = await Trial(lab, "acked").run(asked, kill, limits=UNBOUNDED, patience=LOST_SECONDS)
         noted(results, "ack before processing", "lost", verdict)
@@ -108,7 +107,7 @@ if FULL:
         async def kill(sent: asyncio.Event) -> None:
             async with looking(lab) as observer:
                 for worker in lab.workers:
-                    await in_hand(observer, worker, [KAFKA], 5)
+                    await busy(observer, [worker], [KAFKA], 5)
                 await sent.wait()
                 await all_ended(observer, "quick-", 100)
                 await asyncio.sleep(COMMITTED_SECONDS)
@@ -128,7 +127,7 @@ if FULL:
 
         async def freeze(sent: asyncio.Event) -> None:
             async with looking(lab) as observer:
-                await freeze_worker(lab, lab.workers[0], observer, [backend], 5)
+                await freeze_worker(lab, observer, [backend], 5)
 
         verdict = await Trial(lab, name).run(asked, freeze, limits=UNBOUNDED)
         noted(results, bug, check, verdict)

@@ -35,13 +35,13 @@ async def test_a_frozen_worker_wakes_up(shared_lab: Lab, results: Results) -> No
     await lab.started()
 
     async def freeze(sent: asyncio.Event) -> None:
-        held.append(await freeze_worker(lab, lab.workers[0], observer))
+        held.append(await freeze_worker(lab, observer))
 
     trial = Trial(lab, "frozen")
     try:
         count = size(40, 200)
         asked = bookings("frozen", count, slow_share=1, slow_ms=700)
-        verdict = await trial.run(asked, freeze, limits=Limits(rerun_max=None, rerun_p99=None))
+        verdict = await trial.run(asked, freeze, limits=Limits(rerun_max=None, rerun_p99=None), per_second=40)
     finally:
         await observer.close()
     results.add("T5 SIGSTOP of a worker past its lease, then SIGCONT", verdict, f"{held[0]} jobs in its hands")
