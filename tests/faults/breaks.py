@@ -49,8 +49,8 @@ async def replace_dead_workers(lab: Lab, sent: asyncio.Event) -> None:
 
 
 async def freeze_worker(lab: Lab, observer: Observer, backends: Sequence[str] = BACKENDS, jobs: int = 1) -> int:
-    """SIGSTOP to one that has so many jobs in hand from each backend, SIGCONT once all of them were begun elsewhere: its
-    leases have ended, and others hold what it still believes to be its own. How many there were."""
+    """SIGSTOP to one that has so many jobs in hand from each backend, SIGCONT once all of them were begun elsewhere:
+    its leases have ended, and others hold what it still believes to be its own. How many there were."""
     name = await busy(observer, lab.workers, backends, jobs)
     await asyncio.to_thread(lab.freeze_worker, name)
     held = await taken_over(observer, name)
