@@ -71,8 +71,8 @@ def written(record: Record) -> str:
         longest=limits.rerun_max,
         quiet=limits.quiet,
     )
-    numbers = {run.began: number for number, run in enumerate(record.runs, 1)}
-    trials = sorted(record.trials, key=lambda one: (_natural(one.fault), numbers[one.run]))
+    numbers = {run.began: _named(number, run) for number, run in enumerate(record.runs, 1)}
+    trials = sorted(record.trials, key=lambda one: (_natural(one.fault), one.run))
     lines = [
         head,
         "## Faults",
@@ -92,16 +92,20 @@ def written(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _named(number: int, run: Run) -> str:
+    return f"{number}, containers" if run.suite == "containers" else str(number)
+
+
 def _natural(fault: str) -> list[Any]:
     """So that T2 stands before T10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", fault)]
 
 
-def _table(trials: Sequence[Trial], numbers: dict[str, int]) -> Iterator[str]:
+def _table(trials: Sequence[Trial], numbers: dict[str, str]) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
     yield "|---" * len(COLUMNS) + "|"
     for trial in trials:
-        told, run = trial.fault + (f" ({trial.notes})" if trial.notes else ""), str(numbers[trial.run])
+        told, run = trial.fault + (f" ({trial.notes})" if trial.notes else ""), numbers[trial.run]
         for backend, figures in trial.lanes.items():
             yield f"| {told} | {run} | {backend} | {_figures(figures, trial.quiet_after)} |"
             told = run = ""
@@ -124,7 +128,7 @@ def _figures(lane: Figures, quiet_after: float | None) -> str:
     return " | ".join(cells)
 
 
-def _calls(trials: Sequence[Trial], numbers: dict[str, int]) -> Iterator[str]:
+def _calls(trials: Sequence[Trial], numbers: dict[str, str]) -> Iterator[str]:
     yield "What the provider and the mail server saw for a million charged bookings. More than a million are repeats,"
     yield "which the key (payment) and the Message-ID (mail) fold."
     yield ""
@@ -134,7 +138,7 @@ def _calls(trials: Sequence[Trial], numbers: dict[str, int]) -> Iterator[str]:
         yield f"| {trial.fault} | {numbers[trial.run]} | {trial.charges:,.0f} | {trial.mails:,.0f} |"
 
 
-def _caught(record: Record, numbers: dict[str, int]) -> Iterator[str]:
+def _caught(record: Record, numbers: dict[str, str]) -> Iterator[str]:
     yield "Each of these bugs was planted on purpose, in a process of the lab alone, and had to turn the checker red."
     yield ""
     yield "| planted bug | run | seen as | such as |"
