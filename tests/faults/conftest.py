@@ -119,8 +119,9 @@ def own_lab(say: Say) -> Iterator[ProcessLab]:
         yield lab
 
 
-def _scope(fixture_name: str, config: pytest.Config) -> Literal["session", "module"]:
-    return "session" if SUITE == "containers" else "module"
+def _scope(fixture_name: str, config: pytest.Config) -> Literal["package", "module"]:
+    """In a full run a file: it stands beside no other lab. The files of a short one come last, one after the other."""
+    return "module" if FULL and SUITE == "processes" else "package"
 
 
 @pytest.fixture(scope=_scope)
