@@ -19,7 +19,7 @@ async def test_kill_9_of_workers(shared_lab: Lab, results: Results) -> None:
     lab, count = shared_lab, size(150, 10_000)
     await lab.started()
     verdict = await Trial(lab, "killed").run(
-        bookings("killed", count, slow_share=0.02 if count > 1000 else 0.1, slow_ms=600),
+        bookings("killed", count, slow_share=0.02 if FULL else 0.1, slow_ms=600),
         lambda sent: kill_workers(lab, 3, sent),
         per_second=PER_SECOND,
     )
