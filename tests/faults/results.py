@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -149,5 +150,8 @@ def _merged(old: Sequence[Any], new: Sequence[Any], run: Run, key: Callable[[Any
 
 
 def _read_trial(told: dict[str, Any]) -> Trial:
-    lanes = {name: Figures(**one | {"rerun": tuple(one["rerun"])}) for name, one in told["lanes"].items()}
+    lanes = {}
+    for name, one in told["lanes"].items():
+        rerun = [math.inf if seconds is None else seconds for seconds in one["rerun"]]  # JSON has no infinity
+        lanes[name] = Figures(**one | {"rerun": tuple(rerun)})
     return Trial(**told | {"lanes": lanes})

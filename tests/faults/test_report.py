@@ -9,10 +9,12 @@ import pytest
 
 from tests.faults import report
 from tests.faults.checker import judge
-from tests.faults.history import Attempt, History, Quiet
+from tests.faults.history import Attempt, Event, History, Quiet, Stopped
 from tests.faults.results import Caught, Record, Results, Run
 
-LOST = judge(History([Attempt("u1", "rq", booking="b1")], [], Quiet(1.0)))
+AUDITS = {"b1": [Event(1, "started", "rq", "w1")]}
+NEVER_AGAIN = History([Attempt("u1", "rq", booking="b1")], [], Quiet(1.0), audits=AUDITS, stopped=[Stopped(2, "w1")])
+LOST = judge(NEVER_AGAIN)
 FIRST = Run("2026-01-01 10:00", "processes", 0, "make faults", "Redis 1")
 SECOND = replace(FIRST, began="2026-01-02 10:00", versions="Redis 2")
 
@@ -46,6 +48,7 @@ def test_a_later_run_replaces_what_it_tried_and_nothing_else(tmp_path: Path) -> 
     record.add(other, SECOND)
     record.write(tmp_path / "record")
     record = Record.read(tmp_path / "record")
+    assert "inf / inf / inf of 1" in report.written(record)
     assert [(trial.fault, trial.run) for trial in record.trials] == [
         ("T2 a crash", FIRST.began),
         ("T3 a flood", SECOND.began),
