@@ -66,9 +66,9 @@ test-compose: ## The system and browser tests through docker compose up --scale 
 	$(DEV) -m local.needs_docker
 	@SUITE=compose $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q tests/compose tests/system tests/browser
 
-faults: ## Break it under load and check what was promised; FULL=1 at full size. Writes docs/guarantees.md
-	@$(SUITE_PYTHON) -m local.mode >/dev/null
-	@FAULTS_REPORT=docs/guarantees.md FULL=$(FULL) $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q -o faulthandler_timeout=0 tests/faults $(T)
+faults: ## Break it under load and check what was promised; FULL=1 at full size, SUITE=compose in containers. Writes docs/guarantees.md
+	@$(SUITE_PYTHON) -m $(if $(filter compose,$(SUITE)),local.needs_docker,local.mode >/dev/null)
+	@FAULTS_REPORT=docs/guarantees.md FULL=$(FULL) SUITE=$(SUITE) $$($(SUITE_PYTHON) -m local.venv dev) -m pytest -q -o faulthandler_timeout=0 tests/faults $(T)
 
 bench: ## Measure the three backends
 	$(DEV) -m bench

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
-from local.broker_process import BrokerProcess
-from tests.faults.lab import Lab
+from tests.faults.lab import Broker, Lab
 from tests.faults.load import BACKENDS
 from tests.faults.observe import Observer
+
+TAKEN_OVER_SECONDS = 45.0
 
 
 async def pause(seconds: float, sent: asyncio.Event) -> bool:
@@ -24,16 +26,15 @@ async def pause(seconds: float, sent: asyncio.Event) -> bool:
 async def kill_workers(lab: Lab, every: float, sent: asyncio.Event) -> None:
     """kill -9 of one after the other, by chance; as under a supervisor, another starts in its place."""
     while await pause(every, sent):
-        lab.kill_worker()
-        lab.start_worker()
+        await asyncio.to_thread(lab.kill_worker)
+        await asyncio.to_thread(lab.start_worker)
 
 
 async def restart_workers(lab: Lab, times: int, sent: asyncio.Event) -> list[int]:
     """SIGTERM to the oldest once its successor works; their exit statuses."""
     statuses = []
     for _ in range(times):
-        new = lab.start_worker()
-        await lab.started(new)
+        await lab.started(await asyncio.to_thread(lab.start_worker))
         statuses.append(await lab.stop_worker(lab.workers[0]))
         if sent.is_set():
             break
@@ -47,27 +48,47 @@ async def replace_dead_workers(lab: Lab, sent: asyncio.Event) -> None:
             lab.start_worker()
 
 
-async def freeze_worker(lab: Lab, name: str, seconds: float, observer: Observer) -> None:
-    """SIGSTOP once it has work in hand from every backend, SIGCONT after `seconds`."""
+async def freeze_worker(lab: Lab, observer: Observer, backends: Sequence[str] = BACKENDS, jobs: int = 1) -> int:
+    """SIGSTOP to one that has so many jobs in hand from each backend, SIGCONT once all of them were begun elsewhere:
+    its leases have ended, and others hold what it still believes to be its own. How many there were."""
+    name = await busy(observer, lab.workers, backends, jobs)
+    await asyncio.to_thread(lab.freeze_worker, name)
+    held = await taken_over(observer, name)
+    await asyncio.to_thread(lab.thaw_worker, name)
+    return held
+
+
+async def taken_over(observer: Observer, worker: str) -> int:
+    """Until all that this worker has in hand was begun elsewhere. It is not heard of, so it begins nothing new."""
+    held = await jobs_of(observer, worker)
+    async with asyncio.timeout(TAKEN_OVER_SECONDS):
+        while any((await jobs_of(observer, worker)).values()):
+            await asyncio.sleep(0.1)
+    return sum(map(len, held.values()))
+
+
+async def busy(observer: Observer, workers: Sequence[str], backends: Sequence[str], jobs: int) -> str:
+    """The first of these workers that has so many jobs of each of these backends in hand."""
     async with asyncio.timeout(30):
-        while not all((await jobs_of(observer, name)).values()):
+        while True:
+            for worker in workers:
+                found = await jobs_of(observer, worker)
+                if all(len(found[backend]) >= jobs for backend in backends):
+                    return worker
             await asyncio.sleep(0.05)
-    lab.freeze_worker(name)
-    await asyncio.sleep(seconds)
-    lab.thaw_worker(name)
 
 
-async def jobs_of(observer: Observer, worker: str) -> dict[str, int]:
-    """How many jobs this worker has started and not ended, by backend."""
-    found = dict.fromkeys(BACKENDS, 0)
+async def jobs_of(observer: Observer, worker: str) -> dict[str, set[str]]:
+    """The jobs this worker has started and not ended, by backend."""
+    found: dict[str, set[str]] = {backend: set() for backend in BACKENDS}
     for record in await observer.records(lambda _: True):
         for leg in record.legs.values():
             if leg.state == "active" and leg.worker == worker:
-                found[leg.backend.value] += 1
+                found[leg.backend.value].add(record.id)
     return found
 
 
-async def crash(lab: Lab, broker: BrokerProcess, *, kill: bool, away: float = 0.0) -> float:
+async def crash(lab: Lab, broker: Broker, *, kill: bool, away: float = 0.0) -> float:
     """Ends a broker, by kill -9 or by SIGTERM, and starts it on the same data after `away` seconds; how long no one
     could reach it."""
     began = time.monotonic()

@@ -47,6 +47,7 @@ class End:
     confirmed: bool
     error: str = ""
     charge_key: str = ""
+    cancelled: bool = False  # the booking; legs that were completed before stay so
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class History:
     owners: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by entry: who held it, one after the other
     poisons: Sequence[Poison] = ()
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by ordering key, as they were applied
+    cancels: Mapping[str, int] = field(default_factory=dict)  # by booking: what asking to cancel it was answered with
 
 
 def read_log(lines: Sequence[Mapping[str, Any]]) -> list[Attempt]:

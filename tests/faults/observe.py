@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,18 @@ FOR_GOOD_EACH = ("outbox:", "open:", "index:")
 OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "rq:failed:", "rq:canceled:")
 
 
+@dataclass(frozen=True)
+class Money:
+    """Charges and refunds by key, raw calls by kind, and the bookings in the order of their first charge."""
+
+    charges: Counter[str] = field(default_factory=Counter)
+    refunds: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    order: dict[str, None] = field(default_factory=dict)
+
+
 class Observer:
-    def __init__(self, settings: Settings, providers_db: Path, *, kafka: bool):
+    def __init__(self, settings: Settings, providers_db: Callable[[], Path], *, kafka: bool):
         self.redis: Any = Redis(  # its answers are bytes, which its types cannot tell
             host=settings.redis_host, port=settings.redis_port, password=settings.redis_password, socket_timeout=20
         )
@@ -58,7 +69,7 @@ class Observer:
         self._names = Names(settings)
         self._topics = Topics(settings)
         self._cluster = Cluster(settings, self._topics, "observer") if kafka else None
-        self._db = providers_db
+        self._providers_db = providers_db
 
     async def close(self) -> None:
         await self.redis.aclose()
@@ -181,22 +192,22 @@ class Observer:
             answers += await pipe.execute()
         return answers
 
-    def money(self, bookings: Sequence[str]) -> tuple[Counter[str], Counter[str], int, int]:
-        """Charges and refunds by key, raw charge calls, raw mails: of these bookings."""
+    def money(self, bookings: Sequence[str]) -> Money:
+        """What was asked of the outside for these bookings."""
         wanted = set(bookings)
-        charges: Counter[str] = Counter()
-        refunds: Counter[str] = Counter()
-        with closing(sqlite3.connect(f"file:{self._db}?mode=ro", uri=True)) as db:
+        found = Money()
+        with closing(sqlite3.connect(f"file:{self._providers_db()}?mode=ro", uri=True)) as db:
             for key, refunded in db.execute("SELECT key, refunded_at FROM charges"):
                 if key.partition(":")[0] in wanted:
-                    charges[key] += 1
-                    refunds[key] += refunded is not None
-            calls = Counter(
-                kind
-                for kind, key in db.execute("SELECT kind, key FROM calls")
-                if key.strip("<").replace(".", ":").partition(":")[0] in wanted
-            )
-        return charges, refunds, calls["charge"], calls["mail"]
+                    found.charges[key] += 1
+                    found.refunds[key] += refunded is not None
+            for kind, key in db.execute("SELECT kind, key FROM calls ORDER BY seq"):
+                booking = key.strip("<").replace(".", ":").partition(":")[0]
+                if booking in wanted:
+                    found.calls[kind] += 1
+                    if kind == "charge":
+                        found.order.setdefault(booking)
+        return found
 
     async def owners(self, found: dict[str, list[str]]) -> None:
         """Until cancelled: adds to `found` who holds which entry of the streams, whenever that changes."""
@@ -225,6 +236,7 @@ def ends_of(records: Sequence[Record]) -> list[End]:
             record.booking_state is BookingState.CONFIRMED,
             leg.error or "",
             effect_key(record.id, "payment", record.round),
+            record.booking_state is BookingState.CANCELLED,
         )
         for record in records
         for leg in record.legs.values()

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaProducer
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.settings import Settings
 from tests.faults.history import Poison
-from tests.faults.lab import Lab
 from tests.faults.observe import Observer
+from tests.faults.processes import ProcessLab
 
 MIB = 1024 * 1024
 SERVICES = {"rq": "queue_service", "redisStreams": "stream_service", "kafka": "kafka_service"}
@@ -61,7 +61,7 @@ def doses(name: str, count: int) -> Iterator[Dose]:
 class Poisoner:
     """The brokers' own clients, as a stranger would use them."""
 
-    def __init__(self, lab: Lab, observer: Observer):
+    def __init__(self, lab: ProcessLab, observer: Observer):
         self._lab = lab
         self._redis = observer.redis
         self._topic = Topics(Settings()).main
@@ -96,7 +96,7 @@ class Poisoner:
             await self._producer.stop()
 
 
-async def found(lab: Lab, given: list[Dose], patience: float) -> list[Poison]:
+async def found(lab: ProcessLab, given: list[Dose], patience: float) -> list[Poison]:
     """What the dead letters say of each dose, once all are there or `patience` ends."""
     told: dict[str, list[dict[str, Any]]] = {}
     try:
@@ -109,7 +109,7 @@ async def found(lab: Lab, given: list[Dose], patience: float) -> list[Poison]:
     return [Poison(dose.mark, dose.backend, _reason(dose, told.get(dose.backend, []))) for dose in given]
 
 
-async def _letters(lab: Lab, service: str) -> list[dict[str, Any]]:
+async def _letters(lab: ProcessLab, service: str) -> list[dict[str, Any]]:
     async with httpx.AsyncClient(timeout=20) as http:
         answer = await http.get(f"{lab.suite.url(service)}/dead-letters", params={"count": 400})
         letters: list[dict[str, Any]] = answer.raise_for_status().json()["deadLetters"]

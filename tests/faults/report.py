@@ -1,21 +1,23 @@
-"""Writes what a run showed, for readers who want to know how far the promises were tried."""
+"""Writes what the runs showed, for readers who want to know how far the promises were tried."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import psutil
 
 from local.kafka_server import VERSION as KAFKA_VERSION
 from local.redis_server import RedisMissing, find_redis
-from tests.faults.checker import Lane, Limits, Verdict, at_most
-from tests.faults.results import Results, Trial
+from tests.faults.checker import ENOUGH_FOR_A_P99, Limits, at_most
+from tests.faults.results import Figures, Record, Run, Trial
 
 COLUMNS = (
     "fault",
+    "run",
     "backend",
     "accepted",
     "refused",
@@ -30,10 +32,9 @@ LIBRARIES = ("redis", "rq", "aiokafka", "fastapi")
 HEAD = """\
 # What is promised while things break, and what was measured
 
-Written by `{command}`; nothing in it is written by hand.
-
-{date}, {cores} cores ({machine}), Python {python}, {redis}, Apache Kafka {kafka}, {libraries}.
-Load, brokers, services and workers share that machine.
+Written by `make faults`; nothing in it is written by hand. A run that tries only some of the faults leaves the rows of
+the others as they were, so each row names its run (the last table). T1 to T18 are the trials; load, brokers, services
+and workers share one machine.
 
 A load generator outside the system writes down, on the disk, what it sends before it sends it, and what it is told.
 Afterwards a checker holds that log against the ledger, the payment provider's own database, the rooms and the brokers.
@@ -42,94 +43,113 @@ Each booking goes to one backend, so that figures are a backend's own. Lease and
 
 Held in every trial, or the run fails: nothing that was accepted is lost; nothing dies without a reason of its own; no
 charge, sale or completion twice; no room oversold; no answer takes longer than {answer:g} s; the jobs of a worker that
-was killed start elsewhere within {p99:g} s (p99), {longest:g} s at most; {quiet:g} s after the last fault nothing is
-left to do, on any list. Nothing seen in n trials is told as at most 3/n, at 95 %.
+was killed start elsewhere within {longest:g} s at most, and within {p99:g} s as a p99, which is judged where there are
+{enough} or more of them; {quiet:g} s after the last fault nothing is left to do, on any list. Nothing seen in n trials
+is told as at most 3/n, at 95 %.
 """
 
 
-def written(results: Results, command: str) -> str:
-    """Markdown. `command` is what makes it again."""
-    lines = [
-        _head(command),
-        "## Faults",
-        "",
-        *_table(results.trials),
-        "",
-        "## Calls to the outside",
-        "",
-        *_calls(results),
-    ]
-    if results.notes:
-        lines += ["", "## Load", "", *results.notes]
-    if results.caught:
-        lines += ["", "## Does the checker see anything?", "", *_caught(results)]
-    return "\n".join(lines) + "\n"
-
-
-def _head(command: str) -> str:
-    limits = Limits()
+def versions(suite: str) -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    machine = f"{psutil.cpu_count()} cores ({platform.machine()})"
+    if suite == "containers":
+        return f"{machine}, the images of docker-compose.yml"
     try:
         redis = str(find_redis()).split(" (")[0]
     except RedisMissing:
         redis = "Redis in a container"
-    return HEAD.format(
-        command=command,
-        date=f"{datetime.now(UTC):%Y-%m-%d}",
-        cores=psutil.cpu_count(),
-        machine=platform.machine(),
-        python=platform.python_version(),
-        redis=redis,
-        kafka=KAFKA_VERSION,
-        libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    return f"{machine}, Python {platform.python_version()}, {redis}, Apache Kafka {KAFKA_VERSION}, {libraries}"
+
+
+def written(record: Record) -> str:
+    """Markdown."""
+    limits = Limits()
+    head = HEAD.format(
+        enough=ENOUGH_FOR_A_P99,
         answer=limits.answer,
         p99=limits.rerun_p99,
         longest=limits.rerun_max,
         quiet=limits.quiet,
     )
+    numbers = {run.began: _named(number, run) for number, run in enumerate(record.runs, 1)}
+    trials = sorted(record.trials, key=lambda one: (_natural(one.fault), one.run))
+    lines = [
+        head,
+        "## Faults",
+        "",
+        *_table(trials, numbers),
+        "",
+        "## Calls to the outside",
+        "",
+        *_calls(trials, numbers),
+    ]
+    if record.notes:
+        lines += ["", "## Beside bookings", ""]
+        lines += [f"* {one.fault}: {one.text} (Run {numbers[one.run]}.)" for one in record.notes]
+    if record.caught:
+        lines += ["", "## Does the checker see anything?", "", *_caught(record, numbers)]
+    lines += ["", "## Runs", "", *_runs(record.runs)]
+    return "\n".join(lines) + "\n"
 
 
-def _table(trials: list[Trial]) -> Iterator[str]:
+def _named(number: int, run: Run) -> str:
+    return f"{number}, containers" if run.suite == "containers" else str(number)
+
+
+def _natural(fault: str) -> list[Any]:
+    """So that T2 stands before T10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", fault)]
+
+
+def _table(trials: Sequence[Trial], numbers: dict[str, str]) -> Iterator[str]:
     yield f"| {' | '.join(COLUMNS)} |"
     yield "|---" * len(COLUMNS) + "|"
     for trial in trials:
-        told = trial.fault + (f" ({trial.notes})" if trial.notes else "")
-        for backend, lane in sorted(trial.verdict.lanes.items()):
-            yield f"| {told} | {backend} | {_figures(lane, trial.verdict)} |"
-            told = ""
-        if trial.verdict.wrong:
+        told, run = trial.fault + (f" ({trial.notes})" if trial.notes else ""), numbers[trial.run]
+        for backend, figures in trial.lanes.items():
+            yield f"| {told} | {run} | {backend} | {_figures(figures, trial.quiet_after)} |"
+            told = run = ""
+        if trial.wrong:
             what = "not kept" if trial.promised else "not promised"
-            yield f"| **{what}: {'; '.join(trial.verdict.wrong)}** | | | | | | | | |"
+            yield f"| **{what}: {'; '.join(trial.wrong)}** |" + " |" * (len(COLUMNS) - 1)
 
 
-def _figures(lane: Lane, verdict: Verdict) -> str:
-    again = " / ".join(f"{seconds:.1f}" for seconds in lane.rerun) + f" of {len(lane.reruns)}" if lane.reruns else "-"
-    quiet = "never" if verdict.quiet_after is None else f"{verdict.quiet_after:.1f}"
+def _figures(lane: Figures, quiet_after: float | None) -> str:
+    again = " / ".join(f"{seconds:.1f}" for seconds in lane.rerun) + f" of {lane.reruns}" if lane.reruns else "-"
     cells = (
-        f"{lane.acked}",
+        f"{lane.accepted}",
         f"{lane.refused}",
-        f"{lane.unknown}",
-        at_most(len(lane.lost), lane.acked),
-        at_most(len(lane.doubled), lane.acked),
+        f"{lane.unanswered}",
+        at_most(lane.lost, lane.accepted),
+        at_most(lane.doubled, lane.accepted),
         again,
-        quiet,
+        "never" if quiet_after is None else f"{quiet_after:.1f}",
     )
     return " | ".join(cells)
 
 
-def _calls(results: Results) -> Iterator[str]:
+def _calls(trials: Sequence[Trial], numbers: dict[str, str]) -> Iterator[str]:
     yield "What the provider and the mail server saw for a million charged bookings. More than a million are repeats,"
     yield "which the key (payment) and the Message-ID (mail) fold."
     yield ""
-    yield "| fault | charge calls | mails |"
-    yield "|---|---|---|"
-    for trial in results.trials:
-        yield f"| {trial.fault} | {trial.verdict.raw_charges:,.0f} | {trial.verdict.raw_mails:,.0f} |"
+    yield "| fault | run | charge calls | mails |"
+    yield "|---|---|---|---|"
+    for trial in trials:
+        yield f"| {trial.fault} | {numbers[trial.run]} | {trial.charges:,.0f} | {trial.mails:,.0f} |"
 
 
-def _caught(results: Results) -> Iterator[str]:
+def _caught(record: Record, numbers: dict[str, str]) -> Iterator[str]:
     yield "Each of these bugs was planted on purpose, in a process of the lab alone, and had to turn the checker red."
     yield ""
-    yield "| planted bug | seen as |"
-    yield "|---|---|"
-    for caught in sorted(results.caught, key=lambda one: one.bug):
-        yield f"| {caught.bug} | {', '.join(caught.checks)} |"
+    yield "| planted bug | run | seen as | such as |"
+    yield "|---|---|---|---|"
+    for caught in record.caught:
+        yield f"| {caught.bug} | {numbers[caught.run]} | {', '.join(caught.checks)} | {caught.example} |"
+
+
+def _runs(runs: Sequence[Run]) -> Iterator[str]:
+    yield "| run | began (UTC) | suite | load | command | with |"
+    yield "|---|---|---|---|---|---|"
+    for number, run in enumerate(runs, 1):
+        load = f"{run.full:g} of the full" if run.full else "short"
+        yield f"| {number} | {run.began} | {run.suite} | {load} | `{run.command}` | {run.versions} |"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests.faults.history import Event, Stopped
 
-LETS_GO = {"completed", "dead", "retrying", "released", "cancelled", "crashed"}
+CANCELS = {"cancelling", "cancelled"}  # said of the booking, not of one of its legs
+LETS_GO = {"completed", "dead", "retrying", "released", "crashed"} | CANCELS
 
 
 def reruns(audits: Mapping[str, Sequence[Event]], stopped: Sequence[Stopped]) -> dict[str, list[float]]:
@@ -15,7 +16,7 @@ def reruns(audits: Mapping[str, Sequence[Event]], stopped: Sequence[Stopped]) ->
     found: dict[str, list[float]] = {}
     for events in audits.values():
         for backend in {event.backend for event in events if event.backend}:
-            leg = [event for event in events if event.backend == backend]
+            leg = [event for event in events if event.backend == backend or event.event in CANCELS]
             found.setdefault(backend, []).extend(_of_leg(leg, stopped))
     return found
 

@@ -66,6 +66,7 @@ BAD = {
     "held for nobody": (replace(GOOD, nights=[Night("h", 10, 2, 1)]), "rooms"),
     "published twice": (replace(GOOD, copies={"redisStreams b1 1": 2}), "published twice"),
     "stolen back": (replace(GOOD, owners={"1-1": ["w1", "w1", "w2", "w1"]}), "stolen back"),
+    "told that it is cancelled, and it is not": (replace(GOOD, cancels={"b1": 202}), "not cancelled"),
     "an older version after a newer one": (replace(GOOD, versions={"k": [1, 3, 2]}), "version"),
     "a hang": (replace(GOOD, attempts=[replace(SENT, seconds=10.5)]), "hang"),
     "late": (replace(GOOD, quiet=Quiet(61.0)), "not quiet"),
@@ -121,6 +122,13 @@ def test_a_refund_settles_what_died() -> None:
     assert judge(dead).wrong == {}
 
 
+def test_a_cancelled_booking_has_its_money_back_and_may_have_been_confirmed() -> None:
+    cancelled = replace(GOOD, ends=[replace(DONE, confirmed=False, cancelled=True)], nights=[], cancels={"b1": 202})
+    assert list(judge(cancelled).wrong) == ["not charged"]
+    assert judge(replace(cancelled, refunds={"b1:payment": 1})).wrong == {}
+    assert judge(replace(GOOD, cancels={"b1": 409})).wrong == {}
+
+
 def test_limits_may_be_left_out() -> None:
     slow = replace(GOOD, attempts=[replace(SENT, seconds=99)], quiet=Quiet(None))
     assert judge(slow, Limits(quiet=None, answer=None)).wrong == {}
@@ -139,10 +147,18 @@ def test_rerun_is_from_the_stop_to_the_next_start() -> None:
         [STARTED, Event(2_001, "completed", "rq", "w1")],  # its last word was under way
         [Event(1_000, "started", "rq", "w2"), Event(9_000, "completed", "rq", "w2")],  # another worker's
         [Event(2_500, "started", "rq", "w1")],  # a later worker of that name
+        [STARTED, Event(2_500, "cancelling")],  # nobody wants it any more
     ],
 )
 def test_what_was_not_cut_off_is_no_rerun(events: list[Event]) -> None:
     assert reruns({"b1": events}, [Stopped(2_000, "w1")]) == {"rq": []}
+
+
+def test_a_p99_is_judged_where_there_is_one() -> None:
+    late = {f"b{n}": [STARTED, Event(24_000, "started", "rq", "w2")] for n in range(100)}
+    killed = [Stopped(2_000, "w1")]
+    assert "rerun" in judge(replace(GOOD, audits=late, stopped=killed)).wrong
+    assert "rerun" not in judge(replace(GOOD, audits={"b1": late["b1"]}, stopped=killed)).wrong
 
 
 def test_never_again_is_infinite() -> None:

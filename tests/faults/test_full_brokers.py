@@ -11,14 +11,12 @@ import httpx
 from tests.faults.breaks import crash
 from tests.faults.checker import Limits
 from tests.faults.conftest import size
-from tests.faults.lab import Lab, Trial
+from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, bookings
-from tests.faults.reruns import percentile
+from tests.faults.processes import ProcessLab
 from tests.faults.results import Results
 
 RESUMED_SECONDS = 10
-ANSWER_P99_SECONDS = 2
-STREAMS = "redisStreams"
 
 
 async def next_ack(trial: Trial) -> float:
@@ -32,7 +30,7 @@ async def next_ack(trial: Trial) -> float:
     return time.monotonic() - began
 
 
-async def test_redis_crashes(own_lab: Lab, results: Results) -> None:
+async def test_redis_crashes(own_lab: ProcessLab, results: Results) -> None:
     """With appendfsync always nothing that was accepted is lost, and work goes on at once."""
     lab = own_lab
     lab.suite.redis.appendfsync = "always"
@@ -49,11 +47,11 @@ async def test_redis_crashes(own_lab: Lab, results: Results) -> None:
     count = size(200, 5000)
     verdict = await trial.run(bookings("redis", count), crashes, per_second=20)
     notes = f"{len(resumed)} crashes, accepting again after at most {max(resumed):.1f} s"
-    results.add("Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
+    results.add("T2 Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
     assert max(resumed) <= RESUMED_SECONDS
 
 
-async def test_the_machine_of_redis_crashes(own_lab: Lab, results: Results) -> None:
+async def test_the_machine_of_redis_crashes(own_lab: ProcessLab, results: Results) -> None:
     """With appendfsync everysec what was written since the last fsync is gone. That is told, not promised."""
     lab, redis = own_lab, own_lab.suite.redis
     await asyncio.to_thread(lab.start)
@@ -72,32 +70,10 @@ async def test_the_machine_of_redis_crashes(own_lab: Lab, results: Results) -> N
 
     asked = bookings("cut-back", size(150, 1000))
     verdict = await trial.run(asked, crash_the_machine, per_second=30, limits=Limits(quiet=None))
-    results.tell("Redis' machine crashes, appendfsync everysec: its log is cut back by a second", verdict)
+    results.tell("T2 Redis' machine crashes, appendfsync everysec: its log is cut back by a second", verdict)
 
 
-async def test_kafka_crashes(own_lab: Lab, results: Results) -> None:
-    """No request fails or waits; the other backends know nothing of it."""
-    lab = own_lab
-    await asyncio.to_thread(lab.start)
-    await lab.started()
-    outage = size(20, 120)
-
-    async def crashes(sent: asyncio.Event) -> None:
-        for kill in [True] * size(1, 5) + [False] * size(1, 5):
-            await asyncio.sleep(2)
-            await crash(lab, lab.suite.kafka, kill=kill)
-        await crash(lab, lab.suite.kafka, kill=False, away=outage)
-
-    trial, count = Trial(lab, "kafka"), size(200, 5000)
-    verdict = await trial.run(bookings("kafka", count), crashes, per_second=20)
-    p99 = percentile([attempt.seconds for attempt in trial.history.attempts], 0.99)
-    notes = f"away for {outage} s in the end; answers' p99 {p99:.2f} s"
-    results.add("Kafka: kill -9 and SIGTERM in turn, then an outage", verdict, notes)
-    assert p99 <= ANSWER_P99_SECONDS
-    assert all(lane.refused + lane.unknown == 0 for lane in verdict.lanes.values())
-
-
-async def test_a_consumer_group_is_destroyed(shared_lab: Lab, results: Results) -> None:
+async def test_a_consumer_group_is_destroyed(shared_lab: ProcessLab, results: Results) -> None:
     """It is made again from the beginning, what was done is not done again, and it is told."""
     lab, observer = shared_lab, shared_lab.observer()
     await lab.started()
@@ -111,12 +87,12 @@ async def test_a_consumer_group_is_destroyed(shared_lab: Lab, results: Results) 
         verdict = await Trial(lab, "destroyed").run(bookings("destroyed", size(150, 1000)), destroy, per_second=40)
     finally:
         await observer.close()
-    results.add("XGROUP DESTROY of the workers' group", verdict)
+    results.add("T16 XGROUP DESTROY of the workers' group", verdict)
     stats = httpx.get(f"{lab.suite.url('stream_service')}/stats", timeout=10).json()
     assert stats["alarms"]["groupsRecreated"] >= 1
 
 
-async def test_redis_is_emptied(own_lab: Lab, results: Results) -> None:
+async def test_redis_is_emptied(own_lab: ProcessLab, results: Results) -> None:
     """FLUSHALL loses the ledger: that cannot be healed, but it is seen, and the suite works on."""
     lab = own_lab
     await asyncio.to_thread(lab.start)
@@ -133,8 +109,8 @@ async def test_redis_is_emptied(own_lab: Lab, results: Results) -> None:
             await asyncio.sleep(0.5)
     lab.fault()
     verdict = await Trial(lab, "after").run(bookings("after", size(50, 300), BACKENDS))
-    results.add("after FLUSHALL, which monitoring told of", verdict)
+    results.add("T16 after FLUSHALL, which monitoring told of", verdict)
 
 
-async def told(http: httpx.AsyncClient, lab: Lab) -> str:
+async def told(http: httpx.AsyncClient, lab: ProcessLab) -> str:
     return (await http.get(f"{lab.suite.url('monitoring_service')}/dashboard")).text

@@ -14,8 +14,9 @@ import psutil
 from local.probe import LOOPBACK
 from tests.faults.checker import Limits
 from tests.faults.conftest import size
-from tests.faults.lab import PATIENCE, SERVICES, Lab, Trial
-from tests.faults.load import BACKENDS, Asked, Load, Log, bookings
+from tests.faults.lab import PATIENCE, Trial
+from tests.faults.load import BACKENDS, Asked, bookings
+from tests.faults.processes import SERVICES, ProcessLab
 from tests.faults.reruns import percentile
 from tests.faults.results import Results
 from tests.services.fuzz import Found, fuzz
@@ -25,6 +26,7 @@ from tests.services.same_keys import race, wrong
 SLOW_CLIENTS = 500
 RECOVERY_SECONDS = 30
 HANG_SECONDS = 10
+DRAINED_SECONDS = size(200, 2000)  # no promise: after it what was accepted counts as lost
 RANDOM = size(4, 50)  # requests an operation, beside those at every bound
 SCOPES = ("concurrency", "rate", "outstanding", "paused")
 STAY = {"checkIn": "2027-03-01", "checkOut": "2027-03-02"}
@@ -35,35 +37,49 @@ def endless(hotel: str) -> Iterator[Asked]:
         yield from (Asked(f"{hotel}-{backend}-{n}", hotel, backend) for backend in ("rq", "redisStreams", "kafka"))
 
 
-async def accepted(lab: Lab, name: str, seconds: float, connections: int, per_second: float | None = None) -> Load:
-    """What is sent within `seconds`."""
-    log = Log(lab.suite.folder / f"{name}.jsonl")
-    load = Load(lab.suite.ports["api_service"], log, connections=connections, per_second=per_second)
+def for_a_while(hotel: str, seconds: float) -> Iterator[Asked]:
     until = time.monotonic() + seconds
-    await load.send(itertools.takewhile(lambda _: time.monotonic() < until, endless(name)))
-    return load
+    return itertools.takewhile(lambda _: time.monotonic() < until, endless(hotel))
 
 
-async def test_overload(own_lab: Lab, results: Results) -> None:
-    """Ten times what it can take, without waiting for answers: it goes on accepting, stays small, and comes back."""
+async def test_overload(own_lab: ProcessLab, results: Results) -> None:
+    """Ten times what it can take, without waiting for answers: it goes on accepting, stays small, comes back, and does
+    all that it accepted."""
     lab = own_lab
     await asyncio.to_thread(lab.start)
     await lab.started()
-    peak = len((await accepted(lab, "peak", 8, 32)).acked) / 8
+    calm = Trial(lab, "peak")
+    await calm.run(for_a_while("peak", 8), connections=32, patience=DRAINED_SECONDS)
+    peak = accepted(calm) / 8
     api = psutil.Process(lab.suite.processes["api_service"].pid)
-    memory, seconds = api.memory_info().rss, size(15, 300)
-    over = await accepted(lab, "over", seconds, 400, 10 * peak)
-    grown = api.memory_info().rss / memory
-    recovered = await answering(lab)
-    goodput = len(over.acked) / seconds / peak
-    results.notes.append(
-        f"Ten times the load of {peak:.0f} bookings/s for {seconds} s: {goodput:.0%} of that went on being accepted, "
-        f"the gateway's memory grew to {grown:.1f} times, and it answered within a second after {recovered:.1f} s."
+    memory, seconds, told = api.memory_info().rss, size(15, 300), list[str]()
+    over = Trial(lab, "over")
+
+    async def measure(sent: asyncio.Event) -> None:
+        await sent.wait()
+        grown, recovered = api.memory_info().rss / memory, await answering(lab)
+        told.append(
+            f"ten times {peak:.0f} bookings/s for {seconds} s: {accepted(over) / seconds / peak:.0%} of them went on "
+            f"being accepted, the gateway's memory grew to {grown:.1f} times, calm again after {recovered:.1f} s"
+        )
+        assert recovered <= RECOVERY_SECONDS
+
+    verdict = await over.run(
+        for_a_while("over", seconds),
+        measure,
+        connections=400,
+        per_second=10 * peak,
+        patience=DRAINED_SECONDS,
+        limits=Limits(quiet=None),
     )
-    assert recovered <= RECOVERY_SECONDS
+    results.add("T9 ten times what it can take", verdict, told[0])
 
 
-async def answering(lab: Lab) -> float:
+def accepted(trial: Trial) -> int:
+    return len(trial.load.acked) if trial.load else 0
+
+
+async def answering(lab: ProcessLab) -> float:
     """Seconds until the gateway accepts a booking within one."""
     began, headers = time.monotonic(), {"content-type": "application/json"}
     async with asyncio.timeout(2 * RECOVERY_SECONDS), httpx.AsyncClient(timeout=RECOVERY_SECONDS) as http:
@@ -75,7 +91,7 @@ async def answering(lab: Lab) -> float:
             await asyncio.sleep(0.1)
 
 
-async def test_slow_clients(shared_lab: Lab, results: Results) -> None:
+async def test_slow_clients(shared_lab: ProcessLab, results: Results) -> None:
     """Hundreds that send a byte a second keep nobody else from being served."""
     lab = shared_lab
     await lab.started()
@@ -93,7 +109,7 @@ async def test_slow_clients(shared_lab: Lab, results: Results) -> None:
         await asyncio.gather(*crowd, return_exceptions=True)
     before, during = (percentile([a.seconds for a in trial.history.attempts], 0.99) for trial in (calm, crowded))
     notes = f"the others' answers' p99 {during * 1000:.0f} ms, {before * 1000:.0f} ms without"
-    results.add(f"{SLOW_CLIENTS} connections that send a byte a second", verdict, notes)
+    results.add(f"T10 {SLOW_CLIENTS} connections that send a byte a second", verdict, notes)
 
 
 async def dawdle(port: int) -> None:
@@ -107,7 +123,7 @@ async def dawdle(port: int) -> None:
         writer.close()
 
 
-async def test_malformed_requests(own_lab: Lab, results: Results) -> None:
+async def test_malformed_requests(own_lab: ProcessLab, results: Results) -> None:
     """No 500, no hang, and no answer but as documented, whatever is sent; and bookings go on."""
     lab = own_lab
     lab.suite.detours["SIMULATION"] = "off"  # a crash is what some of it would ask for
@@ -123,7 +139,7 @@ async def test_malformed_requests(own_lab: Lab, results: Results) -> None:
 
     verdict = await Trial(lab, "nonsense").run(bookings("nonsense", 50), nonsense, limits=Limits(quiet=None))
     requests = sum(found[0].requests.values())
-    results.add("malformed requests to every route of every service", verdict, f"{requests} by their documents")
+    results.add("T11 malformed requests to every route of every service", verdict, f"{requests} by their documents")
     assert not found[0].wrong, found[0].wrong
 
 
@@ -152,7 +168,7 @@ async def babble(port: int) -> None:
         writer.close()
 
 
-async def test_the_same_keys_again_and_again(shared_lab: Lab, results: Results) -> None:
+async def test_the_same_keys_again_and_again(shared_lab: ProcessLab, results: Results) -> None:
     """One booking a key, however often it is sent; what was sent with another body is refused."""
     lab, keys = shared_lab, size(50, 1000)
     await lab.started()
@@ -166,6 +182,9 @@ async def test_the_same_keys_again_and_again(shared_lab: Lab, results: Results) 
     finally:
         await observer.close()
     refused = sum(each.status == 422 for each in told)
-    results.notes.append(f"{keys} idempotency keys, each sent 20 times: {len(made)} bookings, {refused} refused (422).")
+    results.note(
+        "T14 the same keys",
+        f"{keys} idempotency keys, each sent 20 times: {len(made)} bookings, {refused} refused (422).",
+    )
     assert wrong(told) == [] and len(made) == keys
     assert not quiet.left and not quiet.ownerless

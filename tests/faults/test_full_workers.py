@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,16 +14,18 @@ from tests.brokers import missing
 from tests.faults.breaks import kill_workers, pause
 from tests.faults.conftest import size
 from tests.faults.history import History
-from tests.faults.lab import Lab, Trial
+from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, Asked, bookings
+from tests.faults.processes import ProcessLab
 from tests.faults.results import Results
 
 DELAY_SECONDS = 5
 HOUR = 3600
+KEYS = 20
 MEMORY_GROWTH = 1.2  # of the last quarter over the second: the first fills caches
 
 
-async def test_workers_join_and_leave(shared_lab: Lab, results: Results) -> None:
+async def test_workers_join_and_leave(shared_lab: ProcessLab, results: Results) -> None:
     lab, count = shared_lab, size(150, 10_000)
     await lab.started()
 
@@ -34,11 +37,19 @@ async def test_workers_join_and_leave(shared_lab: Lab, results: Results) -> None
                 break
             assert await lab.stop_worker(lab.workers[0]) == 0
 
-    verdict = await Trial(lab, "joined").run(bookings("joined", count), come_and_go, per_second=30)
-    results.add("a worker joins or leaves every 5 s", verdict)
+    trial = Trial(lab, "joined")
+    verdict = await trial.run(ordered("joined", count), come_and_go, per_second=30)
+    results.add("T13 a worker joins or leaves every 5 s, with ordering keys", verdict)
+    assert sum(map(len, trial.history.versions.values())) == sum(lane.acked for lane in verdict.lanes.values())
 
 
-async def test_clocks_an_hour_off(shared_lab: Lab, results: Results) -> None:
+def ordered(hotel: str, count: int) -> Iterator[Asked]:
+    """Each key's next comes long after the one before it was accepted: only then is there an order to keep."""
+    for n, backend in itertools.product(range(count), BACKENDS):
+        yield Asked(f"{hotel}-{backend}-{n}", hotel, backend, more={"orderingKey": f"{hotel}-{n % KEYS}"})
+
+
+async def test_clocks_an_hour_off(shared_lab: ProcessLab, results: Results) -> None:
     """Workers an hour behind and an hour ahead: nothing twice, and no delayed job early."""
     lab, library = shared_lab, faketime()
     old = list(lab.workers)
@@ -61,11 +72,11 @@ async def test_clocks_an_hour_off(shared_lab: Lab, results: Results) -> None:
             await lab.stop_worker(name)
         for _ in old:
             lab.start_worker()
-    results.add("clocks of workers an hour behind and ahead, and a kill -9", verdict)
+    results.add("T6 clocks of workers an hour behind and ahead, and a kill -9", verdict)
     assert not early(trial.history), "delayed jobs began too early"
 
 
-async def kill_one(lab: Lab, library: str, sent: asyncio.Event) -> None:
+async def kill_one(lab: ProcessLab, library: str, sent: asyncio.Event) -> None:
     await pause(3, sent)
     lab.kill_worker()
     lab.start_worker(LD_PRELOAD=library, FAKETIME="+1h", FAKETIME_DONT_FAKE_MONOTONIC="1")
@@ -88,7 +99,7 @@ def faketime() -> str:
     return str(found)
 
 
-async def test_hours_at_half_load(own_lab: Lab, results: Results) -> None:
+async def test_hours_at_half_load(own_lab: ProcessLab, results: Results) -> None:
     """One kill a minute; memory has no slope."""
     lab = own_lab
     await asyncio.to_thread(lab.start, 3)
@@ -109,5 +120,5 @@ async def test_hours_at_half_load(own_lab: Lab, results: Results) -> None:
     growth = sum(samples[-quarter:]) / sum(samples[quarter : 2 * quarter])
     minutes = (time.monotonic() - began) / 60
     notes = f"{minutes:.0f} min; the services' memory in the last quarter {growth:.2f} of that in the second"
-    results.add("half load and one kill -9 a minute", verdict, notes)
+    results.add("T18 half load and one kill -9 a minute", verdict, notes)
     assert growth <= MEMORY_GROWTH

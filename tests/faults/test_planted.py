@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
-from tests.faults.breaks import jobs_of, pause
+from tests.faults.breaks import busy, freeze_worker
 from tests.faults.checker import Verdict
 from tests.faults.conftest import FULL, new_lab
-from tests.faults.lab import UNBOUNDED, Lab, Say, Trial
+from tests.faults.lab import UNBOUNDED, Say, Trial
 from tests.faults.load import Asked, bookings
+from tests.faults.observe import Observer
 from tests.faults.planted import BUGS
+from tests.faults.processes import ProcessLab
 from tests.faults.proxy import Mistreatment, Proxy
 from tests.faults.results import Caught, Results
 
 STREAMS, KAFKA = "redisStreams", "kafka"
-LEASE_SECONDS = 15
+LOST_SECONDS = 40  # after it what is not done will not be: leases have ended, and nothing is sent anew before 60 s
+COMMITTED_SECONDS = 1.5
 
 
 def noted(results: Results, bug: str, check: str, verdict: Verdict) -> None:
@@ -27,7 +32,7 @@ def noted(results: Results, bug: str, check: str, verdict: Verdict) -> None:
 
 
 @pytest.fixture(scope="module")
-def lab(say: Say) -> Iterator[Lab]:
+def lab(say: Say) -> Iterator[ProcessLab]:
     """Without Kafka, unless something of it is planted: that takes half of the time to start."""
     with new_lab(say, kafka=bool(FULL)) as lab:
         lab.start(workers=0)
@@ -39,24 +44,32 @@ def failing_once(hotel: str, count: int) -> Iterator[Asked]:
         yield Asked(f"{hotel}-{n}", hotel, STREAMS, more={"simulate": {"failAt": "payment"}})
 
 
-async def busy(lab: Lab, worker: str, backend: str, jobs: int) -> None:
-    """Until this worker has so many jobs of this backend in hand."""
+@asynccontextmanager
+async def looking(lab: ProcessLab) -> AsyncIterator[Observer]:
     observer = lab.observer()
     try:
-        async with asyncio.timeout(30):
-            while (await jobs_of(observer, worker))[backend] < jobs:
-                await asyncio.sleep(0.05)
+        yield observer
     finally:
         await observer.close()
 
 
-async def test_bury_on_first_failure(lab: Lab, results: Results) -> None:
+async def all_ended(observer: Observer, user: str, count: int) -> None:
+    """Until so many bookings of users whose names begin like this have ended."""
+    async with asyncio.timeout(60):
+        while True:
+            records = await observer.records(lambda record: record.data.get("userId", "").startswith(user))
+            if sum(leg.state.terminal for record in records for leg in record.legs.values()) >= count:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def test_bury_on_first_failure(lab: ProcessLab, results: Results) -> None:
     await lab.plant("worker", "bury on first failure", workers=1)
     verdict = await Trial(lab, "buried").run(failing_once("buried", 20), limits=UNBOUNDED)
     noted(results, "bury on first failure", "unexpectedly dead", verdict)
 
 
-async def test_maxlen(lab: Lab, results: Results) -> None:
+async def test_maxlen(lab: ProcessLab, results: Results) -> None:
     await lab.plant("stream_service", "MAXLEN 100", workers=0)
 
     async def start_late(sent: asyncio.Event) -> None:
@@ -66,56 +79,60 @@ async def test_maxlen(lab: Lab, results: Results) -> None:
         lab.fault()
 
     trial = Trial(lab, "cut")
-    verdict = await trial.run(bookings("cut", 150, [STREAMS]), start_late, limits=UNBOUNDED, patience=8)
+    verdict = await trial.run(bookings("cut", 150, [STREAMS]), start_late, limits=UNBOUNDED, patience=5)
     noted(results, "MAXLEN 100", "lost", verdict)
 
 
 if FULL:
 
-    async def test_ack_before_processing(lab: Lab, results: Results) -> None:
+    async def test_ack_before_processing(lab: ProcessLab, results: Results) -> None:
         await lab.plant("worker", "ack before processing", workers=2)
         asked = bookings("acked", 60, [STREAMS], slow_share=1, slow_ms=500)
 
         async def kill(sent: asyncio.Event) -> None:
-            await busy(lab, lab.workers[0], STREAMS, 10)
-            lab.kill_worker(lab.workers[0])
+            async with looking(lab) as observer:
+                lab.kill_worker(await busy(observer, lab.workers, [STREAMS], 10))
 
-        verdict = await Trial(lab, "acked").run(asked, kill, limits=UNBOUNDED, patience=35)
+        verdict = await Trial(lab, "acked").run(asked, kill, limits=UNBOUNDED, patience=LOST_SECONDS)
         noted(results, "ack before processing", "lost", verdict)
 
     @pytest.mark.parametrize("bug", ["auto-commit", "commit of the highest offset"])
-    async def test_offsets(lab: Lab, results: Results, bug: str) -> None:
+    async def test_offsets(lab: ProcessLab, results: Results, bug: str) -> None:
+        """A worker dies with slow jobs in hand, when quick ones behind them in their partitions are done."""
         await lab.plant("worker", bug, workers=2)
         name = bug.replace(" ", "-").lower()
-        asked = bookings(name, 300, [KAFKA], slow_share=0.3, slow_ms=700)
+        slow = bookings(f"{name}", 40, [KAFKA], slow_share=1, slow_ms=4000)
+        quick = (replace(one, user=f"quick-{one.user}") for one in bookings(name, 100, [KAFKA]))
 
         async def kill(sent: asyncio.Event) -> None:
-            for worker in lab.workers:  # once both have partitions, and had the time to commit
-                await busy(lab, worker, KAFKA, 5)
-            await pause(1.5, sent)
-            await busy(lab, lab.workers[0], KAFKA, 5)
+            async with looking(lab) as observer:
+                for worker in lab.workers:
+                    await busy(observer, [worker], [KAFKA], 5)
+                await sent.wait()
+                await all_ended(observer, "quick-", 100)
+                await asyncio.sleep(COMMITTED_SECONDS)
             lab.kill_worker(lab.workers[0])
 
-        trial = Trial(lab, name)
-        verdict = await trial.run(asked, kill, limits=UNBOUNDED, patience=40, per_second=20)
+        verdict = await Trial(lab, name).run([*slow, *quick], kill, limits=UNBOUNDED, patience=LOST_SECONDS)
         noted(results, bug, "lost", verdict)
 
-    @pytest.mark.parametrize(("bug", "check"), [("no fencing", "doubled"), ("unguarded XCLAIM", "stolen back")])
-    async def test_leases(lab: Lab, results: Results, bug: str, check: str) -> None:
+    @pytest.mark.parametrize(
+        ("bug", "backend", "check"), [("no fencing", KAFKA, "doubled"), ("unguarded XCLAIM", STREAMS, "stolen back")]
+    )
+    async def test_leases(lab: ProcessLab, results: Results, bug: str, backend: str, check: str) -> None:
+        """A worker freezes and wakes up when all it held is another's, and at work there."""
         await lab.plant("worker", bug, workers=2)
         name = bug.replace(" ", "-").lower()
-        asked = bookings(name, 30, [STREAMS], slow_share=1, slow_ms=2000)
+        asked = bookings(name, 30, [backend], slow_share=1, slow_ms=3000)
 
         async def freeze(sent: asyncio.Event) -> None:
-            await busy(lab, lab.workers[0], STREAMS, 5)
-            lab.freeze_worker(lab.workers[0])
-            await asyncio.sleep(LEASE_SECONDS + 3)
-            lab.thaw_worker(lab.workers[0])
+            async with looking(lab) as observer:
+                await freeze_worker(lab, observer, [backend], 5)
 
-        verdict = await Trial(lab, name).run(asked, freeze, limits=UNBOUNDED, patience=40)
+        verdict = await Trial(lab, name).run(asked, freeze, limits=UNBOUNDED)
         noted(results, bug, check, verdict)
 
-    async def test_client_retry_on_xadd(lab: Lab, results: Results) -> None:
+    async def test_client_retry_on_xadd(lab: ProcessLab, results: Results) -> None:
         bug = "client retry on XADD"
         async with Proxy(lab.suite.redis.port) as proxy:
             lab.suite.detours["REDIS_PORT"] = str(proxy.port)
@@ -123,6 +140,6 @@ if FULL:
             lab.suite.detours.clear()
             lab.start_worker()
             await lab.started()
-            proxy.treat(Mistreatment(lost_answers=0.2))
+            proxy.treat(Mistreatment(lost_answers=0.3))
             verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=UNBOUNDED, patience=20)
         noted(results, bug, "published twice", verdict)

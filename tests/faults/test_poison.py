@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from tests.faults.breaks import pause, replace_dead_workers
 from tests.faults.conftest import FULL, size
 from tests.faults.history import Expected, History
-from tests.faults.lab import Lab, Trial
+from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, Asked, bookings
 from tests.faults.poison import Poisoner, doses, found
+from tests.faults.processes import ProcessLab
 from tests.faults.reruns import percentile
 from tests.faults.results import Results
 
@@ -36,7 +37,7 @@ def hopeless(hotel: str, count: int) -> Iterator[Asked]:
             yield Asked(f"{hotel}-hopeless-{backend}-{n}", hotel, backend, Expected.DEAD, {"simulate": simulate})
 
 
-async def test_poison(shared_lab: Lab, results: Results) -> None:
+async def test_poison(shared_lab: ProcessLab, results: Results) -> None:
     lab, count = shared_lab, size(100, 3300)
     await lab.started()
     given = list(doses("poison", max(4, count // 100)))
@@ -63,11 +64,13 @@ async def test_poison(shared_lab: Lab, results: Results) -> None:
         await poisoner.close()
         await observer.close()
     share = 100 * len(given) / (len(given) + len(asked))
-    results.add(f"poison: {share:.0f} % bad bytes, pickles, wrong schemas, 1 MiB", verdict, notes(trial.history))
+    results.add(
+        "T8 poison: bad bytes, pickles, wrong schemas, 1 MiB", verdict, f"{share:.0f} %; {notes(trial.history)}"
+    )
     assert most_starts(trial.history) <= MOST_STARTS
 
 
-async def ended(lab: Lab, killers: int) -> None:
+async def ended(lab: ProcessLab, killers: int) -> None:
     """Until what kills workers has done so often enough: only then are workers left alone."""
     observer = lab.observer()
     try:

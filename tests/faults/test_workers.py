@@ -11,7 +11,6 @@ from tests.faults.lab import Lab, Trial
 from tests.faults.load import bookings
 from tests.faults.results import Results
 
-LEASE_SECONDS = 15
 PER_SECOND = 40 if FULL else 25
 
 
@@ -20,32 +19,32 @@ async def test_kill_9_of_workers(shared_lab: Lab, results: Results) -> None:
     lab, count = shared_lab, size(150, 10_000)
     await lab.started()
     verdict = await Trial(lab, "killed").run(
-        bookings("killed", count, slow_share=0.02 if count > 1000 else 0.1, slow_ms=600),
+        bookings("killed", count, slow_share=0.02 if FULL else 0.1, slow_ms=600),
         lambda sent: kill_workers(lab, 3, sent),
         per_second=PER_SECOND,
     )
     killed = len(lab.stopped)
     lanes = verdict.lanes
-    results.add(f"kill -9 of a random worker every 3 s ({killed} kills)", verdict)
+    results.add("T1 kill -9 of a random worker every 3 s", verdict, f"{killed} kills")
     assert all(lane.reruns for lane in lanes.values()), "no kill hit a job of each backend"
 
 
 async def test_a_frozen_worker_wakes_up(shared_lab: Lab, results: Results) -> None:
     """Past its lease, when others have taken its jobs: it changes nothing any more."""
-    lab, observer = shared_lab, shared_lab.observer()
+    lab, observer, held = shared_lab, shared_lab.observer(), list[int]()
     await lab.started()
 
     async def freeze(sent: asyncio.Event) -> None:
-        await freeze_worker(lab, lab.workers[0], LEASE_SECONDS + 6, observer)
+        held.append(await freeze_worker(lab, observer))
 
     trial = Trial(lab, "frozen")
     try:
         count = size(40, 200)
         asked = bookings("frozen", count, slow_share=1, slow_ms=700)
-        verdict = await trial.run(asked, freeze, limits=Limits(rerun_max=None, rerun_p99=None))
+        verdict = await trial.run(asked, freeze, limits=Limits(rerun_max=None, rerun_p99=None), per_second=40)
     finally:
         await observer.close()
-    results.add("SIGSTOP of a worker past its lease, then SIGCONT", verdict)
+    results.add("T5 SIGSTOP of a worker past its lease, then SIGCONT", verdict, f"{held[0]} jobs in its hands")
 
 
 async def test_rolling_restarts(shared_lab: Lab, results: Results) -> None:
@@ -58,7 +57,7 @@ async def test_rolling_restarts(shared_lab: Lab, results: Results) -> None:
 
     count = size(120, 5000)
     verdict = await Trial(lab, "restarted").run(bookings("restarted", count), restart, per_second=PER_SECOND)
-    results.add(f"SIGTERM of one worker after the other ({len(statuses)} restarts)", verdict)
+    results.add("T12 SIGTERM of one worker after the other", verdict, f"{len(statuses)} restarts")
     assert statuses, "no worker was restarted while the load ran"
     assert set(statuses) == {0}, f"exit statuses {statuses}"
     assert not verdict.begun_again, f"{len(verdict.begun_again)} were begun twice"

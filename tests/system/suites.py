@@ -119,7 +119,7 @@ class ComposeSuite:
         self.ports = {name: free_port() for name in PORT_NAMES}
         self._env = os.environ | {PORT_NAMES[name]: str(port) for name, port in self.ports.items()}
 
-    def _compose(self, *args: str, seconds: float = 600) -> str:
+    def compose(self, *args: str, seconds: float = 600) -> str:
         command = ["docker", "compose", "-p", self.project, *args]
         done = subprocess.run(
             command, cwd=ROOT, env=self._env, capture_output=True, text=True, timeout=seconds, check=False
@@ -129,10 +129,10 @@ class ComposeSuite:
         return done.stdout
 
     def up(self) -> None:
-        self._compose("up", "--build", "--detach", "--wait", "--scale", "worker=3", seconds=900)
+        self.compose("up", "--build", "--detach", "--wait", "--scale", "worker=3", seconds=900)
 
     def close(self) -> None:
-        self._compose("down", "--volumes", "--timeout", "5")
+        self.compose("down", "--volumes", "--timeout", "5")
 
     def url(self, service: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[service]}"
@@ -142,7 +142,7 @@ class ComposeSuite:
         return f"redis://:{password}@{LOOPBACK}:{self.ports['redis']}"
 
     def scale(self, workers: int) -> None:
-        self._compose("up", "--detach", "--no-recreate", "--no-deps", "--scale", f"worker={workers}", "worker")
+        self.compose("up", "--detach", "--no-recreate", "--no-deps", "--scale", f"worker={workers}", "worker")
 
     def kill_worker(self, worker_id: str) -> None:
         """By its host name, which is its container's short id; the restart policy does not bring a killed one back."""
@@ -150,14 +150,14 @@ class ComposeSuite:
         subprocess.run(["docker", "start", worker_id[:12]], check=True, capture_output=True)
 
     def stop(self, service: str) -> None:
-        self._compose("stop", service)
+        self.compose("stop", service)
 
     def start(self, service: str) -> None:
-        self._compose("start", service)
-        assert wait_until(lambda: "healthy" in self._compose("ps", "--format", "{{.Health}}", service), 60)
+        self.compose("start", service)
+        assert wait_until(lambda: "healthy" in self.compose("ps", "--format", "{{.Health}}", service), 60)
 
     def starts(self) -> dict[str, str]:
-        lines = self._compose("ps", "--all", "--format", "json").splitlines()
+        lines = self.compose("ps", "--all", "--format", "json").splitlines()
         found = {entry["Service"]: entry["ID"] for entry in map(json.loads, lines) if entry["Service"] in SERVICES}
         told = subprocess.run(
             ["docker", "inspect", "-f", "{{.State.StartedAt}} {{.RestartCount}}", *found.values()],

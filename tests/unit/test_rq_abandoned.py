@@ -89,6 +89,16 @@ async def test_what_was_given_back_already_is_not_given_back_twice(both: Both) -
     assert both.rq.queue().job_ids == [delivery.envelope.id]
 
 
+async def test_who_dies_waiting_for_a_dead_workers_lease_loses_nothing(both: Both) -> None:
+    """A job is taken a little before it is claimed, so its entry may be reaped and taken anew while its lease lives."""
+    _, claim = await claimed(both)
+    for second in ("w2", "w3"):
+        await both.lane.redis.hset(f"{both.lane.settings.key_prefix}:job:{claim.job_id}", "rq.lease", str(2**52))
+        await lease_over(both)
+        await both.lane.scripts.call("rq_tend", 100)
+        assert await take(both, 1, worker=second) == [claim.job_id]
+
+
 @pytest.mark.parametrize("when", ["before it is taken", "before it is claimed"])
 async def test_a_cancelled_job_is_taken_off_unrun(both: Both, when: str) -> None:
     job_id = await both.lane.send()

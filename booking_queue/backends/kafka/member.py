@@ -23,8 +23,8 @@ from booking_queue.tasks import end
 
 POLL_MS = 500  # aiokafka asks a broker one thing at a time: a partition that is resumed may wait this long
 COMMIT_SECONDS = 0.25  # between two commits
-COMMIT_LIMIT = 1.0
-REVOKE_SECONDS = 2.0
+COMMIT_LIMIT = 0.5
+REVOKE_SECONDS = 0.5
 LEAVE_SECONDS = 3.0
 UNREACHABLE_SECONDS = 1.0  # a partition that was not heard of for this long holds nobody back
 
@@ -52,8 +52,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             # The assignor keeps its memory on the class: each member needs a class of its own.
             partition_assignment_strategy=(type("Sticky", (EvenSticky,), {}),),
             session_timeout_ms=10_000,
-            heartbeat_interval_ms=1000,
-            rebalance_timeout_ms=7000,
+            heartbeat_interval_ms=300,
+            # A dead worker holds up a rebalance for as long as this, and nobody reads meanwhile; so does the next that
+            # dies in it. The living need a heartbeat to hear of it, REVOKE_SECONDS and two commits.
+            rebalance_timeout_ms=2000,
             request_timeout_ms=9000,  # a join may take as long as a rebalance
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=256 * 1024,
