@@ -138,7 +138,7 @@ class ComposeSuite:
         return f"http://{LOOPBACK}:{self.ports[service]}"
 
     def redis_url(self) -> str:
-        password = self._compose("exec", "-T", "redis", "cat", "/run/booking-queue/redis_password").strip()
+        password = self.compose("exec", "-T", "redis", "cat", "/run/booking-queue/redis_password").strip()
         return f"redis://:{password}@{LOOPBACK}:{self.ports['redis']}"
 
     def scale(self, workers: int) -> None:
