@@ -21,24 +21,17 @@ from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.effects.documents import Documents
-from booking_queue.effects.mail import Mailer
-from booking_queue.effects.payment import PaymentProvider
-from booking_queue.handlers import registry
-from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import ClusterRefused, check, connect
-from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Scripts
-from booking_queue.ledger.watch import EffectWatch
-from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.settings_read import read
 from booking_queue.web import auth, server
 from booking_queue.web.service import create_app
 from worker_service import janitor, pauses, stats
-from worker_service.attempt import Tools
+from worker_service.attempt import Tools, tools_of
 from worker_service.heartbeat import Heartbeat, NameTaken, Presence
 from worker_service.processor import Processor
 from worker_service.supervisor import Supervisor
@@ -57,25 +50,6 @@ def consumer_of(backend: Backend, settings: Settings, scripts: Scripts, worker_i
             return redis_stream.StreamConsumer(settings, scripts, worker_id)
         case Backend.KAFKA:
             return kafka_topic.KafkaConsumer(settings, Ledger(scripts), worker_id)
-
-
-async def tools_of(settings: Settings, redis: Redis, worker_id: str, stack: AsyncExitStack) -> Tools:
-    """Everything that an attempt needs; also for a job that a stock RQ worker runs."""
-    scripts = Scripts(redis, settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
-    payments = PaymentProvider(settings)
-    mails = Mailer(settings)
-    stack.push_async_callback(payments.close)
-    stack.push_async_callback(mails.close)
-    return Tools(
-        settings=settings,
-        ledger=Ledger(scripts),
-        effects=Effects(scripts),
-        watch=EffectWatch(redis, settings),
-        outside=Outside(payments, Documents(settings.documents_dir), mails),
-        handlers=registry(),
-        metrics=Metrics(),
-        worker_id=worker_id,
-    )
 
 
 async def named(presence: Presence, redis: Redis, stop: asyncio.Event) -> str:
@@ -114,7 +88,7 @@ async def run(settings: Settings) -> None:
         if stop.is_set():
             return
         stack.push_async_callback(presence.leave)
-        tools = await tools_of(settings, redis, worker_id, stack)
+        tools = await tools_of(settings, redis, worker_id, stack, rq_queue.LUA + "\n" + redis_stream.LUA)
         await work(settings, tools, presence, stop, stack)
 
 

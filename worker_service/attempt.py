@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from redis.asyncio import Redis
+
 from booking_queue.domain.errors import LeaseLost, RetryableError
+from booking_queue.effects.documents import Documents
+from booking_queue.effects.mail import Mailer
+from booking_queue.effects.payment import PaymentProvider
+from booking_queue.handlers import registry
 from booking_queue.handlers.base import Handler, Outside, Run
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Claim, Ledger
+from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
@@ -33,6 +40,24 @@ class Tools:
     handlers: Mapping[str, Handler]
     metrics: Metrics
     worker_id: str
+
+
+async def tools_of(settings: Settings, redis: Redis, worker_id: str, stack: AsyncExitStack, lua: str = "") -> Tools:
+    """`lua`: that of the backends whose verbs are to be called too."""
+    scripts = Scripts(redis, settings, extra=lua)
+    payments, mails = PaymentProvider(settings), Mailer(settings)
+    stack.push_async_callback(payments.close)
+    stack.push_async_callback(mails.close)
+    return Tools(
+        settings=settings,
+        ledger=Ledger(scripts),
+        effects=Effects(scripts),
+        watch=EffectWatch(redis, settings),
+        outside=Outside(payments, Documents(settings.documents_dir), mails),
+        handlers=registry(),
+        metrics=Metrics(),
+        worker_id=worker_id,
+    )
 
 
 def seconds_for(claim: Claim, handler: Handler | None) -> float:

@@ -8,12 +8,13 @@ from typing import Any
 
 from booking_queue import logs
 from booking_queue.backends.rq.stock import StockJob, refuse
+from booking_queue.backends.rq_queue import LUA
 from booking_queue.backends.slots import Slots
 from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.connection import connect
 from booking_queue.tasks import end
-from worker_service.app import tools_of
+from worker_service.attempt import tools_of
 from worker_service.heartbeat import Heartbeat
 from worker_service.processor import Processor
 
@@ -32,7 +33,7 @@ async def _perform(job: StockJob, kind: str, data: dict[str, Any]) -> Any:
     async with AsyncExitStack() as stack:
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)
-        tools = await tools_of(settings, redis, job.worker_id, stack)
+        tools = await tools_of(settings, redis, job.worker_id, stack, LUA)
         delivery = await job.delivery(tools.ledger, kind, data)
         heartbeat, never = Heartbeat(settings), asyncio.Event()
         beside = [asyncio.create_task(room.run(never)) for room in (heartbeat, tools.watch)]

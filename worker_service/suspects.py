@@ -21,7 +21,7 @@ from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
-from worker_service.attempt import Tools, run_handler
+from worker_service.attempt import Tools, run_handler, tools_of
 
 AT_A_TIME = 4
 IDLE_SECONDS = 10.0
@@ -169,8 +169,6 @@ class Seat:
 
 async def serve(connection: socket.socket, worker_id: str) -> None:
     """The child: jobs in, results out, until the parent is gone, whatever runs."""
-    from worker_service.app import tools_of  # the worker's wiring, which starts this very module  # noqa: PLC0415
-
     settings = Settings()
     async with AsyncExitStack() as stack:
         redis = connect(settings)

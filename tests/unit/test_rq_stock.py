@@ -23,7 +23,7 @@ from booking_queue.ledger.record import BookingState, Leg, Record
 from booking_queue.settings import Settings
 from tests.contract.lanes import Lane, lane_of
 from tests.unit.rq_side import FUNCTION, RqSide, side_of
-from worker_service import app, rq_job
+from worker_service import attempt, rq_job
 from worker_service.attempt import Tools
 
 BOOKING = {"userId": "u1", "hotelId": "h1", "checkIn": "2026-06-01", "checkOut": "2026-06-03"}
@@ -110,8 +110,8 @@ class Stock:
 def stock(redis_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stock]:
     world = World()
 
-    async def tools_of(settings: Settings, redis: Redis, worker_id: str, stack: AsyncExitStack) -> Tools:
-        tools = await app.tools_of(settings, redis, worker_id, stack)
+    async def tools_of(settings: Settings, redis: Redis, worker_id: str, stack: AsyncExitStack, lua: str) -> Tools:
+        tools = await attempt.tools_of(settings, redis, worker_id, stack, lua)
         return Tools(**{**tools.__dict__, "outside": Outside(world, world, world)})
 
     monkeypatch.setattr(rq_job, "tools_of", tools_of)
