@@ -33,7 +33,7 @@ class StreamRows(TypedDict):
     stream: str | None
     totalMessages: int | None
     recentMessages: list[dict[str, Any]]
-    pendingMessages: list[tuple[str, str, int, int]]
+    pendingMessages: list[list[str | int]]  # id, consumer, idle ms, deliveries
 
 
 class PartitionAnswer(TypedDict):

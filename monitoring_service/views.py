@@ -106,7 +106,7 @@ class Views:
             "stream": stats.stream,
             "totalMessages": stats.stats.total_messages,
             "recentMessages": recent.messages[:FIRST],
-            "pendingMessages": StreamPending.model_validate(pending).pending_messages[:FIRST],
+            "pendingMessages": [list(each) for each in StreamPending.model_validate(pending).pending_messages[:FIRST]],
         }
 
     async def _kafka(self) -> KafkaRows:

@@ -106,7 +106,7 @@ async def test_a_publish_that_hangs_or_fails_leaves_it_pending(
     async with live(app_of(settings, MemoryBroker(), make)) as service:
         started = time.monotonic()
         answer = await service.http.post("/jobs", json=JOB)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
         assert answer.json()["status"] == "pending"
         assert (await service.http.get("/stats")).json()["outbox"] == 1
 

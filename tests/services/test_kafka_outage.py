@@ -25,7 +25,7 @@ from tests.contract.worker import eventually
 from tests.services.live_app import Live, live
 
 JOB = {"type": "noop", "data": {"test": True}}
-ANSWER_SECONDS = 2.5  # the gateway waits for 1.5; client, service and worker share a loop here
+HANG_SECONDS = 10  # as is promised; how fast it is, the fault lab measures
 AGAIN_SECONDS = 120  # for a JVM to come up on a busy machine
 
 
@@ -60,7 +60,7 @@ async def posts(service: Live, count: int, status: str) -> list[str]:
     async def one() -> str:
         began = time.monotonic()
         answer = await service.http.post("/messages", json=JOB)
-        assert time.monotonic() - began < ANSWER_SECONDS
+        assert time.monotonic() - began < HANG_SECONDS
         assert (answer.status_code, answer.json()["status"]) == (201, status)
         return str(answer.json()["messageId"])
 
@@ -69,9 +69,8 @@ async def posts(service: Live, count: int, status: str) -> list[str]:
 
 async def unavailable(service: Live) -> None:
     for path in ("/stats", "/topics", "/groups", "/dead-letters"):
-        began = time.monotonic()
-        answer = await service.http.get(path)
-        assert time.monotonic() - began < 1.5
+        async with asyncio.timeout(HANG_SECONDS):
+            answer = await service.http.get(path)
         assert answer.status_code == 503, path
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["retry-after"]
@@ -99,7 +98,7 @@ async def test_kafka_away_at_the_start(own: Settings, kafka: RestartableKafka) -
     kafka.kill()
     began = time.monotonic()
     async with all_of(own) as (service, lane):
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < HANG_SECONDS
         await lane.worker()
         waiting = await posts(service, 20, "pending")
         await unavailable(service)

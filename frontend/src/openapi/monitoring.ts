@@ -285,7 +285,7 @@ export interface StreamsAnswer {
   recentMessages: {
     [k: string]: unknown;
   }[];
-  pendingMessages: unknown[][];
+  pendingMessages: (string | number)[][];
   stale: boolean;
   ageSeconds: number | null;
   error: string | null;
