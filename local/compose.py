@@ -12,7 +12,7 @@ from typing import TextIO
 from local import demo, env, watch
 from local.mode import engine_trouble
 from local.ports import PortsTaken, check_free
-from local.urls import print_urls, wait_until_serving
+from local.urls import print_urls, wait_for_kafka, wait_until_serving
 
 COMPOSE = ["docker", "compose"]
 API_KEY = [*COMPOSE, "exec", "-T", "api", "cat", "/run/booking-queue/api_key"]
@@ -85,6 +85,7 @@ def up(*files: str) -> int:
 def up_with_urls() -> int:
     failed = up()
     if not failed:
+        wait_for_kafka()
         print_urls(key=shlex.join(API_KEY))
     return failed
 

@@ -119,8 +119,12 @@ def restart(names: Iterable[str]) -> None:
 
 
 def processes() -> dict[str, dict[str, dict[str, Any]]]:
-    """By part and process id, what circus knows of it: age, memory, processor time."""
-    return {name: dict(found) for name, found in ask("stats")["infos"].items()}
+    """By part and process id, what circus knows of it: age, memory, processor time. Not of one that just died, of which
+    it has a sentence instead."""
+    infos: dict[str, dict[str, Any]] = ask("stats")["infos"]
+    return {
+        name: {pid: facts for pid, facts in found.items() if isinstance(facts, dict)} for name, found in infos.items()
+    }
 
 
 def stop_all() -> list[str]:

@@ -20,9 +20,8 @@ from typing import Any
 
 from local import env
 from local.paths import SECRETS
-from local.probe import wait_until
 from local.table import BACKENDS, Leg, Screen, lines
-from local.urls import ready
+from local.urls import wait_for_kafka
 
 HOTELS = ("hotel-lisbon", "hotel-porto", "hotel-faro")
 ROOMS = ("standard", "deluxe", "suite")
@@ -137,9 +136,8 @@ def run(kafka: bool = True) -> bool:
     """Whether all went well. `kafka`: whether this machine has one, so that waiting for it makes sense."""
     gateway = Gateway(env.url("api"))
     count = env.whole_number("DEMO_BOOKINGS", 20)
-    if kafka and not ready("kafka-service"):
-        print("\nWaiting for Kafka", flush=True)
-        wait_until(lambda: ready("kafka-service"), PATIENCE, every=0.2)
+    if kafka:
+        wait_for_kafka()
     try:
         # The first booking of each backend also waits for connections and for Kafka's group: it is not counted.
         print("\nWarming up: one booking on each backend", flush=True)

@@ -24,7 +24,7 @@ from local.suite import (
     redis_part,
     service_part,
 )
-from local.urls import SHOWN, print_urls, wait_until_serving
+from local.urls import SHOWN, print_urls, wait_for_kafka, wait_until_serving
 
 
 def say(text: str) -> None:
@@ -86,7 +86,10 @@ def start(names: set[str] | None = None, parts: list[Part] | None = None) -> lis
 
 
 def start_suite() -> None:
-    print_urls(start())
+    started = start()
+    if "kafka" in control.states() or kafka_given():
+        wait_for_kafka()
+    print_urls(started)
 
 
 def start_brokers() -> None:

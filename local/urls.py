@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from local import env
 from local.probe import wait_until
 
+KAFKA_SECONDS = 60.0
 SHOWN = {
     "frontend": "the dashboard: create a booking, follow it, see every queue",
     "api": "the gateway: POST /api/bookings, GET /api/bookings/{id}/status (its API at /docs)",
@@ -35,6 +36,13 @@ def _is_well(address: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def wait_for_kafka() -> None:
+    """Its service serves before it does. Without it all goes on: its lane waits."""
+    if not ready("kafka-service"):
+        print("\nWaiting for Kafka", flush=True)
+        wait_until(lambda: ready("kafka-service"), KAFKA_SECONDS, every=0.2)
 
 
 def wait_until_serving(seconds: float, names: Iterable[str] = tuple(SHOWN)) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -30,8 +31,22 @@ PORTS = {
     3003: "kafka_service",
     3004: "monitoring_service",
 }
-OUTSIDE = {"curl", "git", "make", "docker", "python", "python3", "npm", "kubectl", "export", "cd", "open"}
-OUTSIDE |= {"sed", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
+OUTSIDE = {
+    "awk",
+    "head",
+    "curl",
+    "git",
+    "make",
+    "docker",
+    "python",
+    "python3",
+    "npm",
+    "kubectl",
+    "export",
+    "cd",
+    "open",
+}
+OUTSIDE |= {"awk", "head", "sed", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
 CAPTURE = re.compile(r"^[A-Z_]+=\$\((?:cat \S+\) )?(?=curl|redis-cli)", re.MULTILINE)
 
 
@@ -127,7 +142,8 @@ def test_the_readmes_commands_are_there() -> None:
 
 def _module(name: str) -> bool:
     path = name.replace(".", "/")
-    return any(found in files() for found in (f"{path}.py", f"{path}/__main__.py"))
+    ours = any(found in files() for found in (f"{path}.py", f"{path}/__main__.py"))
+    return ours or name.split(".", maxsplit=1)[0] in sys.stdlib_module_names
 
 
 @pytest.fixture(scope="module")

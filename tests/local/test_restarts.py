@@ -44,8 +44,9 @@ def test_three_deaths_in_a_minute_are_crashing(monkeypatch: pytest.MonkeyPatch) 
     noted, worker = Restarts(), Watcher()
     for pid in range(1, 5):
         worker.spawn(noted, pid, instead=pid - 1)
-    told = {"worker": {"4": {"age": 1, "mem_info1": "80M", "cpu": 1.5}, "9": {"age": 100}}}
-    monkeypatch.setattr(control, "processes", lambda: told)
+    dead = "No such process (stopped?)"  # what circus says of one that has just died
+    told = {"worker": {"4": {"age": 1, "mem_info1": "80M", "cpu": 1.5}, "9": {"age": 100}, "10": dead}}
+    monkeypatch.setattr(control, "ask", lambda _: {"infos": told})
     monkeypatch.setattr(control, "states", lambda: {"worker": "active", "kafka": "stopped"})
     monkeypatch.setattr(processes, "worker_ids", lambda: {9: "w9"})
     _, kafka, young, old, note = processes.lines()

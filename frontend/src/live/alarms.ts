@@ -1,3 +1,4 @@
+import { ApiError } from "../api.ts";
 import type { Alarm, Board } from "./board.ts";
 import type { Polled } from "./poller.ts";
 
@@ -43,6 +44,9 @@ const toTrouble = ({ alarm, about, detail, remedy }: Alarm): Trouble => ({
 export function troubles({ data, error }: Polled<Board>, late: boolean): Trouble[] {
   const told = (data?.alarms ?? []).map(toTrouble).toSorted((a, b) => Number(b.bad) - Number(a.bad));
   if (!error && !late) return told;
+  if (error instanceof ApiError && error.status === 401) {
+    return [...told, { title: "A key is needed to see how things are", detail: "Enter it with the button above", bad: false }];
+  }
   const detail = error ? `${error.message}; trying again` : "Waiting for an answer";
   const so = data ? "these figures are old" : "how things are is not known";
   return [{ title: `Monitoring does not answer: ${so}`, detail, bad: true }, ...told];

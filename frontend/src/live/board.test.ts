@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ApiError } from "../api.ts";
 import { troubles } from "./alarms.ts";
 import { toBoard } from "./board.ts";
 
@@ -72,5 +73,11 @@ describe("troubles", () => {
     const [first] = troubles({ data: null, error: new Error("cannot be reached"), at: null }, false);
     expect(first).toMatchObject({ bad: true, detail: "cannot be reached; trying again" });
     expect(troubles({ data: toBoard({}), error: null, at: 0 }, false)).toEqual([]);
+  });
+
+  it("calls a missing key what it is", () => {
+    const [only, ...more] = troubles({ data: null, error: new ApiError("An API key is needed", 401), at: null }, false);
+    expect(more).toEqual([]);
+    expect(only).toMatchObject({ bad: false, title: "A key is needed to see how things are" });
   });
 });

@@ -76,7 +76,7 @@ function Stations({ backend, common }: { backend: Backend; common: Common | unde
       <Pipe lane={backend} way="end" />
       <div className="ends">
         <Station name="Done" value={common?.done} more={known(common?.perSecond, rate)} />
-        <Station name="Dead" value={common?.dead}>
+        <Station name="Died" value={common?.dead}>
           <Link to={`${LETTERS}?backend=${backend}`} className="more">
             letters
           </Link>

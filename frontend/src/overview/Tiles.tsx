@@ -16,6 +16,9 @@ function sum(board: Board | null, name: Figure): number | null {
 const or = (value: number | null | undefined, write: (value: number) => string) =>
   value === null || value === undefined ? "–" : write(value);
 
+/** What the work asks for, beside what there is. */
+const wanted = (workers: number, count: number) => (count > workers ? `${count} wanted` : `${count} would do`);
+
 /** The whole suite in six figures. */
 export function Tiles({ board }: { board: Board | null }) {
   const share = board?.sla.types.find((each) => each.type === "booking")?.share;
@@ -50,7 +53,7 @@ export function Tiles({ board }: { board: Board | null }) {
         </dt>
         <dd>
           {board ? board.workers.length : "–"}
-          {board?.wanted ? <span className="wanted">{board.wanted} wanted</span> : null}
+          {board?.wanted ? <span className="wanted">{wanted(board.workers.length, board.wanted)}</span> : null}
         </dd>
       </div>
       <div className="card">

@@ -28,7 +28,7 @@ export function KeyDialog() {
     <dialog ref={dialog} className="card key" aria-labelledby={title} onClose={close}>
       <form onSubmit={submit}>
         <h2 id={title}>API key</h2>
-        <p className="note">This suite asks for its key (AUTH=required). It is exchanged for a cookie of twelve hours.</p>
+        <p className="note">This suite asks for a key (AUTH=required): <code>make up</code> prints the command that shows it. It is exchanged for a cookie of twelve hours.</p>
         <label htmlFor={field}>Key</label>
         <input
           id={field}
