@@ -34,10 +34,7 @@ function ops.accept(a)
     ledger.count(backend, 'accepted')
   end
   ledger.set(id, unpack(fields))
-  for i = 10, #a do
-    redis.call('ZADD', P .. ':index:' .. a[i], NOW, id)
-    redis.call('PEXPIRE', P .. ':index:' .. a[i], 2 * RETENTION)
-  end
+  for i = 10, #a do redis.call('ZADD', P .. ':index:' .. a[i], NOW, id) end
   ledger.emit(id, false, 'accepted', { type = a[2], backends = a[8] })
   return { 'accepted', tostring(NOW) }
 end
