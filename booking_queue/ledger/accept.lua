@@ -3,7 +3,8 @@
 -- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), tenant, index keys…
 function ops.accept(a)
   local id, delay, tenant = a[1], tonumber(a[7]), a[9]
-  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  local known = get(id, 'created')[1]
+  if known then return { 'exists', known } end
   local most = tenant ~= '' and ledger.too_many_outstanding(tenant)
   if most then return { 'tenant full', most } end
   for backend in string.gmatch(a[8], '[^,]+') do

@@ -91,8 +91,8 @@ class Ledger:
     def __init__(self, scripts: Scripts):
         self.scripts = scripts
 
-    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> bool:
-        """Writes the record and one outbox row a backend. False when the id is taken. Raises Overloaded."""
+    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> int:
+        """Writes the record and one outbox row a backend, once an id. When that was (ms). Raises Overloaded."""
         answer = await self.scripts.call(
             "accept",
             job.id,
@@ -110,7 +110,7 @@ class Ledger:
             raise TenantOverloaded(int(answer[1]))
         if answer[0] == b"full":
             raise Overloaded(f"as many jobs are outstanding on {text(answer[1])} as may be")
-        return bool(answer[0] == b"accepted")
+        return int(answer[1])
 
     async def get(self, job_id: str) -> Record | None:
         return parse(job_id, await self.scripts.call("get", job_id))

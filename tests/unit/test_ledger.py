@@ -37,7 +37,9 @@ async def test_only_one_of_many_claims_wins(book: Book) -> None:
 
 async def test_an_id_is_accepted_once(book: Book) -> None:
     job = await book.job()
-    assert not await book.ledger.accept(NewJob(id=job, type="booking", data={}, backends=[RQ]))
+    again = NewJob(id=job, type="noop", data={}, backends=[RQ], options=Options(delay=1000))
+    assert await book.ledger.accept(again) == (await book.record(job)).created
+    assert (await book.record(job)).type == "booking"
 
 
 async def test_after_the_lease_another_takes_over_and_the_first_is_fenced(book: Book) -> None:
