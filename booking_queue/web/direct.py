@@ -155,12 +155,11 @@ class BackendService:
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
 
     async def stats(self) -> dict[str, Any]:
-        """The broker's own counts over the ledger's: `backlog` is the ledger's unless the publisher knows better."""
+        """The broker's own counts, `backlog` among them, beside the ledger's."""
         ours, theirs, _ = await asyncio.gather(
             read_backlog(self.redis, self.settings, self.backend), self.publisher.stats(), self.epoch.look()
         )
         return {
-            "backlog": ours.unfinished,
             "oldestAgeSeconds": ours.oldest_age,
             "outbox": ours.outbox,
             "outboxOldestAgeSeconds": ours.outbox_oldest_age,
