@@ -49,7 +49,8 @@ class Publisher(Protocol):
         """The broker's own view of a job: before, while and after it runs; None where it knows nothing (more)."""
 
     async def stats(self) -> dict[str, Any]:
-        """The counts of PRODUCT's /stats of this backend, at the same cost for ten jobs and for a million."""
+        """What this backend's /stats tells, at the same cost for ten jobs and for a million. `backlog`: what the broker
+        holds that is not finished."""
 
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         """Newest first, with the broker's own fields."""

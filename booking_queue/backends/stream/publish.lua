@@ -32,7 +32,7 @@ end
 -- stream_publish: id, generation -> published | sent | waits | superseded | unknown, state, receipt
 function ops.stream_publish(a) return publish(a[1], a[2]) end
 
--- stream_redrive: id -> redriven, state, receipt; or why not
+-- stream_redrive: id -> as stream_publish; or why not, alone
 function ops.stream_redrive(a)
   local gen, why = ledger.redrive(a[1], stream.backend)
   if not gen then return { why } end
