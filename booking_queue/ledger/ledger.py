@@ -97,7 +97,6 @@ class Ledger:
             "accept",
             job.id,
             job.type,
-            "booking" if job.type == "booking" else "job",
             dumps(job.data),
             job.options.model_dump_json(by_alias=True, exclude_defaults=True),
             job.trace,
@@ -226,8 +225,7 @@ class Ledger:
     async def adopt(self, job_id: str, backend: Backend, kind: str, data: dict[str, Any], options: Options) -> bool:
         """A record for a job that came onto the broker without us. False when there is one already."""
         shown = options.model_dump_json(by_alias=True, exclude_defaults=True)
-        family = "booking" if kind == "booking" else "job"
-        answer = await self.scripts.call("adopt", job_id, backend, kind, family, dumps(data), shown)
+        answer = await self.scripts.call("adopt", job_id, backend, kind, dumps(data), shown)
         return bool(answer[0] == b"adopted")
 
     async def outbox_due(self, backend: Backend, limit: int = 100) -> list[LegRef]:

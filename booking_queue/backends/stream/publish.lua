@@ -1,6 +1,5 @@
 -- Publishing, starting over, and the mover.
 
-local ENDED = { completed = true, dead = true, cancelling = true, cancelled = true }
 stream.waits = { pending = true, delayed = true, queued = true, retrying = true }
 
 local function send(id, leg)
@@ -21,7 +20,7 @@ end
 local function publish(id, gen)
   local leg, why, known = ledger.outgoing(id, stream.backend, gen)
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
-  if ENDED[leg.state] then
+  if TERMINAL[leg.state] or leg.state == 'cancelling' then
     redis.call('ZREM', ledger.outbox(stream.backend), id)
     return { 'sent', leg.state, leg.receipt or false }
   end
