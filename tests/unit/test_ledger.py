@@ -9,7 +9,7 @@ import pytest
 
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import LeaseLost, LedgerUnavailable
-from booking_queue.domain.job import TRANSITIONS, Backend, NewJob, Options, State
+from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing, Refused
 from booking_queue.ledger.record import Record
@@ -19,6 +19,19 @@ from tests.unit.book import Book
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
 VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
+
+# Every legal change of a leg, as ARCHITECTURE.md draws it.
+TRANSITIONS: dict[State, set[State]] = {
+    State.PENDING: {State.QUEUED, State.DELAYED, State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.QUEUED: {State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.DELAYED: {State.QUEUED, State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.ACTIVE: {State.ACTIVE, State.COMPLETED, State.RETRYING, State.QUEUED, State.DEAD, State.CANCELLING},
+    State.RETRYING: {State.ACTIVE, State.QUEUED, State.CANCELLING, State.DEAD},
+    State.CANCELLING: {State.CANCELLED},
+    State.COMPLETED: set(),
+    State.DEAD: {State.PENDING},
+    State.CANCELLED: set(),
+}
 
 
 @pytest.fixture
