@@ -15,13 +15,10 @@ from booking_queue.ledger.ledger import Claim, LegRef
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a broker cannot do natively, or does in its own way. Tests and pages ask here, never for a name."""
+    """What a broker cannot do. The contract's tests ask here, never for a name."""
 
-    native_delay: bool = True  # False: delayed jobs wait in the outbox
-    native_priority: bool = True  # False: a level is kept by the consumer's own choice of what to read
     removable_dead_letters: bool = True  # False: a redriven letter stays readable in the log
     total_order: bool = True  # False: order holds within a partition
-    retry_delays_s: tuple[int, ...] = ()  # only these; a delay between two takes the longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +96,6 @@ class Consumer(Protocol):
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         """Runs `handle` for each message, in a slot each, until `stop`; takes no new ones after it, and returns when
         all handlers have. Survives its broker's absence. Unreadable bytes go to the dead letters, never to `handle`."""
+
+    def details(self) -> dict[str, Any]:
+        """What its worker's /stats tells of it alone: `partitions` and `rebuilds` where there are such."""
