@@ -20,11 +20,12 @@ class Fanout:
         self._links = links
         self._deadline = deadline
 
-    async def submit(self, job: NewJob, indices: Sequence[str]) -> dict[Backend, Sent]:
-        """Raises LedgerUnavailable; once the job is accepted nothing is raised any more. A backend that does not
-        take it in time leaves its leg `pending`, and the outbox brings it there."""
-        await self._ledger.accept(job, indices)
-        return (await self._publish([job]))[0]
+    async def submit(self, job: NewJob, indices: Sequence[str]) -> tuple[int, dict[Backend, Sent]]:
+        """When it was accepted (ms), and what each backend said. Raises LedgerUnavailable; once the job is accepted
+        nothing is raised any more. A backend that does not take it in time leaves its leg `pending`, and the outbox
+        brings it there."""
+        accepted = await self._ledger.accept(job, indices)
+        return accepted, (await self._publish([job]))[0]
 
     async def submit_many(self, jobs: Sequence[tuple[NewJob, Sequence[str]]]) -> list[dict[Backend, Sent] | Exception]:
         """An answer a job, in their order. Raises what every one of them failed with."""

@@ -40,9 +40,6 @@ class Log:
     def event(self, event: str, /, **fields: Any) -> None:
         self._write(logging.INFO, event, fields)
 
-    def debug(self, event: str, /, **fields: Any) -> None:
-        self._write(logging.DEBUG, event, fields)
-
     def warning(self, event: str, /, *, exc: BaseException | None = None, **fields: Any) -> None:
         self._write(logging.WARNING, event, fields, exc)
 

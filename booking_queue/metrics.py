@@ -21,7 +21,9 @@ class Metrics:
 
     def _of_jobs(self, registry: CollectorRegistry) -> None:
         """One family for all backends."""
-        self.jobs_enqueued = Counter("jobs_enqueued", "Legs that reached their broker.", ["backend"], registry=registry)
+        self.jobs_enqueued = Counter(
+            "jobs_enqueued", "Publishes not answered with pending, repeats among them.", ["backend"], registry=registry
+        )
         self.jobs_finished = Counter(
             "jobs_finished", "Legs that ended, by outcome.", ["backend", "outcome"], registry=registry
         )

@@ -25,12 +25,6 @@ def free_port() -> int:
             return port
 
 
-def is_listening(port: int, host: str = LOOPBACK) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0
-
-
 def holder(port: int) -> str:
     """The process that listens on `port`, as `name (pid N)`, or an empty string if that cannot be told."""
     for command, pattern in (

@@ -27,7 +27,6 @@ class LaneStats(_Said):
     backlog: int
     outbox: int
     oldest_age_seconds: float = 0
-    outbox_oldest_age_seconds: float = 0
     ledger: LedgerSeen = Field(default_factory=LedgerSeen)
 
 

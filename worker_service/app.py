@@ -133,7 +133,7 @@ async def work(
         presence.run(lambda: about | own.presence(), stop, finished),
         server.run(app, listener, finished),
         pauses.follow(Limits(tools.ledger.scripts), {lane.backend: lane.slots for _, lane in lanes}, finished),
-        janitor.run(Documents(settings.documents_dir), settings.ledger_retention, finished),
+        janitor.run(Documents(settings.documents_dir), tools.ledger, settings.ledger_retention, finished),
     ]
     tasks = [asyncio.create_task(room) for room in rooms]
     try:

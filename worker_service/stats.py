@@ -13,9 +13,7 @@ from prometheus_client import Histogram
 from starlette.requests import Request
 
 from booking_queue.backends.base import Consumer
-from booking_queue.backends.kafka_topic import KafkaConsumer
 from booking_queue.clock import iso, now_ms
-from booking_queue.domain.job import Backend
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from worker_service.heartbeat import Heartbeat
@@ -36,7 +34,7 @@ class WorkerStats:
     ):
         self._worker_id = worker_id
         self._processors = [processor for _, processor in lanes]
-        self._kafka = next((consumer for consumer, _ in lanes if isinstance(consumer, KafkaConsumer)), None)
+        self._consumers = [consumer for consumer, _ in lanes]
         self._heartbeat = heartbeat
         self._metrics = metrics
         self._scripts = scripts
@@ -66,8 +64,8 @@ class WorkerStats:
             "failed": {backend: counts["dead"] for backend, counts in outcomes.items()},
             "outcomes": outcomes,
             "jobs": self._heartbeat.jobs(JOBS_SHOWN),
-            "partitions": self._kafka.partitions if self._kafka else None,
-            "rebuilds": {Backend.KAFKA.value: self._kafka.watchdog.rebuilds} if self._kafka else {},
+            "partitions": next(iter(self._details("partitions").values()), None),
+            "rebuilds": self._details("rebuilds"),
             "writesRefused": dict(self._scripts.refused),
             "sla": self._sla(),
             "histograms": {
@@ -81,10 +79,15 @@ class WorkerStats:
         }
 
     async def scrape(self, request: Request) -> None:
-        if self._kafka:
-            self._metrics.consumer_rebuilds.labels(Backend.KAFKA).set(self._kafka.watchdog.rebuilds)
+        for backend, rebuilds in self._details("rebuilds").items():
+            self._metrics.consumer_rebuilds.labels(backend).set(rebuilds)
         for reason, writes in self._scripts.refused.items():
             self._metrics.writes_refused.labels(reason).set(writes)
+
+    def _details(self, name: str) -> dict[str, Any]:
+        """By backend."""
+        found = {consumer.backend.value: consumer.details() for consumer in self._consumers}
+        return {backend: details[name] for backend, details in found.items() if name in details}
 
     def _outcomes(self) -> dict[str, dict[str, int]]:
         found = {lane.backend.value: dict.fromkeys(OUTCOMES, 0) for lane in self._processors}

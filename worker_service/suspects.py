@@ -89,9 +89,6 @@ class Suspects:
         self._idle: list[tuple[Child, asyncio.TimerHandle]] = []
         self._ending: set[asyncio.Task[None]] = set()
 
-    def seat(self) -> Seat:
-        return Seat(self)
-
     def take(self) -> bool:
         if self._taken >= AT_A_TIME:
             return False

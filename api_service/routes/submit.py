@@ -16,7 +16,7 @@ from api_service.idempotency import once
 from api_service.link import Sent
 from api_service.schemas import BookingBatch, DelayedBooking, NewBooking
 from booking_queue import trace
-from booking_queue.clock import iso, now_ms
+from booking_queue.clock import iso
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.ledger.index import name_for
@@ -35,7 +35,8 @@ async def create_booking(body: NewBooking, request: Request) -> Response:
     caller = await caller_of(request)
 
     async def make(new_id: Callable[[int], str]) -> Response:
-        booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
+        booking_id = new_id(0)
+        _, sent = await _accept(body, booking_id, of(request), caller.tenant)
         answer: AcceptedBooking = {
             "bookingId": booking_id,
             "queues": views.queues(booking_id, sent),
@@ -53,12 +54,12 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
     caller = await caller_of(request)
 
     async def make(new_id: Callable[[int], str]) -> Response:
-        before = now_ms()
-        booking_id, sent = await _accept(body, new_id(0), of(request), caller.tenant)
+        booking_id = new_id(0)
+        accepted, sent = await _accept(body, booking_id, of(request), caller.tenant)
         answer: DelayedAnswer = {
             "bookingId": booking_id,
             "delaySeconds": views.whole(body.delay_seconds),
-            "scheduledFor": iso(before + body.options.delay),
+            "scheduledFor": iso(accepted + body.options.delay),
             "jobId": booking_id,
             "queues": views.queues(booking_id, sent),
             "message": f"Booking will be processed in {views.whole(body.delay_seconds)} seconds",
@@ -96,9 +97,9 @@ def _must_have_room(gateway: Gateway) -> None:
         raise unavailable("The ledger is nearly full: new work is refused until some of it is done")
 
 
-async def _accept(body: NewBooking, booking_id: str, gateway: Gateway, tenant: str) -> tuple[str, dict[Backend, Sent]]:
+async def _accept(body: NewBooking, booking_id: str, gateway: Gateway, tenant: str) -> tuple[int, dict[Backend, Sent]]:
     _must_have_room(gateway)
-    return booking_id, await gateway.fanout.submit(*_job(body, booking_id, tenant))
+    return await gateway.fanout.submit(*_job(body, booking_id, tenant))
 
 
 def _job(body: NewBooking, booking_id: str, tenant: str) -> tuple[NewJob, tuple[str, ...]]:

@@ -15,13 +15,10 @@ from booking_queue.ledger.ledger import Claim, LegRef
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a broker cannot do natively, or does in its own way. Tests and pages ask here, never for a name."""
+    """What a broker cannot do. The contract's tests ask here, never for a name."""
 
-    native_delay: bool = True  # False: delayed jobs wait in the outbox
-    native_priority: bool = True  # False: a level is kept by the consumer's own choice of what to read
     removable_dead_letters: bool = True  # False: a redriven letter stays readable in the log
     total_order: bool = True  # False: order holds within a partition
-    retry_delays_s: tuple[int, ...] = ()  # only these; a delay between two takes the longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ class Publisher(Protocol):
         """The broker's own view of a job: before, while and after it runs; None where it knows nothing (more)."""
 
     async def stats(self) -> dict[str, Any]:
-        """The counts of PRODUCT's /stats of this backend, at the same cost for ten jobs and for a million."""
+        """What this backend's /stats tells, at the same cost for ten jobs and for a million. `backlog`: what the broker
+        holds that is not finished."""
 
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         """Newest first, with the broker's own fields."""
@@ -98,3 +96,6 @@ class Consumer(Protocol):
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         """Runs `handle` for each message, in a slot each, until `stop`; takes no new ones after it, and returns when
         all handlers have. Survives its broker's absence. Unreadable bytes go to the dead letters, never to `handle`."""
+
+    def details(self) -> dict[str, Any]:
+        """What its worker's /stats tells of it alone: `partitions` and `rebuilds` where there are such."""

@@ -15,7 +15,7 @@ from booking_queue.backends.kafka.consumer import KafkaConsumer
 from booking_queue.backends.kafka.outbound import Outbound
 from booking_queue.backends.kafka.replay import Replayer
 from booking_queue.backends.kafka.sender import Sender
-from booking_queue.backends.kafka.topics import RETRY_DELAYS_S, Topics
+from booking_queue.backends.kafka.topics import Topics
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.ledger import Ledger, LegRef
@@ -30,13 +30,7 @@ OPEN_SECONDS = 3.0
 
 class KafkaPublisher:
     backend = Backend.KAFKA
-    features = Features(
-        native_delay=False,
-        native_priority=False,
-        removable_dead_letters=False,
-        total_order=False,
-        retry_delays_s=RETRY_DELAYS_S,
-    )
+    features = Features(removable_dead_letters=False, total_order=False)
 
     def __init__(self, ledger: Ledger, settings: Settings):
         self._ledger = ledger

@@ -23,7 +23,7 @@ from booking_queue.tasks import outcomes, unless
 class MemoryPublisher:
     def __init__(self, ledger: Ledger, broker: MemoryBroker, backend: Backend):
         self.backend = backend
-        self.features = Features(native_priority=True)
+        self.features = Features()
         self._ledger = ledger
         self._broker = broker
 
@@ -168,6 +168,9 @@ class MemoryConsumer:
 
     async def close(self) -> None:
         return
+
+    def details(self) -> dict[str, Any]:
+        return {}
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         stopped = asyncio.create_task(stop.wait())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -106,3 +107,8 @@ def effect_key(booking_id: str, step: str, round_: int = 1) -> str:
     """What a provider dedupes by. A redriven booking that was refunded is a new round, so that the provider's void of
     the last one stays true."""
     return f"{booking_id}:{step}" + (f":{round_}" if round_ > 1 else "")
+
+
+def booking_of(key: str) -> str:
+    """The booking whose effect it is."""
+    return re.sub(r":[a-z]+(:[0-9]+)?$", "", key)

@@ -79,29 +79,6 @@ class State(StrEnum):
 
 TERMINAL = frozenset({State.COMPLETED, State.DEAD, State.CANCELLED})
 
-# Every legal change of a leg. The ledger's Lua is the only writer; tests hold it to this table.
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.QUEUED, State.DELAYED, State.ACTIVE, State.CANCELLING, State.DEAD}),
-    State.QUEUED: frozenset({State.ACTIVE, State.PENDING, State.CANCELLING, State.DEAD}),
-    State.DELAYED: frozenset({State.QUEUED, State.ACTIVE, State.PENDING, State.CANCELLING, State.DEAD}),
-    State.ACTIVE: frozenset(
-        {
-            State.ACTIVE,
-            State.COMPLETED,
-            State.RETRYING,
-            State.QUEUED,
-            State.PENDING,
-            State.DEAD,
-            State.CANCELLING,
-        }
-    ),
-    State.RETRYING: frozenset({State.ACTIVE, State.QUEUED, State.PENDING, State.CANCELLING, State.DEAD}),
-    State.CANCELLING: frozenset({State.CANCELLED}),
-    State.COMPLETED: frozenset(),
-    State.DEAD: frozenset({State.PENDING}),
-    State.CANCELLED: frozenset(),
-}
-
 
 class Keep(BaseModel):
     """removeOnComplete / removeOnFail: how long (seconds) or how many finished jobs stay visible."""

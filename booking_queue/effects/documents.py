@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,15 +42,18 @@ class Documents:
         """Raises FileNotFoundError."""
         return self._path(key).open("rb")
 
-    def sweep(self, older_than_seconds: float) -> int:
-        """Removes what no record refers to any more, and temporary files that a crash left. Blocking."""
-        limit = time.time() - older_than_seconds
+    async def sweep(self, older_than_seconds: float, needed: Callable[[str], Awaitable[bool]]) -> int:
+        """Removes what is older and, asked by its key, not `needed`; and temporary files that a crash left."""
         removed = 0
-        for path in self.directory.glob("??/*"):
-            if path.stat().st_mtime < limit:
-                path.unlink(missing_ok=True)
+        for path in await asyncio.to_thread(self._older_than, older_than_seconds):
+            if path.suffix != ".pdf" or not await needed(path.stem.replace(".", ":")):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
                 removed += 1
         return removed
+
+    def _older_than(self, seconds: float) -> list[Path]:
+        limit = time.time() - seconds
+        return [path for path in self.directory.glob("??/*") if path.stat().st_mtime < limit]
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -1,18 +1,21 @@
 -- The ways into the ledger: accepted by us, adopted from a broker, or kept as a letter that can be no job.
 
--- accept: id, type, kind, data, options, trace, delay (ms), backends (comma separated), tenant, index keys…
+function ledger.kind(type) return type == 'booking' and 'booking' or 'job' end
+
+-- accept: id, type, data, options, trace, delay (ms), backends (comma separated), tenant, index keys…
 function ops.accept(a)
-  local id, delay, tenant = a[1], tonumber(a[7]), a[9]
-  if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
+  local id, delay, tenant = a[1], tonumber(a[6]), a[8]
+  local known = get(id, 'created')[1]
+  if known then return { 'exists', known } end
   local most = tenant ~= '' and ledger.too_many_outstanding(tenant)
   if most then return { 'tenant full', most } end
-  for backend in string.gmatch(a[8], '[^,]+') do
+  for backend in string.gmatch(a[7], '[^,]+') do
     if not ledger.has_room(backend) then return { 'full', backend } end
   end
   local due = delay > 0 and NOW + delay or 0
-  local fields = { 'type', a[2], 'kind', a[3], 'data', a[4], 'options', a[5], 'trace', a[6], 'legs', a[8],
+  local fields = { 'type', a[2], 'kind', ledger.kind(a[2]), 'data', a[3], 'options', a[4], 'trace', a[5], 'legs', a[7],
                    'created', NOW, 'fence', 0 }
-  local order = string.find(a[5], '"orderingKey"', 1, true) and cjson.decode(a[5]).orderingKey
+  local order = string.find(a[4], '"orderingKey"', 1, true) and cjson.decode(a[4]).orderingKey
   if order then
     order = ledger.own_name(tenant, order)
     fields[#fields + 1] = 'order'
@@ -23,7 +26,7 @@ function ops.accept(a)
     fields[#fields + 1] = tenant
     ledger.outstanding(id, tenant)
   end
-  for backend in string.gmatch(a[8], '[^,]+') do
+  for backend in string.gmatch(a[7], '[^,]+') do
     for name, value in pairs({ state = 'pending', gen = 1, attempt = 0, starts = 0, due = due }) do
       fields[#fields + 1] = backend .. '.' .. name
       fields[#fields + 1] = value
@@ -34,11 +37,8 @@ function ops.accept(a)
     ledger.count(backend, 'accepted')
   end
   ledger.set(id, unpack(fields))
-  for i = 10, #a do
-    redis.call('ZADD', P .. ':index:' .. a[i], NOW, id)
-    redis.call('PEXPIRE', P .. ':index:' .. a[i], 2 * RETENTION)
-  end
-  ledger.emit(id, false, 'accepted', { type = a[2], backends = a[8] })
+  for i = 9, #a do redis.call('ZADD', P .. ':index:' .. a[i], NOW, id) end
+  ledger.emit(id, false, 'accepted', { type = a[2], backends = a[7] })
   return { 'accepted', tostring(NOW) }
 end
 
@@ -61,11 +61,11 @@ function ops.letter(a)
   return { 1 }
 end
 
--- adopt: id, backend, type, kind, data, options. A job that came onto the broker without us gets its record.
+-- adopt: id, backend, type, data, options. A job that came onto the broker without us gets its record.
 function ops.adopt(a)
   local id, backend = a[1], a[2]
   if redis.call('EXISTS', ledger.key(id)) == 1 then return { 'exists' } end
-  ledger.set(id, 'type', a[3], 'kind', a[4], 'data', a[5], 'options', a[6], 'trace', '', 'legs', backend,
+  ledger.set(id, 'type', a[3], 'kind', ledger.kind(a[3]), 'data', a[4], 'options', a[5], 'trace', '', 'legs', backend,
              'created', NOW, 'fence', 0)
   ledger.set_leg(id, backend, { state = 'queued', gen = 1, attempt = 0, starts = 0, due = 0, enqueued = NOW })
   redis.call('ZADD', ledger.open(backend), NOW, id)

@@ -91,13 +91,12 @@ class Ledger:
     def __init__(self, scripts: Scripts):
         self.scripts = scripts
 
-    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> bool:
-        """Writes the record and one outbox row a backend. False when the id is taken. Raises Overloaded."""
+    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> int:
+        """Writes the record and one outbox row a backend, once an id. When that was (ms). Raises Overloaded."""
         answer = await self.scripts.call(
             "accept",
             job.id,
             job.type,
-            "booking" if job.type == "booking" else "job",
             dumps(job.data),
             job.options.model_dump_json(by_alias=True, exclude_defaults=True),
             job.trace,
@@ -110,7 +109,7 @@ class Ledger:
             raise TenantOverloaded(int(answer[1]))
         if answer[0] == b"full":
             raise Overloaded(f"as many jobs are outstanding on {text(answer[1])} as may be")
-        return bool(answer[0] == b"accepted")
+        return int(answer[1])
 
     async def get(self, job_id: str) -> Record | None:
         return parse(job_id, await self.scripts.call("get", job_id))
@@ -226,8 +225,7 @@ class Ledger:
     async def adopt(self, job_id: str, backend: Backend, kind: str, data: dict[str, Any], options: Options) -> bool:
         """A record for a job that came onto the broker without us. False when there is one already."""
         shown = options.model_dump_json(by_alias=True, exclude_defaults=True)
-        family = "booking" if kind == "booking" else "job"
-        answer = await self.scripts.call("adopt", job_id, backend, kind, family, dumps(data), shown)
+        answer = await self.scripts.call("adopt", job_id, backend, kind, dumps(data), shown)
         return bool(answer[0] == b"adopted")
 
     async def outbox_due(self, backend: Backend, limit: int = 100) -> list[LegRef]:

@@ -1,4 +1,4 @@
-"""Limits over all workers, per backend and per job type."""
+"""Limits over all workers: per backend, per job type and per tenant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from booking_queue.ledger.script import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """None: no limit. `rate` starts in any `window` ms; `outstanding` of backends alone."""
+    """None: no limit. `rate` starts in any `window` ms; `outstanding` of backends and tenants."""
 
     concurrency: int | None = None
     rate: int | None = None
@@ -26,7 +26,7 @@ NAMES = tuple(each.name for each in fields(Limit))
 
 
 class Limits:
-    """A scope is a backend's name, or `type:` and a job type."""
+    """A scope is a backend's name, `type:` and a job type, `tenant:` and a tenant, or `tenant` for every other one."""
 
     def __init__(self, scripts: Scripts):
         self._scripts = scripts

@@ -1,4 +1,4 @@
--- Looking at the outbox.
+-- The outbox: how much waits in it, and a row to try a backend with.
 
 local LOOKED_AT = 100 -- rows and legs looked at: the cost stays the same however many wait
 

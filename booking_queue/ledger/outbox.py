@@ -1,4 +1,4 @@
-"""Looking at the outbox: how much waits in it, since when, and a row to try a backend with."""
+"""The outbox: how much waits in it, since when, and a row to try a backend with."""
 
 from __future__ import annotations
 

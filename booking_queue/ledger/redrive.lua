@@ -62,7 +62,7 @@ end
 
 local function edit(id, kind, data)
   ledger.emit(id, false, 'edited', { before = get(id, 'data')[1] })
-  ledger.set(id, 'type', kind, 'kind', kind == 'booking' and 'booking' or 'job', 'data', data)
+  ledger.set(id, 'type', kind, 'kind', ledger.kind(kind), 'data', data)
 end
 
 -- Another backend takes a dead leg's place; the leg stays as it ended.

@@ -36,7 +36,8 @@ async def publish(body: PublishIn, service: Service) -> Response:
 
 @router.get("/stats", tags=["stats"])
 async def stats(service: Service) -> dict[str, Any]:
-    """The broker's counts, with `backlog` (legs without an outcome) and `outbox` (not sent yet) everywhere."""
+    """The broker's counts, with `backlog` (what the broker holds that is not finished) and `outbox` (legs that it was
+    not sent yet) everywhere."""
     return await service.stats()
 
 

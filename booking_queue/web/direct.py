@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from booking_queue import logs, trace
 from booking_queue.backends.base import Published, Publisher
-from booking_queue.clock import iso, now_ms
+from booking_queue.clock import iso
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable, Overloaded
 from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
@@ -109,9 +109,9 @@ class BackendService:
     async def submit(self, job: DirectJob, tenant: str = "") -> Submitted:
         """Accepts a direct post as a record of one leg, then publishes it."""
         new = self._new(job, tenant)
-        await self.ledger.accept(new)
+        accepted = await self.ledger.accept(new)
         (published,) = await self.publish([LegRef(new.id, 1)])
-        return _submitted(new, published)
+        return _submitted(new, published, accepted)
 
     async def submit_many(self, items: Sequence[Any], tenant: str = "") -> list[Submitted | Refusal]:
         """One answer per item, in their order. An item is a direct post that may have its own `delay`."""
@@ -119,14 +119,15 @@ class BackendService:
         new = [item for item in read if isinstance(item, NewJob)]
         answers = await asyncio.gather(*(self.ledger.accept(job) for job in new), return_exceptions=True)
         told = {job.id: answer for job, answer in zip(new, answers, strict=True)}
-        legs = [LegRef(job_id, 1) for job_id, answer in told.items() if answer is True]
-        if new and not legs:
+        accepted = {job_id: answer for job_id, answer in told.items() if isinstance(answer, int)}
+        if new and not accepted:
             raise next(answer for answer in answers if isinstance(answer, BaseException))
+        legs = [LegRef(job_id, 1) for job_id in accepted]
         published = {leg.job_id: leg for leg in await self.publish(legs)}
         return [
             item
             if isinstance(item, Refusal)
-            else _submitted(item, published[item.id])
+            else _submitted(item, published[item.id], accepted[item.id])
             if item.id in published
             else _refused(told[item.id])
             for item in read
@@ -154,12 +155,11 @@ class BackendService:
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
 
     async def stats(self) -> dict[str, Any]:
-        """The broker's own counts over the ledger's: `backlog` is the ledger's unless the publisher knows better."""
+        """The broker's own counts, `backlog` among them, beside the ledger's."""
         ours, theirs, _ = await asyncio.gather(
             read_backlog(self.redis, self.settings, self.backend), self.publisher.stats(), self.epoch.look()
         )
         return {
-            "backlog": ours.unfinished,
             "oldestAgeSeconds": ours.oldest_age,
             "outbox": ours.outbox,
             "outboxOldestAgeSeconds": ours.outbox_oldest_age,
@@ -168,11 +168,11 @@ class BackendService:
         }
 
 
-def _refused(answer: bool | BaseException) -> Refusal:
+def _refused(answer: int | BaseException) -> Refusal:
     if isinstance(answer, Overloaded):
         return Refusal(f"{str(answer).capitalize()}: try again later", [])
     return Refusal("The ledger did not answer: this item may run or not", [])
 
 
-def _submitted(job: NewJob, published: Published) -> Submitted:
-    return Submitted(job.id, job.type, job.data, job.options, published.state, published.receipt, now_ms())
+def _submitted(job: NewJob, published: Published, accepted: int) -> Submitted:
+    return Submitted(job.id, job.type, job.data, job.options, published.state, published.receipt, accepted)

@@ -163,6 +163,12 @@ async def test_the_janitor_takes_out_what_is_gone_and_nothing_else(shop: World) 
         assert {member.decode() for member in members} == {*kept, *young}
 
 
+async def test_a_list_lasts_as_long_as_what_is_in_it(shop: World) -> None:
+    await fill(shop, 1, "user:ada")
+    for name in ("index:bookings", "index:user:ada"):
+        assert await shop.redis.pttl(shop.key(name)) == -1, "a booking may wait for a year"
+
+
 async def test_a_step_of_the_janitor_is_bounded(shop: World) -> None:
     index = Index(shop.ledger.scripts, shop.settings)
     ids = await fill(shop, 30)

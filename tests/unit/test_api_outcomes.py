@@ -19,9 +19,9 @@ class Accepting(Ledger):
     def __init__(self) -> None:
         self.accepted: list[tuple[str, Sequence[str]]] = []
 
-    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> bool:
+    async def accept(self, job: NewJob, indices: Sequence[str] = ()) -> int:
         self.accepted.append((job.id, indices))
-        return True
+        return 1
 
 
 class Strange(Link):
@@ -49,7 +49,7 @@ async def outcome(
 ) -> tuple[dict[Backend, State], dict[Backend, Strange]]:
     links = {backend: Strange(backend, answer) for backend, answer in answers.items()}
     async with asyncio.timeout(5):
-        sent = await Fanout(Accepting(), links, 0.05).submit(JOB, ())
+        _, sent = await Fanout(Accepting(), links, 0.05).submit(JOB, ())
     return {backend: answer.state for backend, answer in sent.items()}, links
 
 

@@ -151,16 +151,20 @@ async def test_a_crash_before_the_rename_shows_nobody_half_a_file(
     assert synced == ["file absent", "directory present"]
 
 
-async def test_the_old_is_swept(tmp_path: Path) -> None:
+async def test_what_is_old_and_not_needed_is_swept(tmp_path: Path) -> None:
     documents = Documents(tmp_path)
-    old = await documents.render_and_store("old", FIELDS)
-    await documents.render_and_store("new", FIELDS)
-    long_ago = time.time() - 1000
-    os.utime(tmp_path / old["path"], (long_ago, long_ago))
-    assert documents.sweep(500) == 1
-    with pytest.raises(FileNotFoundError):
-        documents.open("old")
-    documents.open("new").close()
+    old, needed, new = "old:document", "needed:document:2", "new:document"
+    paths = [tmp_path / (await documents.render_and_store(key, FIELDS))["path"] for key in (old, needed, new)]
+    left_over = paths[0].with_suffix(".1234.tmp")
+    left_over.touch()
+    for path in (paths[0], paths[1], left_over):
+        os.utime(path, (1000, 1000))
+
+    async def is_needed(key: str) -> bool:
+        return key == needed
+
+    assert await documents.sweep(500, is_needed) == 2
+    assert [path.exists() for path in (*paths, left_over)] == [False, True, True, False]
 
 
 async def test_the_loop_is_not_held_while_pages_are_made(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import LeaseLost, LedgerUnavailable
-from booking_queue.domain.job import TRANSITIONS, Backend, NewJob, Options, State
+from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing, Refused
 from booking_queue.ledger.record import Record
@@ -19,6 +19,19 @@ from tests.unit.book import Book
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
 VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
+
+# Every legal change of a leg, as ARCHITECTURE.md draws it.
+TRANSITIONS: dict[State, set[State]] = {
+    State.PENDING: {State.QUEUED, State.DELAYED, State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.QUEUED: {State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.DELAYED: {State.QUEUED, State.ACTIVE, State.CANCELLING, State.DEAD},
+    State.ACTIVE: {State.ACTIVE, State.COMPLETED, State.RETRYING, State.QUEUED, State.DEAD, State.CANCELLING},
+    State.RETRYING: {State.ACTIVE, State.QUEUED, State.CANCELLING, State.DEAD},
+    State.CANCELLING: {State.CANCELLED},
+    State.COMPLETED: set(),
+    State.DEAD: {State.PENDING},
+    State.CANCELLED: set(),
+}
 
 
 @pytest.fixture
@@ -37,7 +50,9 @@ async def test_only_one_of_many_claims_wins(book: Book) -> None:
 
 async def test_an_id_is_accepted_once(book: Book) -> None:
     job = await book.job()
-    assert not await book.ledger.accept(NewJob(id=job, type="booking", data={}, backends=[RQ]))
+    again = NewJob(id=job, type="noop", data={}, backends=[RQ], options=Options(delay=1000))
+    assert await book.ledger.accept(again) == (await book.record(job)).created
+    assert (await book.record(job)).type == "booking"
 
 
 async def test_after_the_lease_another_takes_over_and_the_first_is_fenced(book: Book) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import EffectHeld, LeaseLost
-from booking_queue.domain.job import TERMINAL, TRANSITIONS, Backend, State
+from booking_queue.domain.job import TERMINAL, Backend, State
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
@@ -284,7 +284,3 @@ def test_no_order_of_events_breaks_the_ledger(redis_settings: Settings) -> None:
     )
     case = Machine.TestCase()
     case.runTest()
-
-
-def test_the_model_knows_every_state() -> None:
-    assert set(TRANSITIONS) == set(State)

@@ -56,10 +56,10 @@ class KafkaConsumer:
         self._leaving: asyncio.Task[None] | None = None  # one that came to nothing
         self._stopping = False
 
-    @property
-    def partitions(self) -> list[str]:
-        """What the group has given this consumer: topic/partition."""
-        return sorted(f"{lane.tp.topic}/{lane.tp.partition}" for lane in self._lanes.owned)
+    def details(self) -> dict[str, Any]:
+        """`partitions`: what the group has given it, topic/partition."""
+        partitions = sorted(f"{lane.tp.topic}/{lane.tp.partition}" for lane in self._lanes.owned)
+        return {"partitions": partitions, "rebuilds": self.watchdog.rebuilds}
 
     async def open(self) -> None:
         self._sender.open()

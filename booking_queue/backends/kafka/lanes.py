@@ -73,7 +73,7 @@ class Lanes:
             if found := self._first(level, retries, now_ms):
                 return found
             for lane in self._by_level[level]:
-                if lane.unread and lane.may_have_more:
+                if lane.may_have_more:
                     return None
         return None
 

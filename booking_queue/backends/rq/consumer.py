@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from typing import Any
 
 from booking_queue import logs
 from booking_queue.backends.base import Handle
@@ -52,6 +53,9 @@ class RqConsumer:
 
     async def close(self) -> None:
         """Nothing is left open after `run`."""
+
+    def details(self) -> dict[str, Any]:
+        return {}
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         peeks = Peeks(self._settings, [f"rq:queue:{queue}" for queue in self._levels])

@@ -58,6 +58,9 @@ class StreamConsumer:
             self._tender.poke()
         self._woken.set()
 
+    def details(self) -> dict[str, Any]:
+        return {}
+
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         self._recover = True
         rooms = [asyncio.create_task(room) for room in (self._waker.run(), self._tender.run())]

@@ -1,6 +1,5 @@
 -- Publishing, starting over, and the mover.
 
-local ENDED = { completed = true, dead = true, cancelling = true, cancelled = true }
 stream.waits = { pending = true, delayed = true, queued = true, retrying = true }
 
 local function send(id, leg)
@@ -21,7 +20,7 @@ end
 local function publish(id, gen)
   local leg, why, known = ledger.outgoing(id, stream.backend, gen)
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
-  if ENDED[leg.state] then
+  if TERMINAL[leg.state] or leg.state == 'cancelling' then
     redis.call('ZREM', ledger.outbox(stream.backend), id)
     return { 'sent', leg.state, leg.receipt or false }
   end
@@ -32,7 +31,7 @@ end
 -- stream_publish: id, generation -> published | sent | waits | superseded | unknown, state, receipt
 function ops.stream_publish(a) return publish(a[1], a[2]) end
 
--- stream_redrive: id -> redriven, state, receipt; or why not
+-- stream_redrive: id -> as stream_publish; or why not, alone
 function ops.stream_redrive(a)
   local gen, why = ledger.redrive(a[1], stream.backend)
   if not gen then return { why } end

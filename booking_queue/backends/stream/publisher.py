@@ -30,7 +30,7 @@ class GroupBusy(BookingQueueError):
 
 class StreamPublisher:
     backend = Backend.STREAMS
-    features = Features(native_priority=False)
+    features = Features()
 
     def __init__(self, scripts: Scripts, settings: Settings):
         self._scripts = scripts

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { toPaused } from "./limits.ts";
-import { byTopic, none, spare, toKafka, toRq, toStreams } from "./views.ts";
+import { byTopic, none, toKafka, toRq, toStreams } from "./views.ts";
 
 describe("what the brokers say", () => {
   it("is read with care", () => {
@@ -29,10 +29,5 @@ describe("what the brokers say", () => {
     const at = (topic: string, lag: number) => ({ topic, partition: 0, lag });
     const view = toKafka({ partitions: [at("t", 0), at("t-retry-1s", 0), at("t-retry-2s", 3)] });
     expect(byTopic(view.partitions).map(([topic]) => topic)).toEqual(["t", "t-retry-2s"]);
-  });
-
-  it("knows a consumer that no partition is left for", () => {
-    const { members } = toKafka({ members: [{ worker: "a", partitions: ["t/0"] }, { worker: "b", partitions: [] }] });
-    expect(spare(members).map((each) => each.worker)).toEqual(["b"]);
   });
 });

@@ -87,6 +87,3 @@ export function byTopic(partitions: readonly Partition[]): [topic: string, of: P
   const quiet = (of: Partition[]) => of.every((each) => each.lag === 0);
   return [...topics].filter(([topic, of]) => !topic.includes("-retry-") || !quiet(of));
 }
-
-/** Members of the group that no partition is left for. */
-export const spare = (members: readonly Member[]) => members.filter((each) => each.partitions.length === 0);

@@ -24,4 +24,3 @@ function subscribe(changed: () => void): () => void {
 }
 
 export const useBoard = (): Polled<Board> => useSyncExternalStore(subscribe, () => current);
-export const askBoard = () => asking?.again();
