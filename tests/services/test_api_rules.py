@@ -165,8 +165,8 @@ async def test_a_key_stands_for_a_batch_of_which_an_item_may_have_been_accepted(
     shop: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Accepts(["refused", "lost"]).patch(monkeypatch)
-    asked = {"json": {"bookings": [BOOKING, BOOKING]}, "headers": {"Idempotency-Key": "k"}}
-    answers = [await shop.http.post("/api/bookings/batch", **asked) for _ in range(2)]
+    items, key = {"bookings": [BOOKING, BOOKING]}, {"Idempotency-Key": "k"}
+    answers = [await shop.http.post("/api/bookings/batch", json=items, headers=key) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [503, 202]
     assert len((await shop.get("/api/bookings"))["items"]) == 2
 
