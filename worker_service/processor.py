@@ -138,6 +138,8 @@ class Processor:
                 result = await self._run_through_outages(delivery, claim, seat)
         except LeaseLost:
             self._finished("fenced", claim, started)
+            # Should only an effect have been another's, the leg is ours still: it would be held for a lease.
+            await self._surely(lambda: self.tools.ledger.release(claim))
             return False
         except asyncio.CancelledError:
             if not beat.lost:
