@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from api_service.link import PENDING, Link, Sent
 from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.domain.errors import BackendUnavailable, Overloaded
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.ledger.ledger import Ledger, LegRef
 
@@ -28,11 +28,12 @@ class Fanout:
         return accepted, (await self._publish([job]))[0]
 
     async def submit_many(self, jobs: Sequence[tuple[NewJob, Sequence[str]]]) -> list[dict[Backend, Sent] | Exception]:
-        """An answer a job, in their order. Raises what every one of them failed with."""
+        """An answer a job, in their order. Should every one have failed, it raises one error: Overloaded only when none
+        of them can have been accepted."""
         accepted = await asyncio.gather(*(self._ledger.accept(*job) for job in jobs), return_exceptions=True)
         failed = [answer for answer in accepted if isinstance(answer, Exception)]
         if failed and len(failed) == len(jobs):
-            raise failed[0]
+            raise min(failed, key=lambda error: isinstance(error, Overloaded))
         taken = [job for (job, _), answer in zip(jobs, accepted, strict=True) if not isinstance(answer, Exception)]
         sent = iter(await self._publish(taken))
         return [answer if isinstance(answer, Exception) else next(sent) for answer in accepted]

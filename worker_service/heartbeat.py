@@ -25,6 +25,19 @@ PRESENCE_SECONDS = 3
 MAX_SLOTS_A_HOST = 1000
 FORGET_MS = 3_600_000
 
+# KEYS: a name. ARGV: our mark, then what is told under the name and for how many seconds; or nothing, to
+# leave it. Only while it is ours or nobody's: of a worker that was frozen the name may be another's by now.
+_OURS = """
+local found = redis.call('GET', KEYS[1])
+if found and not string.find(found, ARGV[1], 1, true) then return 0 end
+if ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1
+"""
+
 log = logs.get("worker")
 
 
@@ -145,10 +158,6 @@ class Presence:
                     await finished.wait()
 
     async def _renew(self, about: dict[str, Any]) -> bool:
-        found = await self._redis.get(self._key(self.worker_id))
-        if found and self._mark.encode() not in found:
-            return False
-        pipe = self._redis.pipeline(transaction=False)
         entry = {
             "id": self.worker_id,
             "mark": self._mark,
@@ -156,7 +165,9 @@ class Presence:
             "pid": os.getpid(),
             **about,
         }
-        pipe.set(self._key(self.worker_id), dumps(entry), ex=PRESENCE_TTL_SECONDS)
+        if not await self._ours(dumps(entry), PRESENCE_TTL_SECONDS):
+            return False
+        pipe = self._redis.pipeline(transaction=False)
         pipe.zadd(f"{self._prefix}:workers", {self.worker_id: now_ms()})
         pipe.zremrangebyscore(f"{self._prefix}:workers", "-inf", now_ms() - FORGET_MS)
         await pipe.execute()
@@ -164,5 +175,8 @@ class Presence:
 
     async def leave(self) -> None:
         with suppress(RedisError, OSError):
-            await self._redis.delete(self._key(self.worker_id))
-            await self._redis.zrem(f"{self._prefix}:workers", self.worker_id)
+            if await self._ours():
+                await self._redis.zrem(f"{self._prefix}:workers", self.worker_id)
+
+    async def _ours(self, *told: bytes | int) -> bool:
+        return bool(await self._redis.eval(_OURS, 1, self._key(self.worker_id), self._mark, *told))

@@ -102,7 +102,9 @@ class Processor:
                 await self._surely(lambda: delivery.ack(None))
                 return None
             if answer.reason == "missing":
-                await self._surely(lambda: delivery.bury(None, EXPIRED))
+                if await self._surely(lambda: delivery.bury(None, EXPIRED)):
+                    self.tools.metrics.jobs_finished.labels(self.backend, "dead").inc()
+                    log.event("job_dead", jobId=envelope.id, jobType=envelope.type, backend=self.backend, error=EXPIRED)
                 return None
             if not await self._parked(delivery, answer.wait_ms / 1000):
                 return None
@@ -126,8 +128,7 @@ class Processor:
     async def _attempt(self, delivery: Delivery, claim: Claim, seat: Seat) -> bool:
         """True when settled; False when the lease was lost."""
         if claim.earlier_starts >= MAX_STARTS:
-            reason = f"kills workers: {claim.earlier_starts} starts without an outcome"
-            return await self._surely(lambda: delivery.bury(claim, reason))
+            return await self._bury(delivery, claim, f"kills workers: {claim.earlier_starts} starts without an outcome")
         self._log("job_started", claim, attempt=claim.attempt)
         wait_from = max(claim.created, claim.due)
         self._wait.observe(max(0, clock.now_ms() - wait_from) / 1000)
@@ -138,6 +139,8 @@ class Processor:
                 result = await self._run_through_outages(delivery, claim, seat)
         except LeaseLost:
             self._finished("fenced", claim, started)
+            # Should only an effect have been another's, the leg is ours still: it would be held for a lease.
+            await self._surely(lambda: self.tools.ledger.release(claim))
             return False
         except asyncio.CancelledError:
             if not beat.lost:
@@ -147,7 +150,7 @@ class Processor:
             return False
         except Crashed as error:
             reason = f"kills workers: {MAX_STARTS} starts without an outcome, the last: {error}"
-            return await self._surely(lambda: delivery.bury(claim, reason))
+            return await self._bury(delivery, claim, reason, started)
         except Exception as error:
             return await self._failed(delivery, claim, error, started)
         settled = await self._surely(lambda: delivery.ack(claim, result))
@@ -181,6 +184,11 @@ class Processor:
         if task:
             task.uncancel()
 
+    async def _bury(self, delivery: Delivery, claim: Claim, reason: str, started: float | None = None) -> bool:
+        settled = await self._surely(lambda: delivery.bury(claim, reason))
+        self._finished("dead" if settled else "fenced", claim, started, error=reason)
+        return settled
+
     async def _failed(self, delivery: Delivery, claim: Claim, error: Exception, started: float) -> bool:
         handler = self.tools.handlers.get(claim.type)
         decision = handler.policy(claim).decide(error, claim.attempt) if handler else Bury(str(error))
@@ -194,14 +202,17 @@ class Processor:
         self._finished(outcome if settled else "fenced", claim, started, error=describe(error))
         return settled
 
-    def _finished(self, outcome: str, claim: Claim, started: float, **more: Any) -> None:
-        seconds = time.perf_counter() - started
-        self._run.observe(seconds)
+    def _finished(self, outcome: str, claim: Claim, started: float | None, **more: Any) -> None:
+        """`started`: none where it did not run."""
+        if started is not None:
+            seconds = time.perf_counter() - started
+            self._run.observe(seconds)
+            more["ms"] = round(seconds * 1000, 1)
         self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
         if outcome == "completed":
             in_time = clock.now_ms() - claim.created <= self.tools.settings.sla_seconds * 1000
             self.tools.metrics.jobs_in_time.labels(claim.type, "yes" if in_time else "no").inc()
-        self._log(f"job_{outcome}", claim, attempt=claim.attempt, ms=round(seconds * 1000, 1), **more)
+        self._log(f"job_{outcome}", claim, attempt=claim.attempt, **more)
 
     def _log(self, event: str, claim: Claim, **more: Any) -> None:
         log.event(event, jobId=claim.job_id, jobType=claim.type, backend=self.backend, **more)

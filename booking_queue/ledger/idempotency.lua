@@ -16,6 +16,7 @@ function ops.idempotency_begin(a)
     redis.call('PEXPIRE', key, a[5])
   end
   redis.call('HSET', key, 'lease', NOW + a[4])
+  if known[1] then redis.call('HSET', key, 'again', 1) end
   return { known[1] and 'again' or 'new', known[2] or a[3] }
 end
 
@@ -27,8 +28,13 @@ function ops.idempotency_end(a)
   return { 1 }
 end
 
--- idempotency_forget: key, nonce
+-- idempotency_forget: key, nonce. This attempt did nothing; where there was another, that one may have.
 function ops.idempotency_forget(a)
-  if redis.call('HGET', row(a[1]), 'nonce') ~= a[2] then return { 0 } end
+  local known = redis.call('HMGET', row(a[1]), 'nonce', 'again')
+  if known[1] ~= a[2] then return { 0 } end
+  if known[2] then
+    redis.call('HSET', row(a[1]), 'lease', 0)
+    return { 0 }
+  end
   return { redis.call('DEL', row(a[1])) }
 end

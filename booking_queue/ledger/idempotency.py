@@ -73,5 +73,5 @@ class Idempotency:
         await self._scripts.call("idempotency_end", attempt.key, attempt.nonce)
 
     async def forget(self, attempt: Attempt) -> None:
-        """Nothing was done."""
+        """This attempt did nothing. Should no other have begun, the key may stand for something else."""
         await self._scripts.call("idempotency_forget", attempt.key, attempt.nonce)

@@ -40,6 +40,7 @@ class Keys:
         self._redis: Any = redis
         self._name = f"{settings.key_prefix}:keys"
         self._known: dict[str, tuple[float, _Kept | None]] = {}  # by id, until when
+        self._revoked = 0
 
     async def make(self, name: str, tenant: str, scopes: Iterable[Scope]) -> tuple[Key, str]:
         """And what its holder has to send, which nobody can tell again. Raises TooManyKeys."""
@@ -59,8 +60,11 @@ class Keys:
         return sorted(keys, key=lambda key: (key.created, key.id), reverse=True)
 
     async def revoke(self, key_id: str) -> bool:
-        self._known.pop(key_id, None)
-        return bool(await _answered(self._redis.hdel(self._name, key_id)))
+        try:
+            return bool(await _answered(self._redis.hdel(self._name, key_id)))
+        finally:  # not before: who is asked meanwhile would find it again
+            self._known.pop(key_id, None)
+            self._revoked += 1
 
     async def by_secret(self, secret: bytes) -> Key | None:
         form = _FORM.fullmatch(secret)
@@ -77,8 +81,11 @@ class Keys:
         until, kept = self._known.get(key_id, (0.0, None))
         if until > now:
             return kept
+        revoked = self._revoked
         row = await _answered(self._redis.hget(self._name, key_id))
         kept = _read(key_id, row) if row else None
+        if revoked != self._revoked:  # it may have been this one, after it was read
+            return kept
         if len(self._known) >= REMEMBERED:  # strangers make up ids
             self._known.clear()
         self._known[key_id] = (now + KNOWN_SECONDS, kept)

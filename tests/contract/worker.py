@@ -68,6 +68,10 @@ class Worker:
     heartbeat: asyncio.Task[None]
     consumer: Consumer
 
+    def counted(self, name: str, **labels: str) -> float:
+        metrics = self.processor.tools.metrics.registry
+        return metrics.get_sample_value(name, {"backend": self.processor.backend, **labels}) or 0
+
     async def leave(self) -> None:
         """As SIGTERM does, when there is time to finish."""
         self.stop.set()

@@ -84,6 +84,35 @@ async def test_the_next_key_holds_beside_the_last_until_that_is_revoked(
     assert (await shop.ask(API_KEY, "DELETE", f"/api/keys/{old['id']}")).status_code == 404
 
 
+async def test_a_key_that_is_looked_up_while_it_is_revoked_is_not_known_after(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(shop.world.redis, shop.world.settings)
+    made, secret = await keys.make("shop", "", [Scope.OPS_READ])
+    find, remove = keys._redis.hget, keys._redis.hdel
+    read, revoked = asyncio.Event(), asyncio.Event()
+
+    async def told_late(*row: str) -> Any:
+        found = await find(*row)
+        read.set()
+        await revoked.wait()
+        return found
+
+    async def removed_late(*row: str) -> Any:
+        assert await keys.by_id(made.id)
+        return await remove(*row)
+
+    monkeypatch.setattr(keys._redis, "hdel", removed_late)
+    monkeypatch.setattr(keys._redis, "hget", told_late)
+    slow = asyncio.create_task(keys.by_id(made.id))
+    await read.wait()
+    monkeypatch.setattr(keys._redis, "hget", find)
+    assert await keys.revoke(made.id)
+    revoked.set()
+    await slow
+    assert await keys.by_secret(secret.encode()) is None
+
+
 async def test_no_key_gives_more_than_it_has(shop: Shop) -> None:
     small = (await shop.make(scopes=["ops:write", "bookings:read"])).json()["apiKey"]
     more = await shop.make(small, scopes=["bookings:read", "ops:read"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,12 @@ import httpx
 import pytest
 
 from booking_queue.domain.booking import STEPS
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger import idempotency
 from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import Ledger
 from booking_queue.settings import Settings
 from tests.contract.worker import eventually
 from tests.services.api_world import BOOKING, World, until, world
@@ -124,6 +128,47 @@ async def test_another_body_under_a_used_key_is_refused(shop: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
     other = await shop.http.post("/api/bookings/delayed", json=BOOKING, headers={"Idempotency-Key": "k"})
     assert other.status_code == 202, "each route has its own keys"
+
+
+@dataclass
+class Accepts:
+    """What becomes of each call of the ledger, in turn: refused, taken without a word, or as always."""
+
+    ends: list[str]
+    accept: Callable[..., Awaitable[Any]] = Ledger.accept
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def accept(ledger: Ledger, *job: Any) -> Any:
+            end = self.ends.pop(0) if self.ends else "told"
+            if end == "refused":
+                raise Overloaded("as many jobs are outstanding as may be")
+            answer = await self.accept(ledger, *job)
+            if end == "lost":
+                raise LedgerUnavailable("the answer was lost")
+            return answer
+
+        monkeypatch.setattr(Ledger, "accept", accept)
+        monkeypatch.setattr(idempotency, "LEASE_MS", 0)
+
+
+async def test_a_key_stands_for_its_booking_when_a_later_attempt_is_refused(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Accepts(["lost", "refused"]).patch(monkeypatch)
+    answers = [await send(shop, "k") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503, 503, 202]
+    (booking,) = (await shop.get("/api/bookings"))["items"]
+    assert answers[2].json()["bookingId"] == booking["bookingId"]
+
+
+async def test_a_key_stands_for_a_batch_of_which_an_item_may_have_been_accepted(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Accepts(["refused", "lost"]).patch(monkeypatch)
+    items, key = {"bookings": [BOOKING, BOOKING]}, {"Idempotency-Key": "k"}
+    answers = [await shop.http.post("/api/bookings/batch", json=items, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [503, 202]
+    assert len((await shop.get("/api/bookings"))["items"]) == 2
 
 
 async def test_of_many_posts_a_key_one_makes_a_booking_and_altered_ones_are_refused(shop: World) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from booking_queue.backends.kafka.replay import LOCK_SECONDS, Replayer, Span
+from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import iso, now_ms
+from booking_queue.ledger.connection import connect
+from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from kafka_service.app import build
 from tests.contract.lanes import Lane, lane_of
@@ -96,6 +101,22 @@ async def test_a_part_is_chosen_by_time(lane: Lane, service: Live) -> None:
     assert (await replay(service, **{"from": iso(middle)}))["read"] == len(late)
     assert (await replay(service, **{"from": "2020-01-01T00:00:00Z", "to": iso(middle)}))["read"] == 1
     assert (await replay(service, **{"from": iso(now_ms() + 60_000)}))["read"] == 0
+
+
+async def test_one_that_was_frozen_leaves_the_next_one_s_lock_alone(redis_settings: Settings) -> None:
+    redis = connect(redis_settings)
+    replayer = Replayer(redis_settings, Topics(redis_settings), Ledger(Scripts(redis, redis_settings)))
+    told = await replayer.start(Span("booking-events", None, 0, None, by_time=False, run_missing=False))
+    lock = f"{redis_settings.key_prefix}:replay:lock"
+    await redis.set(lock, "the next one", ex=100)  # as if this one's time had passed
+
+    async def ended() -> bool:
+        return bool((await replayer.find(told["replayId"]) or told)["status"] == "failed")  # without a Kafka
+
+    await eventually(ended, "the replay to end")
+    await replayer.close()
+    assert await redis.get(lock) == b"the next one" and await redis.ttl(lock) > LOCK_SECONDS
+    await redis.aclose()
 
 
 @pytest.mark.parametrize(

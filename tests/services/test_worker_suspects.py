@@ -85,10 +85,10 @@ async def test_a_suspect_is_claimed_only_by_who_runs_it_alone(lane: Lane) -> Non
 
 
 async def test_a_job_that_kills_whatever_runs_it_goes_dead_and_its_neighbours_are_done(lane: Lane) -> None:
-    worker = await lane.worker(slots=8)
-    suspects = worker.processor._suspects = Suspects("w1")
     job_id, _ = await crashed_twice(lane, failAt="validate", crash=True, times=9)
     await lane.redis.hset(f"{lane.settings.key_prefix}:job:{job_id}", f"{lane.backend}.lease", "1")
+    worker = await lane.worker(slots=8)
+    suspects = worker.processor._suspects = Suspects("w1")
     neighbours = [await lane.send() for _ in range(20)]
 
     async def dead() -> bool:
@@ -97,12 +97,18 @@ async def test_a_job_that_kills_whatever_runs_it_goes_dead_and_its_neighbours_ar
     await eventually(dead, "the poison to be dead", patience=60)
     leg = await lane.leg(job_id)
     assert leg.error and leg.error.startswith("kills workers: 5 starts")
-    told = [event["event"] for event in await events(lane, job_id)]
-    assert told.count("started") + told.count("crashed") == 5
+    happened = [event["event"] for event in await events(lane, job_id)]
+    assert happened.count("started") + happened.count("crashed") == 5
     counted = await lane.redis.hgetall(f"{lane.settings.key_prefix}:counters")
     assert (counted[b"redisStreams.killers"], int(counted[b"redisStreams.crashed"]) >= 4) == (b"1", True)
     for neighbour in neighbours:
         assert (await lane.reach(neighbour, "completed")).attempts == 1
+
+    async def told() -> bool:
+        dead, runs = worker.counted("jobs_finished_total", outcome="dead"), worker.counted("job_run_seconds_count")
+        return (dead, runs) == (1, len(neighbours) + 1)
+
+    await eventually(told, "each end to be counted")
     await suspects.close()
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from redis.asyncio.lock import Lock
 from redis.exceptions import RedisError
 
 from booking_queue import logs
@@ -58,9 +59,10 @@ class Span:
 
 @dataclass(slots=True)
 class Progress:
-    """`found` counts what was read by what the ledger says of it; `ran` was sent again."""
+    """`found` counts what was read by what the ledger says of it; `ran` was sent again. `lock`: so that it is alone."""
 
     id: str
+    lock: Lock
     mode: str
     topic: str
     started: int
@@ -101,9 +103,10 @@ class Replayer:
 
     async def start(self, span: Span) -> dict[str, Any]:
         """Raises ReplayBusy and LedgerUnavailable."""
-        progress = Progress(str(uuid4()), "missing" if span.run_missing else "report", span.topic, now_ms())
+        lock = Lock(self._redis, self._key("lock"), LOCK_SECONDS, blocking=False)
+        progress = Progress(str(uuid4()), lock, "missing" if span.run_missing else "report", span.topic, now_ms())
         try:
-            if not await self._redis.set(self._key("lock"), progress.id, nx=True, ex=LOCK_SECONDS):
+            if not await lock.acquire(token=progress.id):
                 holder = await self._redis.get(self._key("lock"))
                 raise ReplayBusy(holder.decode() if isinstance(holder, bytes) else holder or "")
             await self._tell(progress)
@@ -125,7 +128,7 @@ class Replayer:
 
     async def _tell(self, progress: Progress) -> None:
         await self._redis.set(self._key(progress.id), dumps(progress.shown()), ex=KEPT_SECONDS)
-        await self._redis.expire(self._key("lock"), LOCK_SECONDS)
+        await progress.lock.reacquire()
 
     async def _run(self, span: Span, progress: Progress) -> None:
         telling = asyncio.create_task(self._keep_telling(progress))
@@ -154,7 +157,7 @@ class Replayer:
         log.event("replay_ended", **progress.shown())
         try:
             await self._tell(progress)
-            await self._redis.delete(self._key("lock"))
+            await progress.lock.release()
         except (RedisError, OSError) as error:
             log.warning("replay_not_told", why=str(error))
 
