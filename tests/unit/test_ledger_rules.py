@@ -198,6 +198,18 @@ async def test_a_dead_letter_is_in_everybody_s_inbox_and_its_tenant_s_until_it_i
     assert await found() == [[], [], []]
 
 
+async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(book: Book) -> None:
+    job = await book.job(RQ, KAFKA)
+    assert await book.ledger.complete(await book.claim(job, KAFKA), {})
+    assert await book.ledger.bury(await book.claim(job), "no")
+    before = await book.record(job)
+    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed"
+    assert await book.ledger.redrive_as(job, RQ, STREAMS, "noop", {"n": 1}) == "not to be edited"
+    assert await book.record(job) == before
+    for key in (f"job:{job}", f"audit:{job}"):
+        assert await book.redis.ttl(f"{book.prefix}:{key}") > 0
+
+
 async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
     await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
     await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
