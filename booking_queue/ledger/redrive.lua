@@ -4,6 +4,7 @@
 local function stays_dead(id, backend)
   local state = ledger.leg(id, backend, 'state').state
   if state ~= 'dead' then return state or 'unknown' end
+  if not redis.call('ZSCORE', (graves(id, backend)), id) then return 'moved or discarded' end
   local rec = get(id, 'cancel', 'kind')
   if rec[1] then return rec[1] end
   if rec[2] == 'letter' then return 'unreadable' end

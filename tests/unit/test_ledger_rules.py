@@ -210,6 +210,19 @@ async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(bo
         assert await book.redis.ttl(f"{book.prefix}:{key}") > 0
 
 
+async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(book: Book) -> None:
+    moved, discarded = await book.job(RQ, kind="noop"), await book.job(RQ, kind="noop")
+    for job in (moved, discarded):
+        assert await book.ledger.bury(await book.claim(job), "no")
+    assert await book.ledger.redrive_as(moved, RQ, KAFKA) == LegRef(moved, 1)
+    assert await book.ledger.discard(discarded, RQ) == "discarded"
+    for job in (moved, discarded):  # by somebody whose page is older
+        assert await book.ledger.redrive(job, RQ) == "moved or discarded"
+        assert await book.ledger.redrive_as(job, RQ, STREAMS) == "moved or discarded"
+    assert await book.ledger.bury(await book.claim(moved, KAFKA), "no")
+    assert await book.ledger.redrive_as(moved, KAFKA, RQ) == LegRef(moved, 2)
+
+
 async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
     await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
     await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
