@@ -204,7 +204,7 @@ class Ledger:
         await self.scripts.call("postpone", leg.job_id, backend, leg.generation)
 
     async def redrive(self, job_id: str, backend: Backend) -> LegRef | str:
-        """The new generation, still to be published; or why not: unknown, compensating, moved or discarded, its state."""
+        """The new generation, to be published; or why not: unknown, compensating, moved or discarded, or a state."""
         answer = await self.scripts.call("redrive", job_id, backend)
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 

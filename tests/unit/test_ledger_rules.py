@@ -259,7 +259,7 @@ async def test_a_cancelled_booking_is_nobody_s_and_owes_its_money(book: Book) ->
         await book.effects.claim(claim, DOCUMENT)
     assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("stale")
     assert await owed.take(10, 1000) == [job]
-    assert await owed.done(job, {"refunded": 1})
+    assert await owed.done(job, 1, {"refunded": 1})
     record = await book.record(job)
     assert record.booking_state is BookingState.CANCELLED
     assert {leg.state for leg in record.legs.values()} == {State.CANCELLED}
@@ -279,7 +279,7 @@ async def test_a_confirmed_booking_can_be_cancelled_and_its_sale_is_undone(book:
     assert await book.ledger.complete(claim, {"status": "confirmed"})
     assert (await taken(book))[0][b"sold"] == b"1"
     assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelling")
-    assert await Compensations(book.scripts).done(job, {})
+    assert await Compensations(book.scripts).done(job, 1, {})
     assert await taken(book) == [{}, {}]
     assert (await book.record(job)).booking_state is BookingState.CANCELLED
     assert (await book.record(job)).legs[RQ].state is State.COMPLETED
@@ -303,7 +303,7 @@ async def test_a_cancelled_job_gives_up_its_turn_once_all_is_given_back(book: Bo
     first, second = await ordered(book), await ordered(book)
     await Cancellations(book.scripts).ask(first)
     assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
-    await Compensations(book.scripts).done(first, {})
+    await Compensations(book.scripts).done(first, 1, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
 
 
