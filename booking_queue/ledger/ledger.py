@@ -61,11 +61,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing to send: unknown, superseded (a newer generation) or sent (before)."""
+    """Nothing to send: unknown, superseded (a newer generation), sent (before), or waits for the turn of its key."""
 
     reason: str
     state: State | None = None
     receipt: dict[str, Any] | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.reason == "waits"
 
 
 @dataclass(frozen=True, slots=True)

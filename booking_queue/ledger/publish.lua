@@ -6,12 +6,12 @@ function ledger.outgoing(id, backend, gen)
   if not leg.state then return false, 'unknown' end
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
-  if not waits then return false, 'sent', leg end
   -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
   if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend, get(id, 'order')[1]) then
     redis.call('ZREM', ledger.outbox(backend), id)
     return false, 'waits', leg
   end
+  if not waits then return false, 'sent', leg end
   return leg
 end
 

@@ -240,7 +240,7 @@ async def test_a_redriven_booking_has_a_charge_of_its_own_to_void(office: Office
 async def test_what_was_done_for_one_round_does_not_settle_the_next(
     office: Office, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    """A gateway stands still between the ledger and a provider, while the booking is redriven, charged and dies again."""
+    """A gateway stands still between ledger and provider, while the booking is redriven, charged and dies again."""
     booking_id = await office.failed_booking()
     late = office.compensator()
     held, go_on = asyncio.Event(), asyncio.Event()
