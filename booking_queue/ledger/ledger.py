@@ -246,7 +246,3 @@ class Ledger:
     async def resend(self, job_id: str, backend: Backend) -> bool:
         """A leg without an outcome goes back into the outbox. False: it runs, has ended, or is not due."""
         return bool((await self.scripts.call("resend", job_id, backend))[0])
-
-    async def republish(self, backend: Backend, older_ms: int, limit: int = 100) -> list[str]:
-        """For a lane found empty: published legs that neither run nor ended go back into the outbox."""
-        return [text(job_id) for job_id in await self.scripts.call("republish", backend, older_ms, limit)]
