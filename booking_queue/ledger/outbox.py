@@ -37,7 +37,7 @@ class Outbox:
     async def republish(
         self, backend: Backend, older_ms: int, offset: int = 0, limit: int = 100
     ) -> tuple[int | None, list[str]]:
-        """For a lane found empty: of `limit` legs without an outcome, those that neither run nor wait for their time go
-        back into the outbox. Where to go on (None at the end), and which they are."""
+        """For a lane found empty: of `limit` legs without an outcome, those that neither run nor wait for their time or
+        turn go back into the outbox. Where to go on (None at the end), and which they are."""
         after, ids = await self._scripts.call("republish", backend, older_ms, offset, limit)
         return (None if after < 0 else int(after)), [text(job_id) for job_id in ids]

@@ -100,10 +100,11 @@ function ops.outbox_wake(a)
   return { n }
 end
 
--- Neither runs nor waits for its time.
-local function lost(leg, age)
+-- Neither runs nor waits for its time or its turn.
+local function lost(id, backend, leg, age)
   if leg.state == 'cancelling' or tonumber(leg.due or 0) + age >= NOW then return false end
-  return leg.state ~= 'active' or tonumber(leg.lease) + age < NOW
+  if leg.state == 'active' and tonumber(leg.lease) + age >= NOW then return false end
+  return ledger.its_turn(id, backend, get(id, 'order')[1])
 end
 
 -- republish: backend, age (ms), offset, limit -> next offset (-1 at the end), ids. For a lane found empty: legs that it
@@ -115,7 +116,7 @@ function ops.republish(a)
     local leg = ledger.leg(id, backend, 'state', 'lease', 'due')
     if not leg.state then
       gone = gone + redis.call('ZREM', ledger.open(backend), id)
-    elseif lost(leg, age) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
+    elseif lost(id, backend, leg, age) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
       ledger.count(backend, 'republished')
       out[#out + 1] = id
     end

@@ -17,8 +17,9 @@ from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
-from booking_queue.ledger.ledger import Claim, LegRef, Refused
+from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
 from booking_queue.ledger.limits import Limit, Limits
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import BookingState
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
@@ -89,6 +90,17 @@ async def test_a_redriven_job_goes_to_the_end_of_its_line(book: Book) -> None:
     await book.ledger.redrive(first, KAFKA)
     assert await book.ledger.claim(first, KAFKA, 2, "w") == Refused("turn", 1000)
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_a_job_that_waits_for_its_turn_is_not_lost(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    retried = await book.ledger.retry(await book.claim(first, KAFKA), "boom", 60_000)
+    assert retried and isinstance(await book.ledger.outgoing(LegRef(second, 1), KAFKA), NotSent)
+    outbox = Outbox(book.scripts)
+    assert await outbox.republish(KAFKA, -1) == (None, [])
+    await book.ledger.published(retried, KAFKA, None, State.RETRYING)
+    await book.redis.hset(f"{book.prefix}:job:{first}", "kafka.due", "1")  # as if its time had come
+    assert await outbox.republish(KAFKA, -1) == (None, [first])
 
 
 # Limits
