@@ -2,7 +2,8 @@
 the rooms.
 
 Safe in several replicas and after a crash at any point: a row is leased to one replica, `void` is idempotent by
-key and refuses any later charge, the mail's Message-ID folds a second copy, and the ledger ends the row once.
+key and refuses any later charge, the mail's Message-ID folds a second copy, and the ledger ends the row once, for the
+round of effects that was paid back and no later one.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Compensator:
         paid = bool(made.result.get("mailed")) if made else await self._give_back(record)
         if paid:  # a mail server that is away holds up neither money nor rooms
             await self._tell(record)
-            await self._compensations.told(booking_id)
+            await self._compensations.told(booking_id, record.round)
 
     async def _give_back(self, record: Record) -> bool:
         """The money, then the rooms. Whether the guest is to be told."""
@@ -77,7 +78,7 @@ class Compensator:
         void = await self._payments.void(payment_key(record)) if payment or record.cancel else Void(0)
         paid = void.refunded > 0 or (payment is not None and payment.state == "done")
         result = {"refunded": void.refunded, "mailed": paid}
-        if await self._compensations.done(record.id, result, mail=paid):
+        if await self._compensations.done(record.id, record.round, result, mail=paid):
             self._metrics.bookings_compensated.inc()
             log.event("booking_compensated", jobId=record.id, refunded=void.refunded)
         return paid

@@ -25,10 +25,12 @@ log = logs.get("link")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Where a leg is now; `pending` means not on the broker."""
+    """Where a leg is now; `pending` means not on the broker. `waits`: for the turn of its ordering key, which says
+    nothing about the broker."""
 
     state: State
     receipt: dict[str, Any] | None = None
+    waits: bool = False
 
 
 PENDING = Sent(State.PENDING)
@@ -66,7 +68,7 @@ class Link:
         try:
             sent = await self.send(legs)
         finally:
-            if all(answer.state is State.PENDING for answer in sent):
+            if not sent or _refused(sent):
                 self.budget.retry_failed()
         return sent
 
@@ -78,9 +80,9 @@ class Link:
         except (BackendUnavailable, Rejected) as error:
             self._failed(str(error))
             raise BackendUnavailable(str(error)) from error
-        if all(answer.state is State.PENDING for answer in sent):
+        if _refused(sent):
             self._failed("its broker does not take them")
-        else:
+        elif not all(answer.waits for answer in sent):
             self._succeeded()
         return sent
 
@@ -103,10 +105,18 @@ class Link:
         self.circuit.succeeded()
 
 
+def _refused(sent: Sequence[Sent]) -> bool:
+    """Something was to go to the broker, and nothing did."""
+    asked = [answer for answer in sent if not answer.waits]
+    return bool(asked) and all(answer.state is State.PENDING for answer in asked)
+
+
 def _read(answer: Any, legs: Sequence[LegRef]) -> list[Sent]:
     """An answer a leg, in their order. One that cannot be read counts as not published: it is sent again."""
     try:
-        rows = {row["id"]: Sent(State(row["state"]), row.get("receipt")) for row in answer["legs"]}
+        rows = {
+            row["id"]: Sent(State(row["state"]), row.get("receipt"), row.get("waits") is True) for row in answer["legs"]
+        }
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise BackendUnavailable(f"an answer that cannot be understood: {error!r}") from error
     return [rows.get(leg.job_id, PENDING) for leg in legs]

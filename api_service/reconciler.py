@@ -18,6 +18,7 @@ TURN_SECONDS = 0.5
 BATCH = 100
 LANE_SECONDS = 15.0  # between two looks at whether the lane is empty
 LOST_AFTER_MS = 60_000
+LOOKS = 100  # pages of open legs in one go; what is behind them has its turn next time
 WOKEN_AT_ONCE = 1000  # as in publish.lua
 
 log = logs.get("reconciler")
@@ -41,6 +42,7 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._look_at_lane = clock() + LANE_SECONDS
+        self._looked_at = 0  # so many of the oldest open legs
 
     async def turn(self) -> bool:
         """True when there are more rows to send now."""
@@ -80,10 +82,13 @@ class Reconciler:
         """A broker that holds nothing, while legs it was given neither run nor ended, has lost them."""
         if (await self._outbox.state(self._backend)).open_ms < LOST_AFTER_MS or not _empty(await self.link.stats()):
             return
-        while ids := await self._ledger.republish(self._backend, LOST_AFTER_MS, BATCH):
-            self._metrics.legs_republished.labels(self._backend).inc(len(ids))
-            log.warning("lane_lost_legs", backend=self._backend, legs=len(ids))
-            if len(ids) < BATCH:
+        for _ in range(LOOKS):
+            after, ids = await self._outbox.republish(self._backend, LOST_AFTER_MS, self._looked_at, BATCH)
+            self._looked_at = after or 0
+            if ids:
+                self._metrics.legs_republished.labels(self._backend).inc(len(ids))
+                log.warning("lane_lost_legs", backend=self._backend, legs=len(ids))
+            if after is None:
                 return
 
     async def measure(self) -> None:

@@ -29,8 +29,9 @@ router = APIRouter(tags=["bookings"])
 
 @needs(Scope.BOOKINGS_WRITE)
 async def create_booking(body: NewBooking, request: Request) -> Response:
-    """Accepts a booking and sends it to its backends. `pending`: that backend could not be reached; the booking is
-    safe and gets there by itself. With an `Idempotency-Key` it may be sent again: there will be one booking."""
+    """Accepts a booking and sends it to its backends. `pending`: that backend could not be reached, or another booking
+    of its `orderingKey` goes first; it is safe and gets there by itself. With an `Idempotency-Key` it may be sent
+    again: there will be one booking."""
 
     caller = await caller_of(request)
 

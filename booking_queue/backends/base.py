@@ -23,11 +23,13 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """`state` pending: not sent, the outbox will; `receipt` is the broker's own place for it."""
+    """`state` pending: not sent, the outbox will; `receipt` is the broker's own place for it. `waits`: for the turn of
+    its ordering key, whatever its broker does."""
 
     job_id: str
     state: State
     receipt: dict[str, Any] | None
+    waits: bool = False
 
 
 class Publisher(Protocol):

@@ -39,7 +39,7 @@ class MemoryPublisher:
     async def _publish(self, leg: LegRef) -> Published:
         found = await self._ledger.outgoing(leg, self.backend)
         if isinstance(found, NotSent):
-            return Published(leg.job_id, found.state or State.PENDING, found.receipt)
+            return Published(leg.job_id, found.state or State.PENDING, found.receipt, found.waits)
         if found.state is State.DEAD:
             self._broker.dead.append({"id": found.job_id, "data": found.data, "error": found.error})
             await self._ledger.published(leg, self.backend, None)

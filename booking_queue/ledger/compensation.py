@@ -18,12 +18,14 @@ class Compensations:
         """Bookings to compensate now, each for this caller alone until its lease ends."""
         return [text(job_id) for job_id in await self._scripts.call("compensations_take", limit, lease_ms)]
 
-    async def done(self, job_id: str, result: dict[str, Any], *, mail: bool = False) -> bool:
-        """The money is back; the rooms go back with this. `mail`: the row stays until `told`. False: it was done."""
-        return bool((await self._scripts.call("compensated", job_id, dumps(result), int(mail)))[0])
+    async def done(self, job_id: str, round_: int, result: dict[str, Any], *, mail: bool = False) -> bool:
+        """What this round took is back; the rooms go back with this. `mail`: the row stays until `told`. False: it was
+        done, or the round is over."""
+        return bool((await self._scripts.call("compensated", job_id, round_, dumps(result), int(mail)))[0])
 
-    async def told(self, job_id: str) -> None:
-        await self._scripts.call("compensation_told", job_id)
+    async def told(self, job_id: str, round_: int) -> None:
+        """Nothing more is owed for this round."""
+        await self._scripts.call("compensation_told", job_id, round_)
 
     async def defer(self, job_id: str, longest_ms: int) -> int:
         """It failed: again later. How often it has; 0 when the booking is gone and owes nothing more."""

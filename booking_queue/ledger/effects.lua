@@ -221,21 +221,27 @@ function ops.compensations_take(a)
   return ids
 end
 
--- compensation_told: id. Nothing more is owed.
+-- A redrive may have begun the next round meanwhile: what that owes is not paid with what was done for the last.
+local function of_this_round(id, round) return (get(id, 'round')[1] or '1') == round end
+
+-- compensation_told: id, round. Nothing more is owed.
 function ops.compensation_told(a)
+  if not of_this_round(a[1], a[2]) then return { 0 } end
   redis.call('ZREM', P .. ':compensations', a[1])
   ledger.expire(a[1])
   return { 1 }
 end
 
--- compensated: id, result (JSON), mail (1: the guest is still to be told, and the row stays for it). The money is back,
--- where any was taken (`refunded`): so are the rooms.
+-- compensated: id, round, result (JSON), mail (1: the guest is still to be told, and the row stays for it). The money is
+-- back, where any was taken (`refunded`): so are the rooms.
 function ops.compensated(a)
-  if not redis.call('ZSCORE', P .. ':compensations', a[1]) or effect(a[1], 'compensation') then return { 0 } end
-  give_back(a[1])
-  store(a[1], 'compensation', { state = 'done', result = a[2], at = NOW })
-  ledger.emit(a[1], false, 'compensated', { refunded = cjson.decode(a[2]).refunded })
-  if redis.call('HGET', ledger.key(a[1]), 'cancel') then ledger.cancelled(a[1]) end
-  if a[3] ~= '1' then ops.compensation_told(a) end
+  local id, result = a[1], a[3]
+  if not of_this_round(id, a[2]) or not redis.call('ZSCORE', P .. ':compensations', id) then return { 0 } end
+  if effect(id, 'compensation') then return { 0 } end
+  give_back(id)
+  store(id, 'compensation', { state = 'done', result = result, at = NOW })
+  ledger.emit(id, false, 'compensated', { refunded = cjson.decode(result).refunded })
+  if redis.call('HGET', ledger.key(id), 'cancel') then ledger.cancelled(id) end
+  if a[4] ~= '1' then ops.compensation_told(a) end
   return { 1 }
 end

@@ -61,11 +61,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing to send: unknown, superseded (a newer generation) or sent (before)."""
+    """Nothing to send: unknown, superseded (a newer generation), sent (before), or waits for the turn of its key."""
 
     reason: str
     state: State | None = None
     receipt: dict[str, Any] | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.reason == "waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,7 @@ class Ledger:
         await self.scripts.call("postpone", leg.job_id, backend, leg.generation)
 
     async def redrive(self, job_id: str, backend: Backend) -> LegRef | str:
-        """The new generation, still to be published; or why not: unknown, compensating, or its state."""
+        """The new generation, to be published; or why not: unknown, compensating, moved or discarded, or a state."""
         answer = await self.scripts.call("redrive", job_id, backend)
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
@@ -240,7 +244,3 @@ class Ledger:
     async def resend(self, job_id: str, backend: Backend) -> bool:
         """A leg without an outcome goes back into the outbox. False: it runs, has ended, or is not due."""
         return bool((await self.scripts.call("resend", job_id, backend))[0])
-
-    async def republish(self, backend: Backend, older_ms: int, limit: int = 100) -> list[str]:
-        """For a lane found empty: published legs that neither run nor ended go back into the outbox."""
-        return [text(job_id) for job_id in await self.scripts.call("republish", backend, older_ms, limit)]

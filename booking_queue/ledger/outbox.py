@@ -1,4 +1,4 @@
-"""The outbox: how much waits in it, since when, and a row to try a backend with."""
+"""The outbox: how much waits in it, since when, a row to try a backend with; and what a broker lost, back in it."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ class Outbox:
         """A row whose next try is still ahead, for this caller alone until then."""
         answer = await self._scripts.call("outbox_probe", backend)
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
+
+    async def republish(
+        self, backend: Backend, older_ms: int, offset: int = 0, limit: int = 100
+    ) -> tuple[int | None, list[str]]:
+        """For a lane found empty: of `limit` legs without an outcome, those that neither run nor wait for their time or
+        turn go back into the outbox. Where to go on (None at the end), and which they are."""
+        after, ids = await self._scripts.call("republish", backend, older_ms, offset, limit)
+        return (None if after < 0 else int(after)), [text(job_id) for job_id in ids]

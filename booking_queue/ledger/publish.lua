@@ -6,12 +6,12 @@ function ledger.outgoing(id, backend, gen)
   if not leg.state then return false, 'unknown' end
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
-  if not waits then return false, 'sent', leg end
   -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
   if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend, get(id, 'order')[1]) then
     redis.call('ZREM', ledger.outbox(backend), id)
     return false, 'waits', leg
   end
+  if not waits then return false, 'sent', leg end
   return leg
 end
 
@@ -100,23 +100,28 @@ function ops.outbox_wake(a)
   return { n }
 end
 
--- republish: backend, age (ms), limit -> ids. For a lane found empty: what was published and neither runs nor ended
--- was lost by the broker, so it is sent again. A second copy does no harm: the claim folds it.
+-- Neither runs nor waits for its time or its turn.
+local function lost(id, backend, leg, age)
+  if leg.state == 'cancelling' or tonumber(leg.due or 0) + age >= NOW then return false end
+  if leg.state == 'active' and tonumber(leg.lease) + age >= NOW then return false end
+  return ledger.its_turn(id, backend, get(id, 'order')[1])
+end
+
+-- republish: backend, age (ms), offset, limit -> next offset (-1 at the end), ids. For a lane found empty: legs that it
+-- was given are lost, and sent again. A second copy does no harm: the claim folds it.
 function ops.republish(a)
-  local out = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ledger.open(a[1]), '-inf', NOW - tonumber(a[2]), 'LIMIT', 0, a[3])) do
-    local leg = ledger.leg(id, a[1], 'state', 'lease', 'due')
-    local rests = leg.state ~= 'cancelling' and (leg.state ~= 'active' or tonumber(leg.lease) + tonumber(a[2]) < NOW)
+  local backend, age, offset, limit, gone, out = a[1], tonumber(a[2]), tonumber(a[3]), tonumber(a[4]), 0, {}
+  local open = redis.call('ZRANGEBYSCORE', ledger.open(backend), '-inf', NOW - age, 'LIMIT', offset, limit)
+  for _, id in ipairs(open) do
+    local leg = ledger.leg(id, backend, 'state', 'lease', 'due')
     if not leg.state then
-      redis.call('ZREM', ledger.open(a[1]), id)
-    elseif rests and tonumber(leg.due or 0) + tonumber(a[2]) < NOW then
-      if redis.call('ZADD', ledger.outbox(a[1]), 'NX', NOW, id) == 1 then
-        ledger.count(a[1], 'republished')
-        out[#out + 1] = id
-      end
+      gone = gone + redis.call('ZREM', ledger.open(backend), id)
+    elseif lost(id, backend, leg, age) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
+      ledger.count(backend, 'republished')
+      out[#out + 1] = id
     end
   end
-  return out
+  return { #open < limit and -1 or offset + #open - gone, out }
 end
 
 -- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time. A second copy does

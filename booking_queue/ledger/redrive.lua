@@ -4,6 +4,7 @@
 local function stays_dead(id, backend)
   local state = ledger.leg(id, backend, 'state').state
   if state ~= 'dead' then return state or 'unknown' end
+  if not redis.call('ZSCORE', (graves(id, backend)), id) then return 'moved or discarded' end
   local rec = get(id, 'cancel', 'kind')
   if rec[1] then return rec[1] end
   if rec[2] == 'letter' then return 'unreadable' end
@@ -67,15 +68,12 @@ end
 
 -- Another backend takes a dead leg's place; the leg stays as it ended.
 local function move(id, from, to)
-  local leg = ledger.leg(id, to, 'state')
-  if leg.state and leg.state ~= 'dead' then return false, leg.state end
-  if not leg.state then
+  if not ledger.leg(id, to, 'state').state then
     ledger.set(id, 'legs', get(id, 'legs')[1] .. ',' .. to)
     ledger.count(to, 'accepted')
   end
   exhume(id, from)
   ledger.emit(id, from, 'moved', { to = to })
-  return start_over(id, to)
 end
 
 -- redrive_as: id, backend, to, type, data (JSON; '' for as it was) -> 'redriven', generation
@@ -83,14 +81,14 @@ function ops.redrive_as(a)
   local id, from, to, data = a[1], a[2], a[3], a[5]
   local why = stays_dead(id, from)
   if why and not (why == 'unreadable' and data ~= '') then return { why } end
-  if data ~= '' then
-    if not editable(id) then return { 'not to be edited' } end
-    edit(id, a[4], data)
-  end
+  local there = from ~= to and ledger.leg(id, to, 'state').state
+  if there and there ~= 'dead' then return { there } end
+  if data ~= '' and not editable(id) then return { 'not to be edited' } end
+  -- Nothing refuses it any more: a record that is refused must not be changed, nor lose its end.
+  if data ~= '' then edit(id, a[4], data) end
   next_round(id)
-  local gen
-  if from == to then gen = start_over(id, from) else gen, why = move(id, from, to) end
-  return gen and { 'redriven', gen } or { why }
+  if from ~= to then move(id, from, to) end
+  return { 'redriven', start_over(id, to) }
 end
 
 -- discard: id, backend. A dead leg that nobody wants to see any more. -> 1, or its state

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from booking_queue.backends.base import Published
 from booking_queue.ledger.ledger import LegRef
 from booking_queue.web.direct import BackendService, Refusal, Submitted
 from booking_queue.web.problems import conflict, not_found
@@ -30,8 +31,7 @@ router = APIRouter()
 async def publish(body: PublishIn, service: Service) -> Response:
     """Sends legs that the ledger holds. What cannot be sent now is `pending`, never an error."""
     published = await service.publish([LegRef(leg.id, leg.generation) for leg in body.legs])
-    legs = [{"id": leg.job_id, "state": leg.state, "receipt": leg.receipt} for leg in published]
-    return JsonResponse({"legs": legs})
+    return JsonResponse({"legs": [_leg(leg) for leg in published]})
 
 
 @router.get("/stats", tags=["stats"])
@@ -54,7 +54,7 @@ async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) ->
     if isinstance(answer, str):
         unknown = answer == "unknown"
         raise not_found("Job not found") if unknown else conflict(f"The job is {answer}, not dead")
-    return JsonResponse({"id": answer.job_id, "state": answer.state, "receipt": answer.receipt}, 202)
+    return JsonResponse(_leg(answer), 202)
 
 
 @router.delete("/dead-letters/{id}", tags=["dead letters"])
@@ -64,6 +64,10 @@ async def discard(id: Annotated[str, Path(max_length=200)], service: Service) ->
     if outcome == "discarded":
         return {"id": id, "outcome": outcome}
     raise not_found("Job not found") if outcome == "unknown" else conflict(f"The job is {outcome}, not dead")
+
+
+def _leg(leg: Published) -> dict[str, Any]:
+    return {"id": leg.job_id, "state": leg.state, "receipt": leg.receipt, "waits": leg.waits}
 
 
 def batch_answer(

@@ -52,7 +52,7 @@ class Submitted:
 
     @property
     def status(self) -> str:
-        """queued, delayed, or pending while the broker cannot be reached."""
+        """queued, delayed, or pending while the broker cannot be reached or another of its ordering key goes first."""
         return self.state if self.state in (State.PENDING, State.DELAYED) else State.QUEUED
 
     @property

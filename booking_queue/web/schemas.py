@@ -91,11 +91,13 @@ class PublishIn(_Model):
 
 
 class LegOut(_Model):
-    """`state` pending: it did not reach the broker yet and stays in the outbox."""
+    """`state` pending: it did not reach the broker yet and stays with us. `waits`: because it is not yet its turn among
+    those of its ordering key, not because of the broker."""
 
     id: str
     state: State
     receipt: dict[str, Any] | None
+    waits: bool
 
 
 class PublishOut(_Model):

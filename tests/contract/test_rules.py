@@ -41,6 +41,15 @@ async def test_a_job_that_waits_for_its_time_holds_up_its_key_and_nobody_waits_f
     await lane.idle()
 
 
+async def test_a_job_out_of_turn_is_said_to_wait_however_often_it_is_sent(lane: Lane) -> None:
+    first, second = await lane.accept(ordering_key="k"), await lane.accept(ordering_key="k")
+    for _ in range(2):
+        answer = await lane.publish(second)
+        assert (answer.state, answer.waits) == ("pending", True)
+    answer = await lane.publish(first)
+    assert (answer.state, answer.waits) == ("queued", False)
+
+
 async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
     first, second = await lane.send(fails=3, ordering_key="k"), await lane.send(ordering_key="k")
     await lane.worker()

@@ -230,6 +230,47 @@ async def test_a_replica_that_died_on_the_way_is_followed_by_another(office: Off
 async def test_a_redriven_booking_has_a_charge_of_its_own_to_void(office: Office) -> None:
     booking_id = await office.failed_booking()
     await office.compensator().turn()
+    await charged_again(office, booking_id)
+    await office.compensator().turn()
+    assert (await office.charge(booking_id, ":2"))["status"] == "voided"
+    assert await office.owed() == 0
+
+
+@pytest.mark.parametrize("at", ["void", "mail"])
+async def test_what_was_done_for_one_round_does_not_settle_the_next(
+    office: Office, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """A gateway stands still between ledger and provider, while the booking is redriven, charged and dies again."""
+    booking_id = await office.failed_booking()
+    late = office.compensator()
+    held, go_on = asyncio.Event(), asyncio.Event()
+    adapter, verb = (office.payments, "void") if at == "void" else (office.mails, "send_failed")
+    ask = getattr(adapter, verb)
+
+    async def slow(*args: Any) -> Any:
+        held.set()
+        await go_on.wait()
+        return await ask(*args)
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(adapter, verb, slow)
+        turn = asyncio.create_task(late.turn())
+        await held.wait()
+    await office.hurry()
+    if at == "void":  # the row is another's by now
+        await office.compensator().turn()
+    await charged_again(office, booking_id)
+    go_on.set()
+    await turn
+    assert await office.owed() == 1, "the second charge"
+    assert int(await office.redis.pttl(office.key(f"job:{booking_id}"))) == -1
+    await office.compensator().turn()
+    assert (await office.charge(booking_id, ":2"))["status"] == "voided"
+    assert await office.owed() == 0
+
+
+async def charged_again(office: Office, booking_id: str) -> None:
+    """Redriven, charged under the second round's key, and dead once more."""
     leg = await office.ledger.redrive(booking_id, RQ)
     assert isinstance(leg, LegRef)
     claim = await office.claim(booking_id, generation=leg.generation)
@@ -238,9 +279,6 @@ async def test_a_redriven_booking_has_a_charge_of_its_own_to_void(office: Office
     await office.payments.charge(f"{booking_id}:payment:2", 18_000, "EUR", "CONF-X")
     await Effects(office.scripts).done(claim, PAYMENT, {})
     assert await office.ledger.bury(claim, "again")
-    await office.compensator().turn()
-    assert (await office.charge(booking_id, ":2"))["status"] == "voided"
-    assert await office.owed() == 0
 
 
 async def test_a_booking_that_is_gone_owes_nothing_more(office: Office) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
+from api_service import reconciler as module
 from api_service.budget import SECONDS_EACH, SHARE, SPARE, RetryBudget
 from api_service.link import Link
 from api_service.reconciler import LANE_SECONDS, Reconciler
@@ -226,6 +227,24 @@ async def test_what_an_empty_lane_has_lost_is_published_again_and_counted(room: 
     await reconciler.turn()
     await reconciler.turn()
     assert room.republished == 1, "the lane is not empty any more"
+
+
+async def test_lost_legs_are_found_behind_any_number_that_wait_for_their_time(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lose(room)
+    monkeypatch.setattr(module, "BATCH", 3)
+    monkeypatch.setattr(module, "LOOKS", 2, raising=False)
+    delayed = [await room.job(delay=600_000) for _ in range(7)]
+    for job in delayed:  # in the outbox until then, as on Kafka
+        await room.ledger.postpone(LegRef(job, 1), RQ)
+        await room.redis.zincrby(room.key("open:rq"), -90_000, job)
+    reconciler = room.reconciler()
+    for _ in range(2):  # the first look ends before it gets there
+        assert room.republished == 0
+        room.clock.now += LANE_SECONDS
+        await reconciler.turn()
+    assert room.republished == 1
 
 
 async def test_a_lane_with_work_in_it_has_lost_nothing(room: Room) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from api_service.budget import SPARE
+from api_service.circuit import FAILURES
 from api_service.link import Link, Sent
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import Backend, State
@@ -86,6 +88,22 @@ async def test_a_service_whose_broker_takes_nothing_fails_too_one_that_takes_som
     half, _ = link(answering("pending", "queued"))
     await half.send(LEGS)
     assert not half.circuit.failing
+
+
+async def test_legs_that_wait_for_their_turn_say_nothing_about_the_broker() -> None:
+    def waiting(legs: list[dict[str, Any]]) -> Any:
+        return {"legs": [{"id": leg["id"], "state": "pending", "receipt": None, "waits": True} for leg in legs]}
+
+    there, peer = link(waiting)
+    for _ in range(FAILURES):
+        assert await there.send_again(LEGS) == [Sent(State.PENDING, waits=True)] * 2
+    assert not there.circuit.failing and there.budget.left == SPARE
+    peer.answer = lambda legs: {"legs": [*waiting(legs[:1])["legs"], {"id": "b", "state": "pending", "receipt": None}]}
+    await there.send_again(LEGS)
+    assert there.circuit.failing and there.budget.left < SPARE, "the other one was to go"
+    peer.answer = waiting
+    await there.send(LEGS)
+    assert there.circuit.failing, "nor do they prove that it works again"
 
 
 async def test_working_again_after_a_failure_is_told_once() -> None:

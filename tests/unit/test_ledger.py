@@ -12,6 +12,7 @@ from booking_queue.domain.errors import LeaseLost, LedgerUnavailable
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing, Refused
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import Record
 from booking_queue.ledger.script import OperationFailed, Scripts
 from booking_queue.settings import Settings
@@ -127,8 +128,9 @@ async def test_a_job_lost_by_its_broker_is_published_again(book: Book) -> None:
     for job in (lost, running):
         await book.ledger.published(LegRef(job, 1), KAFKA, {})
     await book.claim(running, KAFKA)
-    assert await book.ledger.republish(KAFKA, 60_000) == []
-    assert await book.ledger.republish(KAFKA, -1) == [lost]
+    outbox = Outbox(book.scripts)
+    assert await outbox.republish(KAFKA, 60_000) == (None, [])
+    assert await outbox.republish(KAFKA, -1) == (None, [lost])
     assert isinstance(await book.ledger.outgoing(LegRef(lost, 1), KAFKA), Outgoing)
 
 

@@ -149,8 +149,8 @@ async def test_when_all_legs_die_after_payment_one_compensation_is_due(book: Boo
     assert await book.ledger.redrive(job, RQ) == "compensating"
     assert await book.scripts.call("compensations_take", 10, 60_000) == [job.encode()]
     assert await book.scripts.call("compensations_take", 10, 60_000) == [], "it is another's for its lease"
-    assert await book.scripts.call("compensated", job, "{}") == [1]
-    assert await book.scripts.call("compensated", job, "{}") == [0]
+    assert await book.scripts.call("compensated", job, 1, "{}") == [1]
+    assert await book.scripts.call("compensated", job, 1, "{}") == [0]
     assert await book.scripts.call("rooms_get", 1, "h", "standard", "2026-01-01") == [b"1", b"0", b"0"]
     assert await book.ledger.redrive(job, RQ) == LegRef(job, 2)
     assert (await book.claim(job, RQ, 2)).round == 2

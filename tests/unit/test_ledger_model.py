@@ -205,7 +205,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(job=jobs_)
     def compensate(self, job: str) -> None:
         model, owed = self.jobs[job], Compensations(self.book.scripts)
-        if not self.do(owed.done(job, {})):
+        if not self.do(owed.done(job, self.do(self.book.record(job)).round, {})):
             return
         assert model.cancelled or model.over
         for leg in model.legs.values():

@@ -17,8 +17,9 @@ from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
-from booking_queue.ledger.ledger import Claim, LegRef, Refused
+from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
 from booking_queue.ledger.limits import Limit, Limits
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import BookingState
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
@@ -89,6 +90,17 @@ async def test_a_redriven_job_goes_to_the_end_of_its_line(book: Book) -> None:
     await book.ledger.redrive(first, KAFKA)
     assert await book.ledger.claim(first, KAFKA, 2, "w") == Refused("turn", 1000)
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
+
+
+async def test_a_job_that_waits_for_its_turn_is_not_lost(book: Book) -> None:
+    first, second = await ordered(book), await ordered(book)
+    retried = await book.ledger.retry(await book.claim(first, KAFKA), "boom", 60_000)
+    assert retried and isinstance(await book.ledger.outgoing(LegRef(second, 1), KAFKA), NotSent)
+    outbox = Outbox(book.scripts)
+    assert await outbox.republish(KAFKA, -1) == (None, [])
+    await book.ledger.published(retried, KAFKA, None, State.RETRYING)
+    await book.redis.hset(f"{book.prefix}:job:{first}", "kafka.due", "1")  # as if its time had come
+    assert await outbox.republish(KAFKA, -1) == (None, [first])
 
 
 # Limits
@@ -198,6 +210,31 @@ async def test_a_dead_letter_is_in_everybody_s_inbox_and_its_tenant_s_until_it_i
     assert await found() == [[], [], []]
 
 
+async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(book: Book) -> None:
+    job = await book.job(RQ, KAFKA)
+    assert await book.ledger.complete(await book.claim(job, KAFKA), {})
+    assert await book.ledger.bury(await book.claim(job), "no")
+    before = await book.record(job)
+    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed"
+    assert await book.ledger.redrive_as(job, RQ, STREAMS, "noop", {"n": 1}) == "not to be edited"
+    assert await book.record(job) == before
+    for key in (f"job:{job}", f"audit:{job}"):
+        assert await book.redis.ttl(f"{book.prefix}:{key}") > 0
+
+
+async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(book: Book) -> None:
+    moved, discarded = await book.job(RQ, kind="noop"), await book.job(RQ, kind="noop")
+    for job in (moved, discarded):
+        assert await book.ledger.bury(await book.claim(job), "no")
+    assert await book.ledger.redrive_as(moved, RQ, KAFKA) == LegRef(moved, 1)
+    assert await book.ledger.discard(discarded, RQ) == "discarded"
+    for job in (moved, discarded):  # by somebody whose page is older
+        assert await book.ledger.redrive(job, RQ) == "moved or discarded"
+        assert await book.ledger.redrive_as(job, RQ, STREAMS) == "moved or discarded"
+    assert await book.ledger.bury(await book.claim(moved, KAFKA), "no")
+    assert await book.ledger.redrive_as(moved, KAFKA, RQ) == LegRef(moved, 2)
+
+
 async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
     await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
     await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
@@ -234,7 +271,7 @@ async def test_a_cancelled_booking_is_nobody_s_and_owes_its_money(book: Book) ->
         await book.effects.claim(claim, DOCUMENT)
     assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("stale")
     assert await owed.take(10, 1000) == [job]
-    assert await owed.done(job, {"refunded": 1})
+    assert await owed.done(job, 1, {"refunded": 1})
     record = await book.record(job)
     assert record.booking_state is BookingState.CANCELLED
     assert {leg.state for leg in record.legs.values()} == {State.CANCELLED}
@@ -254,7 +291,7 @@ async def test_a_confirmed_booking_can_be_cancelled_and_its_sale_is_undone(book:
     assert await book.ledger.complete(claim, {"status": "confirmed"})
     assert (await taken(book))[0][b"sold"] == b"1"
     assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelling")
-    assert await Compensations(book.scripts).done(job, {})
+    assert await Compensations(book.scripts).done(job, 1, {})
     assert await taken(book) == [{}, {}]
     assert (await book.record(job)).booking_state is BookingState.CANCELLED
     assert (await book.record(job)).legs[RQ].state is State.COMPLETED
@@ -278,7 +315,7 @@ async def test_a_cancelled_job_gives_up_its_turn_once_all_is_given_back(book: Bo
     first, second = await ordered(book), await ordered(book)
     await Cancellations(book.scripts).ask(first)
     assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
-    await Compensations(book.scripts).done(first, {})
+    await Compensations(book.scripts).done(first, 1, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
 
 

@@ -41,7 +41,7 @@ class Outbound:
         """Idempotent by (job id, generation). `origin`: the message that is retried or buried, where it is at hand."""
         found = await self._ledger.outgoing(leg, KAFKA)
         if isinstance(found, NotSent):
-            return Published(leg.job_id, found.state or State.PENDING, found.receipt)
+            return Published(leg.job_id, found.state or State.PENDING, found.receipt, found.waits)
         try:
             if found.state is State.DEAD:
                 return await self._letter(leg, found, origin)

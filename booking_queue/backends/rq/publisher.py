@@ -72,4 +72,4 @@ def published(job_id: str, answer: list[Any]) -> Published:
     why, state, receipt = answer
     if why == b"unknown":
         raise PermanentError(f"the ledger does not know {job_id}")
-    return Published(job_id, State(text(state)), orjson.loads(receipt) if receipt else None)
+    return Published(job_id, State(text(state)), orjson.loads(receipt) if receipt else None, waits=why == b"waits")

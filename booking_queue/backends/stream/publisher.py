@@ -107,5 +107,5 @@ class StreamPublisher:
 
 
 def _published(job_id: str, answer: Answer) -> Published:
-    _, state, receipt = answer
-    return Published(job_id, State(text(state)), orjson.loads(receipt) if receipt else None)
+    why, state, receipt = answer
+    return Published(job_id, State(text(state)), orjson.loads(receipt) if receipt else None, waits=why == b"waits")
