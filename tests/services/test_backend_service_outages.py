@@ -55,7 +55,7 @@ async def test_a_broker_that_is_away_makes_it_pending_and_nothing_is_lost(servic
     leg = {"id": job_id, "generation": 1}
     for _ in range(2):  # sent again, it is still there once
         sent = (await service.http.post("/publish", json={"legs": [leg]})).json()["legs"]
-        assert sent == [{"id": job_id, "state": "queued", "receipt": sent[0]["receipt"]}]
+        assert sent == [{"id": job_id, "state": "queued", "receipt": sent[0]["receipt"], "waits": False}]
     assert broker_size(broker) == 1
     stats = (await service.http.get("/stats")).json()
     assert (stats["outbox"], stats["outboxOldestAgeSeconds"]) == (0, 0)

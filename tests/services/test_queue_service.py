@@ -125,8 +125,10 @@ async def test_the_gateway_publishes_legs(world: World) -> None:
     for answer in answers:
         assert answer.status_code == 200
         first, second, third = answer.json()["legs"]
-        assert first == {"id": jobs[0], "state": "queued", "receipt": {"jobId": jobs[0], "queue": world.rq.name()}}
-        assert second["id"] == jobs[1] and third == {"id": unknown, "state": "pending", "receipt": None}
+        receipt = {"jobId": jobs[0], "queue": world.rq.name()}
+        assert first == {"id": jobs[0], "state": "queued", "receipt": receipt, "waits": False}
+        assert second["id"] == jobs[1]
+        assert third == {"id": unknown, "state": "pending", "receipt": None, "waits": False}
     assert world.rq.queue().job_ids == jobs
 
 
