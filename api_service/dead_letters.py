@@ -14,6 +14,7 @@ import orjson
 
 from api_service.answers import InspectedLetter, LetterAnswer
 from api_service.link import Link, Sent
+from api_service.listing import canonical, lists_of
 from booking_queue import logs
 from booking_queue.clock import iso
 from booking_queue.domain.errors import BackendUnavailable
@@ -22,7 +23,7 @@ from booking_queue.handlers import registry
 from booking_queue.ledger.events import EventLog
 from booking_queue.ledger.index import Index, Place, name_for
 from booking_queue.ledger.ledger import Ledger, LegRef
-from booking_queue.ledger.record import Record
+from booking_queue.ledger.record import Edit, Record
 from booking_queue.web.client import Rejected
 
 CHUNK = 100
@@ -127,12 +128,10 @@ class Inbox:
             "timeline": [orjson.loads(entry.json) for entry in audit],
         }
 
-    async def redrive(
-        self, job_id: str, backend: Backend, to: Backend, kind: str = "", data: dict[str, Any] | None = None
-    ) -> Sent | str:
+    async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
         """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded, or
         not to be edited."""
-        leg = await self._ledger.redrive_as(job_id, backend, to, kind, data)
+        leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg
         if to is not backend:
@@ -168,6 +167,17 @@ class Inbox:
 def _is_dead(record: Record, backend: Backend) -> bool:
     leg = record.legs.get(backend)
     return leg is not None and leg.state is State.DEAD
+
+
+def edit(record: Record, kind: str, data: dict[str, Any]) -> Edit:
+    return Edit(kind, data, _lists(record, record.type, record.data), _lists(record, kind, data))
+
+
+def _lists(record: Record, kind: str, data: dict[str, Any]) -> tuple[str, ...]:
+    """Of bookings, which go by an id of ours: what came to a broker under another is in the inbox alone."""
+    if kind != "booking" or canonical(record.id) is None:
+        return ()
+    return lists_of(str(data.get("userId")), str(data.get("hotelId")), record.tenant)
 
 
 def shown(letter: Letter) -> LetterAnswer:

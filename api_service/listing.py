@@ -5,15 +5,31 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from booking_queue.domain.job import Backend, State
-from booking_queue.ledger.index import Index, Place
+from booking_queue.ledger.index import Index, Place, name_for
 from booking_queue.ledger.record import BookingState, Record
 
 LOOKED_AT = 1000  # records that one page may look at for those that match
 CHUNK = 100
 
 STATES = tuple(dict.fromkeys([*BookingState, *State]))
+
+
+def canonical(text: str) -> str | None:
+    """The id as it is stored, None of what is none."""
+    try:
+        known = str(UUID(text))
+    except ValueError:
+        return None
+    return known if known == text.lower() else None
+
+
+def lists_of(user_id: str, hotel_id: str, tenant: str) -> tuple[str, ...]:
+    """Those that a booking is to be found in."""
+    names = ("bookings", f"user:{user_id}", f"hotel:{hotel_id}")
+    return (*names, *(name_for(tenant, name) for name in names)) if tenant else names
 
 
 @dataclass(frozen=True, slots=True)

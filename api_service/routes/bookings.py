@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, Field, StringConstraints
@@ -58,7 +57,7 @@ async def list_bookings(  # noqa: PLR0913, PLR0917 - a query each
     """Newest first. A page that is filtered may be short before the end is reached: go on until `nextCursor` is
     null."""
     wanted = listing.Filter(state, backend)
-    if booking_id := canonical(q):
+    if booking_id := listing.canonical(q):
         record = await _booking(gateway, booking_id, caller)
         return _page([record] if record and wanted(record) else [], None)
     names = [f"user:{q}", f"hotel:{q}"] if q else ["bookings"]
@@ -121,7 +120,7 @@ def _content(directory: Path, stored: str) -> bytes | None:
 
 async def existing(gateway: Gateway, booking_id: str, caller: Key) -> Record:
     """Raises 404, of what is no id and of what is another tenant's too."""
-    known = canonical(booking_id)
+    known = listing.canonical(booking_id)
     record = await _booking(gateway, known, caller) if known else None
     if record is None:
         raise not_found(NOT_FOUND)
@@ -131,12 +130,3 @@ async def existing(gateway: Gateway, booking_id: str, caller: Key) -> Record:
 async def _booking(gateway: Gateway, booking_id: str, caller: Key) -> Record | None:
     record = await gateway.ledger.get(booking_id)
     return record if record and record.kind == "booking" and caller.sees(record.tenant) else None
-
-
-def canonical(text: str) -> str | None:
-    """The id as it is stored, None of what is none."""
-    try:
-        known = str(UUID(text))
-    except ValueError:
-        return None
-    return known if known == text.lower() else None

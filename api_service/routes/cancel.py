@@ -8,7 +8,8 @@ from starlette.responses import Response
 from api_service import views
 from api_service.answers import Cancelling
 from api_service.gateway import Running
-from api_service.routes.bookings import NOT_FOUND, canonical, existing
+from api_service.listing import canonical
+from api_service.routes.bookings import NOT_FOUND, existing
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import State
 from booking_queue.web.auth import Asking, needs

@@ -163,8 +163,9 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     kind = asked.type or letter.record.type
     if asked.data is not None:
         _must_fit(kind, asked.data)
+    edit = dead_letters.edit(letter.record, kind, asked.data) if asked.data is not None else None
     to = asked.to or backend
-    outcome = await gateway.inbox.redrive(id, backend, to, kind, asked.data)
+    outcome = await gateway.inbox.redrive(id, backend, to, edit)
     if isinstance(outcome, str):
         raise _refusal(outcome)
     told: answers.RedrivenLetter = {"id": id, "backend": to, "state": outcome.state, "receipt": outcome.receipt}

@@ -14,12 +14,12 @@ from api_service.answers import AcceptedBooking, BatchAnswer, DelayedAnswer
 from api_service.gateway import Gateway, Running, of
 from api_service.idempotency import once
 from api_service.link import Sent
+from api_service.listing import lists_of
 from api_service.schemas import BookingBatch, DelayedBooking, NewBooking
 from booking_queue import trace
 from booking_queue.clock import iso
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, NewJob
-from booking_queue.ledger.index import name_for
 from booking_queue.web.auth import Asking, caller_of, needs
 from booking_queue.web.problems import unavailable
 from booking_queue.web.replies import JsonResponse
@@ -114,8 +114,7 @@ def _job(body: NewBooking, booking_id: str, tenant: str) -> tuple[NewJob, tuple[
         trace=trace.current.get(),
         tenant=tenant,
     )
-    lists = ("bookings", f"user:{body.user_id}", f"hotel:{body.hotel_id}")
-    return job, (*lists, *(name_for(tenant, name) for name in lists)) if tenant else lists
+    return job, lists_of(body.user_id, body.hotel_id, tenant)
 
 
 def _accepted(booking_id: str, answer: AcceptedBooking) -> Response:

@@ -11,7 +11,7 @@ import orjson
 
 from booking_queue.domain.errors import Overloaded, TenantOverloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
-from booking_queue.ledger.record import Record, parse
+from booking_queue.ledger.record import Edit, Record, parse
 from booking_queue.ledger.script import Arg, Scripts
 
 
@@ -211,11 +211,12 @@ class Ledger:
         answer = await self.scripts.call("redrive", job_id, backend)
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
-    async def redrive_as(
-        self, job_id: str, backend: Backend, to: Backend, kind: str = "", data: dict[str, Any] | None = None
-    ) -> LegRef | str:
-        """As `redrive`; on another backend, or with other data, which only a job that no leg has done may get."""
-        answer = await self.scripts.call("redrive_as", job_id, backend, to, kind, dumps(data) if data else "")
+    async def redrive_as(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> LegRef | str:
+        """As `redrive`; on another backend, or edited, which only a job that no leg has done may be."""
+        edited: tuple[Arg, ...] = ()
+        if edit:
+            edited = (edit.type, dumps(edit.data), len(edit.leaves), *edit.leaves, *edit.joins)
+        answer = await self.scripts.call("redrive_as", job_id, backend, to, *edited)
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def discard(self, job_id: str, backend: Backend) -> str:

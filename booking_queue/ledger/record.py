@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -82,6 +83,16 @@ class Record:
         if self.effects or any(leg.started for leg in self.legs.values()):
             return BookingState.PROCESSING
         return BookingState.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a dead job is to be instead, and the indices that it leaves and joins with that."""
+
+    type: str
+    data: dict[str, Any]
+    leaves: Sequence[str] = ()
+    joins: Sequence[str] = ()
 
 
 def parse(job_id: str, flat: list[bytes]) -> Record | None:

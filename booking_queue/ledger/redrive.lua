@@ -61,9 +61,15 @@ local function editable(id)
   return true
 end
 
-local function edit(id, kind, data)
-  ledger.emit(id, false, 'edited', { before = get(id, 'data')[1] })
+-- indices: those that it leaves, so many, then those that it joins.
+local function edit(id, kind, data, leaves, indices)
+  local before = get(id, 'data', 'created')
+  ledger.emit(id, false, 'edited', { before = before[1] })
   ledger.set(id, 'type', kind, 'kind', ledger.kind(kind), 'data', data)
+  for i, name in ipairs(indices) do
+    local index = P .. ':index:' .. name
+    if i <= leaves then redis.call('ZREM', index, id) else redis.call('ZADD', index, before[2], id) end
+  end
 end
 
 -- Another backend takes a dead leg's place; the leg stays as it ended.
@@ -76,16 +82,17 @@ local function move(id, from, to)
   ledger.emit(id, from, 'moved', { to = to })
 end
 
--- redrive_as: id, backend, to, type, data (JSON; '' for as it was) -> 'redriven', generation
+-- redrive_as: id, backend, to, [type, data (JSON), how many indices it leaves, these, those it joins…]
+-- -> 'redriven', generation
 function ops.redrive_as(a)
   local id, from, to, data = a[1], a[2], a[3], a[5]
   local why = stays_dead(id, from)
-  if why and not (why == 'unreadable' and data ~= '') then return { why } end
+  if why and not (why == 'unreadable' and data) then return { why } end
   local there = from ~= to and ledger.leg(id, to, 'state').state
   if there and there ~= 'dead' then return { there } end
-  if data ~= '' and not editable(id) then return { 'not to be edited' } end
+  if data and not editable(id) then return { 'not to be edited' } end
   -- Nothing refuses it any more: a record that is refused must not be changed, nor lose its end.
-  if data ~= '' then edit(id, a[4], data) end
+  if data then edit(id, a[4], data, tonumber(a[6]), { unpack(a, 7) }) end
   next_round(id)
   if from ~= to then move(id, from, to) end
   return { 'redriven', start_over(id, to) }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -107,6 +108,23 @@ async def test_a_letter_runs_again_elsewhere_with_other_data(shop: World) -> Non
     assert claim.data["guests"] == 4
     assert await inbox(shop) == []
     assert shop.services[KAFKA].broker.dead == []
+
+
+async def test_what_is_edited_is_found_by_what_it_is_now(shop: World) -> None:
+    async def found(name: str) -> list[str]:
+        return [item["bookingId"] for item in (await shop.get("/api/bookings", q=name))["items"]]
+
+    booking, letter = await die(shop, RQ), str(uuid4())
+    created = (await shop.get("/api/bookings"))["items"][0]["createdAt"]
+    assert (await redrive(shop, "rq", booking, data={**BOOKING, "userId": "bob"})).status_code == 202
+    assert await found("ada") == [] and await found("bob") == await found("grand") == [booking]
+    assert (await shop.get("/api/bookings"))["items"][0]["createdAt"] == created
+    await shop.ledger.letter(letter, STREAMS, "", b"nonsense", "unreadable")
+    assert (await redrive(shop, "redisStreams", letter, type="booking", data=BOOKING)).status_code == 202
+    assert await found("ada") == [letter] and await found("") == [letter, booking]
+    assert await shop.ledger.bury(await shop.claim(letter, STREAMS, 2), "no")
+    assert (await redrive(shop, "redisStreams", letter, type="noop", data={})).status_code == 202
+    assert await found("ada") == [] and await found("") == [booking]
 
 
 async def test_what_another_backend_does_is_not_edited(shop: World) -> None:

@@ -20,7 +20,7 @@ from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
 from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
 from booking_queue.ledger.limits import Limit, Limits
 from booking_queue.ledger.outbox import Outbox
-from booking_queue.ledger.record import BookingState
+from booking_queue.ledger.record import BookingState, Edit
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
 from tests.unit.book import Book
@@ -216,7 +216,7 @@ async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(bo
     assert await book.ledger.bury(await book.claim(job), "no")
     before = await book.record(job)
     assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed"
-    assert await book.ledger.redrive_as(job, RQ, STREAMS, "noop", {"n": 1}) == "not to be edited"
+    assert await book.ledger.redrive_as(job, RQ, STREAMS, Edit("noop", {"n": 1})) == "not to be edited"
     assert await book.record(job) == before
     for key in (f"job:{job}", f"audit:{job}"):
         assert await book.redis.ttl(f"{book.prefix}:{key}") > 0
