@@ -88,6 +88,20 @@ async def test_strangers_and_refused_jobs_are_shown(world: World) -> None:
     assert "serializer='json'" in refused["failedReason"]
 
 
+async def test_a_stranger_that_is_nested_too_deeply_is_shown_as_text(world: World) -> None:
+    deep = b'["noop",null,[{"a":' + b"[" * 500 + b"]" * 500 + b"}],{}]"
+    fields = {"status": "queued", "origin": world.rq.name(), "created_at": "2026-01-01T00:00:00Z", "data": deep}
+    job_id = str(uuid4())
+    world.rq.redis.hset(f"rq:job:{job_id}", mapping=fields)  # type: ignore[arg-type]
+    world.rq.redis.rpush(f"rq:queue:{world.rq.name()}", job_id)
+    (waiting,) = (await world.get("/jobs/state/waiting"))["jobs"]
+    assert waiting["data"]["raw"].startswith('["noop"')
+    await world.lane.worker()
+    await world.in_state(job_id, "failed")
+    (failed,) = (await world.get("/jobs/state/failed"))["jobs"]
+    assert "nested" in failed["failedReason"]
+
+
 async def test_lists_by_state_are_inclusive_and_ten_by_default(world: World) -> None:
     jobs = [(await world.post(JOB))["jobId"] for _ in range(12)]
     found = await world.get("/jobs/state/waiting")

@@ -8,10 +8,12 @@ from typing import Any
 
 import orjson
 
+from booking_queue.backends.envelope import MAX_DEPTH, deeper
 from booking_queue.backends.rq.payload import asked, plain
 from booking_queue.clock import iso
 from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Priority
+from booking_queue.ledger.ledger import RAW_BYTES
 
 COUNTS = ("waiting", "active", "completed", "failed", "delayed")
 
@@ -40,6 +42,13 @@ def moment(stamp: str | None) -> int | None:
 def call_of(fields: Fields, types: frozenset[str]) -> tuple[str, Any]:
     """Job type and data; for what nobody here can run, what can be shown of it."""
     stored = fields.get("data", b"")
+    name, data = _call(stored, fields, types)
+    if deeper(data, MAX_DEPTH):  # no answer that holds it could be written
+        return name, {"raw": plain(stored)[:RAW_BYTES].decode(errors="replace")}
+    return name, data
+
+
+def _call(stored: bytes, fields: Fields, types: frozenset[str]) -> tuple[str, Any]:
     try:
         return asked(stored, types)
     except UnreadableMessage:
