@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.domain.errors import BackendUnavailable, BookingQueueError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -24,7 +24,7 @@ class Coalescer(Generic[Item, Answer]):
     """`send` takes a list of items and gives as many answers, an exception where one item failed.
 
     Calls are answered in the order they were made, unless `max_sending` lets several batches travel at a time.
-    `max_batch` bounds a batch, `max_waiting` the calls behind it: one more raises BackendUnavailable at once.
+    `max_batch` bounds a batch, `max_waiting` the calls behind it: one more raises `full` at once.
     """
 
     def __init__(
@@ -34,11 +34,13 @@ class Coalescer(Generic[Item, Answer]):
         max_batch: int = 64,
         max_waiting: int = 20_000,
         max_sending: int = 1,
+        full: type[BookingQueueError] = BackendUnavailable,
     ):
         self._send = send
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._max_sending = max_sending
+        self._full = full
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self.batches = 0
@@ -50,7 +52,7 @@ class Coalescer(Generic[Item, Answer]):
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """The call without the wait. A future that is cancelled before its batch leaves is not sent."""
         if len(self._waiting) >= self._max_waiting:
-            raise BackendUnavailable(f"{self._max_waiting} calls are waiting already")
+            raise self._full(f"{self._max_waiting} calls are waiting already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if len(self._senders) < self._max_sending:

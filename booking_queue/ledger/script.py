@@ -75,7 +75,9 @@ class Scripts:
         self._sha = hashlib.sha1(self._lua.encode(), usedforsecurity=False).hexdigest()
         self.refused: Counter[str] = Counter()  # writes that Redis refused, by its word for it
         self.refused_at: float | None = None
-        self._coalesced: Coalescer[Operation, Answer] = Coalescer(self._run, max_batch=MAX_BATCH)
+        self._coalesced: Coalescer[Operation, Answer] = Coalescer(
+            self._run, max_batch=MAX_BATCH, full=LedgerUnavailable
+        )
 
     @property
     def round_trips(self) -> int:
@@ -86,7 +88,8 @@ class Scripts:
         return self._coalesced.items
 
     async def call(self, op: str, *args: Arg) -> Answer:
-        """Raises LedgerUnavailable when Redis does not answer: the operation may or may not have taken effect."""
+        """Raises LedgerUnavailable when Redis does not answer, or too many wait for it: the operation may or may not have
+        taken effect."""
         return await self._coalesced((op, tuple(arg if type(arg) in PLAIN else _plain(op, arg) for arg in args)))
 
     async def _run(self, batch: list[Operation]) -> Sequence[Answer | BaseException]:

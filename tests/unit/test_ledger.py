@@ -161,6 +161,12 @@ async def test_an_absent_redis_is_named(redis_settings: Settings) -> None:
     await away.aclose()
 
 
+async def test_too_many_calls_at_a_time_are_the_ledger_s_want_not_a_broker_s(book: Book) -> None:
+    book.scripts._coalesced._max_waiting = 1
+    answers = await asyncio.gather(book.ledger.get("x"), book.ledger.get("x"), return_exceptions=True)
+    assert answers[0] is None and isinstance(answers[1], LedgerUnavailable)
+
+
 async def test_every_change_of_state_is_in_the_table(book: Book) -> None:
     """Each operation, on a leg in each state: either refused, or a legal transition."""
     for state in State:
