@@ -88,8 +88,8 @@ class Scripts:
         return self._coalesced.items
 
     async def call(self, op: str, *args: Arg) -> Answer:
-        """Raises LedgerUnavailable when Redis does not answer, or too many wait for it: the operation may or may not have
-        taken effect."""
+        """Raises LedgerUnavailable when Redis does not answer, or too many wait for it: the operation may or may not
+        have taken effect."""
         return await self._coalesced((op, tuple(arg if type(arg) in PLAIN else _plain(op, arg) for arg in args)))
 
     async def _run(self, batch: list[Operation]) -> Sequence[Answer | BaseException]:
