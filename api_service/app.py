@@ -58,7 +58,7 @@ EPOCH_SECONDS = 2.0
 LIMITS_SECONDS = 30.0  # a ledger that was emptied is told again
 
 log = logs.get("gateway")
-LUA = source("booking_queue.ledger", "index.lua", "outbox.lua", "compensation.lua", "cancel.lua", "idempotency.lua")
+LUA = source("booking_queue.ledger", "index.lua", "cancel.lua", "idempotency.lua")
 
 
 class Parts:

@@ -19,7 +19,7 @@ BATCH = 100
 LANE_SECONDS = 15.0  # between two looks at whether the lane is empty
 LOST_AFTER_MS = 60_000
 LOOKS = 100  # pages of open legs in one go; what is behind them has its turn next time
-WOKEN_AT_ONCE = 1000  # as in publish.lua
+WOKEN_AT_ONCE = 1000  # as in outbox.lua
 
 log = logs.get("reconciler")
 

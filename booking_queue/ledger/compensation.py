@@ -9,8 +9,6 @@ from booking_queue.ledger.script import Scripts
 
 
 class Compensations:
-    """Needs `compensation.lua` among the scripts."""
-
     def __init__(self, scripts: Scripts):
         self._scripts = scripts
 

@@ -94,13 +94,6 @@ local function end_record(id, ended, job)
   if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
 end
 
--- Something is to be given back for it: the record stays until that is done.
-function ledger.owe(id)
-  redis.call('ZADD', P .. ':compensations', NOW, id)
-  redis.call('PERSIST', ledger.key(id))
-  redis.call('PERSIST', P .. ':audit:' .. id)
-end
-
 -- The dead letters: a backend's, and of these the tenant's own.
 local function graves(id, backend)
   local all, tenant = 'dead:' .. backend, get(id, 'tenant')[1]

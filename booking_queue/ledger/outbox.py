@@ -20,8 +20,6 @@ class OutboxState:
 
 
 class Outbox:
-    """Needs `outbox.lua` among the scripts."""
-
     def __init__(self, scripts: Scripts):
         self._scripts = scripts
 

@@ -29,9 +29,12 @@ CORE = (
     "limits.lua",
     "accept.lua",
     "publish.lua",
+    "outbox.lua",
     "claim.lua",
     "redrive.lua",
     "effects.lua",
+    "rooms.lua",
+    "compensation.lua",
     "shown.lua",
 )
 REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")

@@ -24,7 +24,7 @@ from booking_queue.settings import Settings
 from tests.unit.book import Book
 
 LEGS = (Backend.RQ, Backend.KAFKA)
-LUA = source("booking_queue.ledger", "cancel.lua", "compensation.lua")
+LUA = source("booking_queue.ledger", "cancel.lua")
 ENDS = ("complete", "retry", "bury", "release")
 
 T = TypeVar("T")

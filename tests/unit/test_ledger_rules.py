@@ -27,7 +27,7 @@ from tests.unit.book import Book
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
 VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
-LUA = source("booking_queue.ledger", "cancel.lua", "idempotency.lua", "compensation.lua")
+LUA = source("booking_queue.ledger", "cancel.lua", "idempotency.lua")
 
 
 @pytest.fixture
