@@ -30,6 +30,7 @@ from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.effects.mail import Mailer
 from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger.backlog import read_backlog
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import check, connect, refuse_cluster
@@ -120,7 +121,8 @@ class Parts:
         self.metrics.event_streams.set(self.gateway.feed.followers)
         for reason, writes in self.scripts.refused.items():
             self.metrics.writes_refused.labels(reason).set(writes)
-        await asyncio.gather(*(each.measure() for each in self.reconcilers))
+        for each in self.reconcilers:
+            each.measure(await read_backlog(self.redis, self.settings, each.link.backend))
 
     async def close(self) -> None:
         for link in self.links.values():

@@ -10,6 +10,7 @@ from typing import Any
 from api_service.link import Link
 from booking_queue import logs
 from booking_queue.domain.job import State
+from booking_queue.ledger.backlog import Backlog
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.metrics import Metrics
@@ -80,7 +81,7 @@ class Reconciler:
 
     async def _resend_lost(self) -> None:
         """A broker that holds nothing, while legs it was given neither run nor ended, has lost them."""
-        if (await self._outbox.state(self._backend)).open_ms < LOST_AFTER_MS or not _empty(await self.link.stats()):
+        if await self._outbox.open_age(self._backend) < LOST_AFTER_MS or not _empty(await self.link.stats()):
             return
         for _ in range(LOOKS):
             after, ids = await self._outbox.republish(self._backend, LOST_AFTER_MS, self._looked_at, BATCH)
@@ -91,11 +92,10 @@ class Reconciler:
             if after is None:
                 return
 
-    async def measure(self) -> None:
+    def measure(self, left: Backlog) -> None:
         """Brings the gauges up to date."""
-        state = await self._outbox.state(self._backend)
-        self._metrics.outbox_oldest_age.labels(self._backend).set(state.oldest_ms / 1000)
-        self._metrics.outbox_legs.labels(self._backend).set(state.rows)
+        self._metrics.outbox_oldest_age.labels(self._backend).set(left.outbox_oldest_age)
+        self._metrics.outbox_legs.labels(self._backend).set(left.outbox)
         self._metrics.circuit_open.labels(self._backend).set(self.link.circuit.open)
         self._metrics.retry_budget.labels(self._backend).set(self.link.budget.left)
 

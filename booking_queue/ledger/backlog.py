@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from booking_queue.clock import now_ms
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.settings import Settings
@@ -28,32 +26,30 @@ class Backlog:
 
 async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Backlog:
     """Raises LedgerUnavailable."""
-    outbox, unfinished = (f"{settings.key_prefix}:{name}:{backend}" for name in ("outbox", "open"))
+    unfinished, outbox = (f"{settings.key_prefix}:{name}:{backend}" for name in ("open", "outbox"))
     try:
         async with redis.pipeline(transaction=False) as pipe:
-            pipe.zcard(unfinished)
-            pipe.zcard(outbox)
-            pipe.zrange(unfinished, 0, SAMPLE - 1)
-            pipe.zrange(outbox, 0, SAMPLE - 1)
-            left, rows, oldest, unsent = await pipe.execute()
-        ages = await _ages(redis, settings, backend, [*oldest, *unsent])
+            for key in (unfinished, outbox):
+                pipe.zcard(key)
+                pipe.zrange(key, 0, SAMPLE - 1)
+            pipe.time()
+            left, oldest, rows, unsent, (seconds, micros) = await pipe.execute()
+        now = seconds * 1000 + micros // 1000
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id in dict.fromkeys([*oldest, *unsent]):
+                pipe.zscore(unfinished, job_id)
+                pipe.zscore(outbox, job_id)
+                pipe.hmget(f"{settings.key_prefix}:job:{job_id.decode()}", [f"{backend}.due", f"{backend}.finished"])
+            found = await pipe.execute()
     except (RedisError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-    of_open, of_outbox = ages[: len(oldest)], ages[len(oldest) :]
+    legs = list(zip(found[::3], found[1::3], found[2::3], strict=True))
+    of_open = [_age(now, *leg) for leg in legs if leg[0] is not None]
+    of_outbox = [_age(now, *leg) for leg in legs if leg[1] is not None]
     return Backlog(left, max(of_open, default=0), rows, max(of_outbox, default=0))
 
 
-async def _ages(redis: Redis, settings: Settings, backend: Backend, job_ids: list[bytes]) -> list[float]:
-    """Since when each might start. A row's score in the outbox would not tell: it moves on at every try."""
-    if not job_ids:
-        return []
-    names = [f"{backend}.{name}" for name in ("due", "finished")]
-    async with redis.pipeline(transaction=False) as pipe:
-        for job_id in job_ids:
-            pipe.zscore(f"{settings.key_prefix}:open:{backend}", job_id)
-            pipe.hmget(f"{settings.key_prefix}:job:{job_id.decode()}", names)
-        found: list[Any] = await pipe.execute()
-    now = now_ms()
-    legs = zip(found[::2], found[1::2], strict=True)
-    since = [max(float(accepted or finished or now), float(due or 0)) for accepted, (due, finished) in legs]
-    return [max(0, now - moment) / 1000 for moment in since]
+def _age(now: int, accepted: float | None, _: float | None, leg: list[bytes | None]) -> float:
+    """Since when it might start. Its score in the outbox would not tell: that moves on at every try."""
+    due, finished = leg
+    return max(0, now - max(float(accepted or finished or now), float(due or 0))) / 1000

@@ -1,6 +1,6 @@
--- The outbox: what is due, how much waits in it, and a row to try a backend with.
+-- The outbox: what is due, and a row to try a backend with.
 
-local LOOKED_AT = 100 -- rows and legs looked at: the cost stays the same however many wait
+local LOOKED_AT = 100 -- rows: the cost stays the same however many wait
 
 -- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter, at most 30 s).
 function ops.outbox_take(a)
@@ -33,25 +33,10 @@ function ops.outbox_wake(a)
   return { n }
 end
 
--- Since when this leg may be sent. Not the row's score: that moves on at every try.
-local function since(id, backend)
-  local leg = ledger.leg(id, backend, 'due', 'finished')
-  local accepted = redis.call('ZSCORE', ledger.open(backend), id) or leg.finished or NOW
-  return math.max(tonumber(accepted), tonumber(leg.due or 0))
-end
-
--- outbox_state: backend -> rows, age of the oldest one due (ms), age of the oldest leg without an outcome (ms)
-function ops.outbox_state(a)
-  local outbox, open = ledger.outbox(a[1]), ledger.open(a[1])
-  local oldest = NOW
-  for _, id in ipairs(redis.call('ZRANGE', outbox, 0, LOOKED_AT - 1)) do
-    oldest = math.min(oldest, since(id, a[1]))
-  end
-  for _, id in ipairs(redis.call('ZRANGE', open, 0, LOOKED_AT - 1)) do
-    if redis.call('ZSCORE', outbox, id) then oldest = math.min(oldest, since(id, a[1])) end
-  end
-  local first = redis.call('ZRANGE', open, 0, 0, 'WITHSCORES')
-  return { redis.call('ZCARD', outbox), NOW - oldest, first[2] and NOW - tonumber(first[2]) or 0 }
+-- open_age: backend -> age (ms) of the oldest leg without an outcome, in the outbox or not; 0 without one
+function ops.open_age(a)
+  local first = redis.call('ZRANGE', ledger.open(a[1]), 0, 0, 'WITHSCORES')
+  return { first[2] and NOW - tonumber(first[2]) or 0 }
 end
 
 -- outbox_probe: backend -> id, generation of a row that waits for its next try, for this caller alone until then.

@@ -1,31 +1,19 @@
-"""The outbox: how much waits in it, since when, a row to try a backend with; and what a broker lost, back in it."""
+"""The outbox: a row to try a backend with, and what goes into it again."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import LegRef, text
 from booking_queue.ledger.script import Scripts
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxState:
-    """`oldest_ms`: how long the oldest row that is due has waited; `open_ms`: age of the oldest leg without an
-    outcome, whether in the outbox or not. Both 0 where there is none."""
-
-    rows: int
-    oldest_ms: int
-    open_ms: int
-
-
 class Outbox:
     def __init__(self, scripts: Scripts):
         self._scripts = scripts
 
-    async def state(self, backend: Backend) -> OutboxState:
-        rows, oldest, open_ = await self._scripts.call("outbox_state", backend)
-        return OutboxState(int(rows), max(0, int(oldest)), int(open_))
+    async def open_age(self, backend: Backend) -> int:
+        """Of the oldest leg without an outcome, whether in the outbox or not, in ms; 0 without one."""
+        return int((await self._scripts.call("open_age", backend))[0])
 
     async def probe(self, backend: Backend) -> LegRef | None:
         """A row whose next try is still ahead, for this caller alone until then."""

@@ -17,6 +17,7 @@ from api_service.link import Link
 from api_service.reconciler import LANE_SECONDS, Reconciler
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.backlog import Backlog, read_backlog
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.script import Scripts
@@ -49,6 +50,9 @@ class Room:
     def reconciler(self) -> Reconciler:
         link = Link(RQ, ServiceClient(self.service.url, deadline=2))
         return Reconciler(link, self.ledger, Outbox(self.scripts), self.metrics, self.clock)
+
+    async def left(self) -> Backlog:
+        return await read_backlog(self.redis, self.settings, RQ)
 
     async def job(self, delay: int = 0) -> str:
         job_id = str(uuid4())
@@ -129,7 +133,7 @@ async def test_a_backend_that_takes_new_legs_and_never_this_one_is_not_asked_wit
     assert not link.circuit.open
     assert vain < 25, "some were held back"
     assert SPARE + SHARE * firsts - 1 <= vain <= SPARE + SHARE * firsts
-    await reconciler.measure()
+    reconciler.measure(await room.left())
     assert room.gauge("publish_retry_budget") == link.budget.left
     room.clock.now += SECONDS_EACH
     await room.past_grace()
@@ -293,7 +297,7 @@ async def test_the_gauges_tell_how_much_waits_and_for_how_long(room: Room) -> No
     now = int((await room.redis.time())[0]) * 1000
     await room.redis.zadd(room.key("outbox:rq"), {job: now + 25_000})
     reconciler = room.reconciler()
-    await reconciler.measure()
+    reconciler.measure(await room.left())
     assert room.gauge("outbox_legs") == 2
     assert 90 <= room.gauge("outbox_oldest_age_seconds") < 120, "by acceptance, not by the next try"
 
@@ -306,5 +310,5 @@ async def test_a_dead_letter_that_waits_counts_from_its_end(room: Room) -> None:
     assert isinstance(claim, Claim)
     assert await room.ledger.bury(claim, "no")
     await room.redis.hincrby(room.key(f"job:{job}"), "rq.finished", -70_000)
-    await room.reconciler().measure()
+    room.reconciler().measure(await room.left())
     assert 70 <= room.gauge("outbox_oldest_age_seconds") < 100
