@@ -134,9 +134,10 @@ class Inbox:
         leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg
+        sent = asyncio.create_task(self._publish(leg, to))
         if to is not backend:
             await self._discard_at_broker(job_id, backend)
-        return await self._publish(leg, to)
+        return await sent
 
     async def _publish(self, leg: LegRef, to: Backend) -> Sent:
         with suppress(BackendUnavailable, TimeoutError):  # then the outbox brings it there

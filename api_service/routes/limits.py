@@ -71,8 +71,7 @@ async def get_limits(gateway: Running) -> Response:
 @router.put("", response_model=LimitsAnswer)
 async def put_limits(body: Changes, gateway: Running) -> Response:
     """Changes limits at once, for all workers. A job that a limit holds up waits; it uses up no attempt."""
-    for scope, change in body.root.items():
-        await gateway.limits.put(scope, _changed(change))
+    await gateway.limits.put({scope: _changed(change) for scope, change in body.root.items()})
     return JsonResponse(await _all(gateway))
 
 

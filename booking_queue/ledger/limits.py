@@ -40,9 +40,10 @@ class Limits:
                 found.setdefault(scope, {})[field] = int(value)
         return {scope: Limit(**values) for scope, values in sorted(found.items())}
 
-    async def put(self, scope: str, changes: Mapping[str, int | None]) -> None:
-        """None goes back to what the settings say."""
-        await self._scripts.call("limits_put", *_flat(scope, changes.items()))
+    async def put(self, changes: Mapping[str, Mapping[str, int | None]]) -> None:
+        """By scope, all or nothing. None goes back to what the settings say."""
+        given = [_flat(scope, values.items()) for scope, values in changes.items()]
+        await self._scripts.call("limits_put", *itertools.chain.from_iterable(given))
 
     async def defaults(self, limits: Mapping[str, Limit]) -> None:
         """What the settings say, in place of what they said before."""

@@ -58,7 +58,7 @@ async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
 
 
 async def test_no_more_run_at_a_time_than_the_limit_over_two_workers(lane: Lane) -> None:
-    await Limits(lane.ledger.scripts).put(lane.backend, {"concurrency": 2})
+    await Limits(lane.ledger.scripts).put({lane.backend: {"concurrency": 2}})
     jobs = [await lane.send("gated") for _ in range(6)]
     await lane.worker()
     await lane.worker()
@@ -72,13 +72,13 @@ async def test_no_more_run_at_a_time_than_the_limit_over_two_workers(lane: Lane)
 
 async def test_a_paused_backend_starts_nothing_until_it_is_resumed(lane: Lane) -> None:
     limits = Limits(lane.ledger.scripts)
-    await limits.put(lane.backend, {"paused": 1})
+    await limits.put({lane.backend: {"paused": 1}})
     worker, stop = await lane.worker(), asyncio.Event()
     slots = worker.processor.slots
     following = asyncio.create_task(pauses.follow(limits, {lane.backend: slots}, stop))
     await eventually(lambda: _is(not slots.free), "the worker to take nothing")
     jobs = [await lane.send() for _ in range(3)]
-    await limits.put(lane.backend, {"paused": None})
+    await limits.put({lane.backend: {"paused": None}})
     for job in jobs:
         leg = await lane.reach(job, "completed")
         assert leg.started and leg.attempts == 1

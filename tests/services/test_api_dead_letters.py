@@ -10,10 +10,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api_service.link import Link
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.ledger import LegRef
 from booking_queue.settings import Settings
+from booking_queue.web.client import ServiceClient
 from tests.services.api_world import BOOKING, World, until, world
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
@@ -125,6 +128,25 @@ async def test_what_is_edited_is_found_by_what_it_is_now(shop: World) -> None:
     assert await shop.ledger.bury(await shop.claim(letter, STREAMS, 2), "no")
     assert (await redrive(shop, "redisStreams", letter, type="noop", data={})).status_code == 202
     assert await found("ada") == [] and await found("") == [booking]
+
+
+async def test_a_letter_goes_elsewhere_before_its_old_broker_has_let_go_of_it(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await die(shop, KAFKA)
+    submit, sent = Link.submit, asyncio.Event()
+
+    def told(link: Link, leg: LegRef) -> Any:
+        sent.set()
+        return submit(link, leg)
+
+    async def slow(*_: Any, **__: Any) -> None:
+        await asyncio.wait_for(sent.wait(), 5)
+
+    monkeypatch.setattr(Link, "submit", told)
+    monkeypatch.setattr(ServiceClient, "delete", slow)
+    answer = await redrive(shop, "kafka", job, to="rq")
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
 
 
 async def test_what_another_backend_does_is_not_edited(shop: World) -> None:

@@ -19,6 +19,7 @@ from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger import idempotency
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.contract.worker import eventually
 from tests.services.api_world import BOOKING, World, until, world
@@ -236,6 +237,20 @@ async def test_a_batch_of_nothing_good_is_refused(shop: World) -> None:
 
 async def put(shop: World, changes: Any) -> httpx.Response:
     return await shop.http.put("/api/limits", json=changes)
+
+
+async def test_limits_are_set_all_at_once(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, puts = Scripts.call, iter([None])
+
+    async def but_once(scripts: Scripts, op: str, *args: Arg) -> Any:
+        if op == "limits_put" and next(puts, LedgerUnavailable):
+            raise LedgerUnavailable("Redis is gone")
+        return await call(scripts, op, *args)
+
+    monkeypatch.setattr(Scripts, "call", but_once)
+    assert (await put(shop, {"rq": {"concurrency": 7}, "kafka": {"paused": True}})).status_code == 200
+    told = (await shop.get("/api/limits"))["limits"]
+    assert (told["rq"]["concurrency"], told["kafka"]["paused"]) == (7, True)
 
 
 async def test_limits_are_set_shown_and_taken_back(shop: World) -> None:

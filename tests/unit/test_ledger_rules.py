@@ -107,7 +107,7 @@ async def test_a_job_that_waits_for_its_turn_is_not_lost(book: Book) -> None:
 
 
 async def test_no_more_run_at_a_time_than_the_limit_over_all_workers(book: Book) -> None:
-    await Limits(book.scripts).put("rq", {"concurrency": 2})
+    await Limits(book.scripts).put({"rq": {"concurrency": 2}})
     jobs = [await book.job() for _ in range(3)]
     claims = [await book.claim(job, worker=f"w{n}") for n, job in enumerate(jobs[:2])]
     answer = await book.ledger.claim(jobs[2], RQ, 1, "w3")
@@ -119,7 +119,7 @@ async def test_no_more_run_at_a_time_than_the_limit_over_all_workers(book: Book)
 
 
 async def test_a_dead_worker_s_place_is_free_once_its_lease_has_ended(book: Book) -> None:
-    await Limits(book.scripts).put("type:booking", {"concurrency": 1})
+    await Limits(book.scripts).put({"type:booking": {"concurrency": 1}})
     first, second = await book.job(RQ), await book.job(KAFKA)
     await book.claim(first)
     await asyncio.sleep(1.1)  # the lease of these settings
@@ -128,13 +128,13 @@ async def test_a_dead_worker_s_place_is_free_once_its_lease_has_ended(book: Book
 
 async def test_a_rate_is_exact_over_any_window(book: Book) -> None:
     limits = Limits(book.scripts)
-    await limits.put("type:booking", {"rate": 2, "window": 60_000})
+    await limits.put({"type:booking": {"rate": 2, "window": 60_000}})
     jobs = [await book.job() for _ in range(3)]
     for job in jobs[:2]:
         await book.claim(job)
     answer = await book.ledger.claim(jobs[2], RQ, 1, "w")
     assert isinstance(answer, Refused) and answer.reason == "limited" and 50_000 < answer.wait_ms <= 60_000
-    await limits.put("type:booking", {"rate": None, "window": None})
+    await limits.put({"type:booking": {"rate": None, "window": None}})
     await book.claim(jobs[2])
 
 
@@ -148,19 +148,19 @@ async def test_a_job_s_own_rate_limit_is_shared_by_its_key(book: Book) -> None:
 
 async def test_a_paused_backend_starts_nothing(book: Book) -> None:
     limits, job = Limits(book.scripts), await book.job(RQ, KAFKA)
-    await limits.put("kafka", {"paused": 1})
+    await limits.put({"kafka": {"paused": 1}})
     assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("paused", 1000)
     await book.claim(job, RQ)
-    await limits.put("kafka", {"paused": None})
+    await limits.put({"kafka": {"paused": None}})
     await book.claim(job, KAFKA)
 
 
 async def test_settings_are_under_what_was_put(book: Book) -> None:
     limits = Limits(book.scripts)
     await limits.defaults({"rq": Limit(outstanding=2, concurrency=5)})
-    await limits.put("rq", {"concurrency": 1})
+    await limits.put({"rq": {"concurrency": 1}})
     assert await limits.all() == {"rq": Limit(outstanding=2, concurrency=1)}
-    await limits.put("rq", {"concurrency": None})
+    await limits.put({"rq": {"concurrency": None}})
     assert (await limits.all())["rq"].concurrency == 5
     await book.job(), await book.job()
     with pytest.raises(Overloaded):
@@ -170,8 +170,8 @@ async def test_settings_are_under_what_was_put(book: Book) -> None:
 
 async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not_feel_it(book: Book) -> None:
     limits = Limits(book.scripts)
-    await limits.put("tenant", {"outstanding": 1})
-    await limits.put("tenant:acme", {"outstanding": 2})
+    await limits.put({"tenant": {"outstanding": 1}})
+    await limits.put({"tenant:acme": {"outstanding": 2}})
     first, _ = await book.job(RQ, KAFKA, tenant="acme"), await book.job(tenant="acme")
     with pytest.raises(TenantOverloaded) as refused:
         await book.job(tenant="acme")
@@ -185,7 +185,7 @@ async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not
     assert await book.ledger.bury(await book.claim(first, KAFKA), "no")
     await book.job(tenant="acme")
     assert isinstance(await book.ledger.redrive(first, KAFKA), LegRef)  # it was accepted once: it may go on, and counts
-    await limits.put("tenant:acme", {"outstanding": 3})
+    await limits.put({"tenant:acme": {"outstanding": 3}})
     with pytest.raises(TenantOverloaded):
         await book.job(tenant="acme")
 
@@ -236,7 +236,7 @@ async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(
 
 
 async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: Book) -> None:
-    await Limits(book.scripts).put("tenant:acme", {"outstanding": 1})
+    await Limits(book.scripts).put({"tenant:acme": {"outstanding": 1}})
     await book.redis.delete(f"{book.prefix}:job:{await book.job(tenant='acme')}")
     await book.job(tenant="acme")
     with pytest.raises(TenantOverloaded):
@@ -347,3 +347,10 @@ async def test_a_server_that_died_at_it_leaves_the_key_to_the_next(book: Book) -
     assert (third.new_id(), third.answer) == (first.new_id(), None)
     await keys.forget(third)  # it did nothing; the first, which is gone, may have
     assert (await keys.begin("t", "key", b"body")).nonce == first.nonce
+
+
+async def test_a_key_under_which_nothing_was_done_may_be_used_for_anything(book: Book) -> None:
+    keys = Idempotency(book.scripts)
+    first = await keys.begin("t", "key", b"body")
+    await keys.forget(first)
+    assert (await keys.begin("t", "key", b"anything")).nonce != first.nonce
