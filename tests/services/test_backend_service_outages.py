@@ -184,7 +184,7 @@ async def test_a_redis_that_would_throw_jobs_away_is_not_ready(
 
 class ClusterProcess(RedisProcess):
     def command(self) -> list[str]:
-        return [*super().command(), "--cluster-enabled", "yes"]
+        return [*super().command(), "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
 
 
 @pytest.fixture(scope="module")
