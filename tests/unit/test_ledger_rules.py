@@ -1,4 +1,4 @@
-"""Turns, limits, cancelling and idempotency keys in the ledger, on a real Redis."""
+"""Turns, limits and cancelling in the ledger, on a real Redis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
-from booking_queue.ledger.idempotency import Idempotency, KeyBusy, KeyReused
 from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
 from booking_queue.ledger.limits import Limit, Limits
 from booking_queue.ledger.outbox import Outbox
@@ -27,7 +26,7 @@ from tests.unit.book import Book
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
 VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
-LUA = source("booking_queue.ledger", "cancel.lua", "idempotency.lua")
+LUA = source("booking_queue.ledger", "cancel.lua")
 
 
 @pytest.fixture
@@ -317,40 +316,3 @@ async def test_a_cancelled_job_gives_up_its_turn_once_all_is_given_back(book: Bo
     assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
     await Compensations(book.scripts).done(first, 1, {})
     assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)
-
-
-# Idempotency keys
-
-
-async def test_one_key_one_answer(book: Book) -> None:
-    keys = Idempotency(book.scripts)
-    first = await keys.begin("t", "key", b"body")
-    with pytest.raises(KeyBusy):
-        await keys.begin("t", "key", b"body")
-    with pytest.raises(KeyReused):
-        await keys.begin("t", "key", b"other")
-    assert (await keys.begin("another tenant", "key", b"other")).nonce != first.nonce
-    await keys.end(first, b"answer")
-    again = await keys.begin("t", "key", b"body")
-    assert (again.answer, again.new_id()) == (b"answer", first.new_id())
-    assert first.new_id(1) != first.new_id(0)
-
-
-async def test_a_server_that_died_at_it_leaves_the_key_to_the_next(book: Book) -> None:
-    keys = Idempotency(book.scripts)
-    first = await keys.begin("t", "key", b"body")
-    await book.redis.hset(f"{book.prefix}:idempotency:{first.key}", "lease", "1")
-    second = await keys.begin("t", "key", b"body")
-    assert second.new_id() == first.new_id() and second.answer is None
-    await keys.leave(second)
-    third = await keys.begin("t", "key", b"body")
-    assert (third.new_id(), third.answer) == (first.new_id(), None)
-    await keys.forget(third)  # it did nothing; the first, which is gone, may have
-    assert (await keys.begin("t", "key", b"body")).nonce == first.nonce
-
-
-async def test_a_key_under_which_nothing_was_done_may_be_used_for_anything(book: Book) -> None:
-    keys = Idempotency(book.scripts)
-    first = await keys.begin("t", "key", b"body")
-    await keys.forget(first)
-    assert (await keys.begin("t", "key", b"anything")).nonce != first.nonce
