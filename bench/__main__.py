@@ -96,9 +96,7 @@ async def measure(suite: PrivateSuite, asked: argparse.Namespace) -> Measured:
 def measured(asked: argparse.Namespace) -> str:
     """The report. Nothing is left in the temporary folder, but for the logs of a failure."""
     folder = Path(tempfile.mkdtemp(prefix="booking-queue-bench-"))
-    os.environ.setdefault(
-        "REDIS_MAXMEMORY", "4gb"
-    )  # what is accepted here nobody drains: 512 MB would refuse the last runs
+    os.environ.setdefault("REDIS_MAXMEMORY", "4gb")  # nobody drains what is accepted here
     suite = PrivateSuite(folder, LOG_LEVEL="WARNING", SIMULATED_TIME_SCALE="0")
     say("starting Redis, Kafka and the services on free ports; all of it takes some minutes (--help: make it shorter)")
     keep = False
