@@ -198,12 +198,14 @@ class RedrivenLetters(TypedDict):
     redriven: int
     refused: int
     items: list[LetterOutcome]
+    nextCursor: str | None
 
 
 class DiscardedLetters(TypedDict):
     discarded: int
     refused: int
     items: list[LetterOutcome]
+    nextCursor: str | None
 
 
 class RateAnswer(TypedDict):

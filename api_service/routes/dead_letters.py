@@ -74,6 +74,7 @@ class Many(_Model):
     items: list[Which] | None = Field(None, min_length=1, max_length=MOST)
     matching: Matching | None = None
     limit: int = Field(MOST, ge=1, le=MOST, strict=True)
+    cursor: Cursor | None = Field(None, description="`nextCursor` of the answer before: what is refused stays")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -129,9 +130,9 @@ async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> R
             return {"backend": which.backend, "id": which.id, "outcome": "redriven", "state": outcome.state}
         return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": _reason(outcome)}
 
-    items = await _each(gateway, body, caller, one)
+    items, more = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "redriven" for each in items)
-    told: answers.RedrivenLetters = {"redriven": done, "refused": len(items) - done, "items": items}
+    told: answers.RedrivenLetters = {"redriven": done, "refused": len(items) - done, "items": items, "nextCursor": more}
     return JsonResponse(told, 202)
 
 
@@ -147,9 +148,10 @@ async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response
             return {"backend": which.backend, "id": which.id, "outcome": "discarded"}
         return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": _reason(outcome)}
 
-    items = await _each(gateway, body, caller, one)
+    items, more = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "discarded" for each in items)
-    told: answers.DiscardedLetters = {"discarded": done, "refused": len(items) - done, "items": items}
+    bad = len(items) - done
+    told: answers.DiscardedLetters = {"discarded": done, "refused": bad, "items": items, "nextCursor": more}
     return JsonResponse(told)
 
 
@@ -202,26 +204,26 @@ async def _existing(gateway: Gateway, backend: Backend, job_id: str, caller: Key
 
 async def _each(
     gateway: Gateway, body: Many, caller: Key, one: Callable[[Which], Awaitable[answers.LetterOutcome]]
-) -> list[answers.LetterOutcome]:
-    chosen = body.items or []
+) -> tuple[list[answers.LetterOutcome], str | None]:
+    chosen, mark = body.items or [], None
     if body.matching:
         wanted = Filter(caller.tenant, body.matching.backend, body.matching.type, body.matching.q)
-        chosen = await _matching(gateway, wanted, body.limit)
+        chosen, mark = await _matching(gateway, wanted, body)
     told: list[answers.LetterOutcome] = []
     for first in range(0, len(chosen), AT_A_TIME):
         told += await asyncio.gather(*(one(which) for which in chosen[first : first + AT_A_TIME]))
-    return told
+    return told, mark.cursor if mark else None
 
 
-async def _matching(gateway: Gateway, wanted: Filter, limit: int) -> list[Which]:
+async def _matching(gateway: Gateway, wanted: Filter, body: Many) -> tuple[list[Which], Mark | None]:
     found: list[Letter] = []
-    mark: Mark | None = None
-    while len(found) < limit:
-        letters, mark = await gateway.inbox.page(wanted, mark, min(100, limit - len(found)))
+    mark = Mark.of(body.cursor) if body.cursor else None
+    while len(found) < body.limit:
+        letters, mark = await gateway.inbox.page(wanted, mark, min(100, body.limit - len(found)))
         found += letters
         if mark is None:
             break
-    return [Which(backend=letter.mark.backend, id=letter.record.id) for letter in found]
+    return [Which(backend=letter.mark.backend, id=letter.record.id) for letter in found], mark
 
 
 def _must_fit(kind: str, data: dict[str, Any]) -> None:

@@ -184,12 +184,27 @@ async def test_many_run_again_by_filter_or_by_name(shop: World) -> None:
     assert (answer.status_code, told["redriven"], told["refused"]) == (202, 5, 0)
     assert len(await inbox(shop)) == 3
     items = [{"backend": "rq", "id": job} for job in jobs] + [{"backend": "kafka", "id": other}]
+    assert answer.json()["nextCursor"] is not None
     told = (await shop.http.post(f"{INBOX}/discard", json={"items": items})).json()
     assert (told["discarded"], told["refused"]) == (8, 0)
     assert await inbox(shop) == []
     refused: list[dict[str, Any]] = [{}, {"items": items, "matching": {}}, {"items": []}, {"matching": {"q": 1}}]
     for bad in refused:
         assert (await shop.http.post(f"{INBOX}/redrive", json=bad)).status_code == 400
+
+
+async def test_refused_letters_do_not_stand_before_the_others(shop: World) -> None:
+    wanted = await die(shop, why="flood")
+    refused = [await die(shop, why="flood") for _ in range(3)]  # newer, and completed elsewhere
+    for job in refused:
+        await shop.redis.hset(shop.key(f"job:{job}"), mapping={"legs": "rq,kafka", "kafka.state": "completed"})
+    asked: dict[str, Any] = {"matching": {"q": "flood"}, "to": "kafka", "limit": 3}
+    told = (await shop.http.post(f"{INBOX}/redrive", json=asked)).json()
+    assert (told["redriven"], told["refused"]) == (0, 3)
+    told = (await shop.http.post(f"{INBOX}/redrive", json=asked | {"cursor": told["nextCursor"]})).json()
+    assert [(each["id"], each["outcome"]) for each in told["items"]] == [(wanted, "redriven")]
+    assert told["nextCursor"] is None
+    assert (await shop.http.post(f"{INBOX}/redrive", json=asked | {"cursor": "?"})).status_code == 400
 
 
 async def test_what_is_no_job_runs_once_it_is_given_a_type_and_data(shop: World) -> None:

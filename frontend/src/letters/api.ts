@@ -121,15 +121,16 @@ export async function many(
   tell: (done: number) => void,
 ): Promise<Outcome> {
   let total: Outcome = { done: 0, refused: [] };
+  let cursor: string | undefined;
   for (;;) {
-    const asked = { ...which, ...(to ? { to } : {}), limit: AT_ONCE };
+    const asked = { ...which, ...(to ? { to } : {}), ...(cursor ? { cursor } : {}), limit: AT_ONCE };
     const body = await send<Partial<RedrivenLetters & DiscardedLetters>>("POST", `${LETTERS}/${verb}`, asked);
     const items = list(body.items);
     const refused = items.filter((it) => it?.outcome === "refused").map((it) => text(it?.error) || "refused");
     const done = number(body.redriven ?? body.discarded);
-    total = { done: total.done + done, refused };
+    total = { done: total.done + done, refused: [...total.refused, ...refused] };
     tell(total.done);
-    // Those refused match still: a round of nothing else is the last.
-    if ("items" in which || items.length < AT_ONCE || done === 0) return total;
+    cursor = text(body.nextCursor);
+    if (!cursor) return total;
   }
 }

@@ -220,6 +220,7 @@ export interface DiscardedLetters {
   discarded: number;
   refused: number;
   items: LetterOutcome[];
+  nextCursor: string | null;
 }
 export interface LetterOutcome {
   backend: "rq" | "redisStreams" | "kafka";
@@ -308,6 +309,10 @@ export interface Many {
   items?: Which[] | null;
   matching?: Matching | null;
   limit?: number;
+  /**
+   * `nextCursor` of the answer before: what is refused stays
+   */
+  cursor?: string | null;
 }
 export interface Which {
   backend: "rq" | "redisStreams" | "kafka";
@@ -377,6 +382,10 @@ export interface RedriveMany {
   items?: Which[] | null;
   matching?: Matching | null;
   limit?: number;
+  /**
+   * `nextCursor` of the answer before: what is refused stays
+   */
+  cursor?: string | null;
   to?: ("rq" | "redisStreams" | "kafka") | null;
 }
 export interface RedrivenLetter {
@@ -391,6 +400,7 @@ export interface RedrivenLetters {
   redriven: number;
   refused: number;
   items: LetterOutcome[];
+  nextCursor: string | null;
 }
 export interface SessionAnswer {
   required: boolean;
