@@ -213,9 +213,7 @@ class Ledger:
 
     async def redrive_as(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> LegRef | str:
         """As `redrive`; on another backend, or edited, which only a job that no leg has done may be."""
-        edited: tuple[Arg, ...] = ()
-        if edit:
-            edited = (edit.type, dumps(edit.data), len(edit.leaves), *edit.leaves, *edit.joins)
+        edited: list[Arg] = [edit.type, dumps(edit.data), len(edit.leaves), *edit.leaves, *edit.joins] if edit else []
         answer = await self.scripts.call("redrive_as", job_id, backend, to, *edited)
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
@@ -237,6 +235,11 @@ class Ledger:
         """Rows to send now, each for this caller alone until its next turn."""
         answer = await self.scripts.call("outbox_take", backend, limit)
         return [LegRef(text(answer[i]), int(answer[i + 1])) for i in range(0, len(answer), 2)]
+
+    async def following(self, claim: Claim) -> LegRef | None:
+        """The next of this job's ordering key, where it is that one's turn and it was not sent."""
+        answer = await self.scripts.call("following", claim.backend, claim.options.ordering_key or "")
+        return LegRef(text(answer[0]), int(answer[1])) if answer else None
 
     async def outbox_wake(self, backend: Backend) -> int:
         """The backend answers again: its waiting rows are tried now."""

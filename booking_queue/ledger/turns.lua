@@ -24,14 +24,25 @@ end
 -- The next in line, sent by the outbox; a script that knows its broker does it at once.
 ledger.on_turn = {}
 
+-- Whose turn it is, and has not been sent.
+local function following(backend, key)
+  local first = redis.call('ZRANGE', turns(backend, key), 0, 0)[1]
+  if not first then return end
+  local leg = ledger.leg(first, backend, 'state', 'gen', 'due')
+  if leg.state == 'pending' or leg.state == 'delayed' then return first, leg end
+end
+
 function ledger.end_turn(id, backend, key)
   if not key then return end
-  local line = turns(backend, key)
-  redis.call('ZREM', line, id)
-  local following = redis.call('ZRANGE', line, 0, 0)[1]
-  if not following then return end
-  local leg = ledger.leg(following, backend, 'state', 'gen', 'due')
-  if leg.state ~= 'pending' and leg.state ~= 'delayed' then return end
-  redis.call('ZADD', ledger.outbox(backend), math.max(NOW, tonumber(leg.due or 0)), following)
-  if ledger.on_turn[backend] then ledger.on_turn[backend](following, leg.gen) end
+  redis.call('ZREM', turns(backend, key), id)
+  local first, leg = following(backend, key)
+  if not first then return end
+  redis.call('ZADD', ledger.outbox(backend), math.max(NOW, tonumber(leg.due or 0)), first)
+  if ledger.on_turn[backend] then ledger.on_turn[backend](first, leg.gen) end
+end
+
+-- following: backend, ordering key -> id, generation. For a worker whose broker is outside Redis: it sends the next itself.
+function ops.following(a)
+  local first, leg = following(a[1], a[2])
+  return first and { first, leg.gen } or {}
 end

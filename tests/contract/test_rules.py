@@ -57,6 +57,15 @@ async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
     await lane.reach(second, "completed")
 
 
+async def test_a_job_that_ends_sends_the_next_of_its_key_and_nothing_else(lane: Lane) -> None:
+    first, second, other = await lane.send(ordering_key="k"), await lane.send(ordering_key="k"), await lane.accept()
+    await lane.redis.zadd(f"{lane.settings.key_prefix}:outbox:{lane.backend}", {other: 1})
+    await lane.worker()
+    await lane.reach(first, "completed")
+    await lane.reach(second, "completed")
+    assert (await lane.leg(other)).state == "pending", "what is left to the outbox has its own retries"
+
+
 async def test_no_more_run_at_a_time_than_the_limit_over_two_workers(lane: Lane) -> None:
     await Limits(lane.ledger.scripts).put({lane.backend: {"concurrency": 2}})
     jobs = [await lane.send("gated") for _ in range(6)]

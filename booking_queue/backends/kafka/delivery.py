@@ -58,7 +58,8 @@ class KafkaDelivery:
         """The next of its ordering key need not wait for the gateway's turn."""
         if claim and claim.options.ordering_key:
             with suppress(LedgerUnavailable):
-                await self._outbound.send_due()
+                if leg := await self._ledger.following(claim):
+                    await self._outbound.send(leg)
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         self._settling = True

@@ -18,7 +18,6 @@ from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Ledger, LegRef, NotSent, Outgoing
 
 KAFKA = Backend.KAFKA
-DUE_AT_ONCE = 10
 
 
 class Outbound:
@@ -32,10 +31,6 @@ class Outbound:
         """How long a retry that is to wait so long will: as long as the topic that it goes to waits."""
         retry = self._topics.retry_for(wait_ms) if wait_ms > 0 else None
         return retry[1] if retry else wait_ms
-
-    async def send_due(self) -> None:
-        for leg in await self._ledger.outbox_due(KAFKA, DUE_AT_ONCE):
-            await self.send(leg)
 
     async def send(self, leg: LegRef, origin: Origin | None = None) -> Published:
         """Idempotent by (job id, generation). `origin`: the message that is retried or buried, where it is at hand."""
