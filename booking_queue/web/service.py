@@ -24,6 +24,7 @@ from booking_queue.web.body import Body
 from booking_queue.web.edge import Edge
 from booking_queue.web.problems import Problem
 from booking_queue.web.replies import JsonResponse
+from booking_queue.web.visitors import Visitors
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 
@@ -59,6 +60,8 @@ def create_app(  # noqa: PLR0913 - all but two by name
     app.add_middleware(Body, batch_paths=batch_paths)  # the last one added is the outermost
     if keys_needed:
         app.add_middleware(auth.ApiKey, key=settings.api_key, frontend_url=settings.frontend_url)
+    else:
+        app.add_middleware(Visitors, settings=settings)
     app.add_middleware(Edge, explain=outages.explain)
     _document(app)
     return app

@@ -70,13 +70,27 @@ def cookie(token: str, *, secure: bool) -> str:
 
 
 def origin(scope: Scope) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), "")
+    return _header(scope, b"origin")
+
+
+def host(scope: Scope) -> str:
+    return _header(scope, b"host")
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
 def from_our_page(scope: Scope, frontend_url: str) -> bool:
     """SameSite knows no ports: another server on localhost is the same site, but not the same origin."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-    return urlsplit(origin(scope)).netloc.lower() in {host.lower(), urlsplit(frontend_url).netloc.lower()} - {""}
+    return _netloc(origin(scope)) in {host(scope).lower(), _netloc(frontend_url)} - {""}
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:  # such as a bracket that is not closed
+        return ""
 
 
 class Attempts:
