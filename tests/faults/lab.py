@@ -210,7 +210,7 @@ class Trial:
         waits = [r for r in records if any(leg.state is State.ACTIVE for leg in r.legs.values())]
         if quiet.after is None and waits:
             lab.say(f"{self.name}: still {len(waits)} at work")
-        copies = await observer.copies()
+        copies, known = await observer.copies(), set(jobs)
         return History(
             attempts=self.log.attempts(),
             ends=ends_of(records),
@@ -222,7 +222,7 @@ class Trial:
             nights=await observer.nights(self.name, ROOMS),
             audits=await observer.audits(jobs),
             stopped=list(lab.stopped),
-            copies={key: number for key, number in copies.items() if key.split()[1] in set(jobs)},
+            copies={key: number for key, number in copies.items() if key.split()[1] in known},
             owners=self.owners,
             poisons=self.poisons,
             versions=self._versions(money.order),
