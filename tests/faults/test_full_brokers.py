@@ -45,7 +45,7 @@ async def test_redis_crashes(own_lab: ProcessLab, results: Results) -> None:
             resumed.append(await next_ack(trial))
 
     count = size(200, 5000)
-    verdict = await trial.run(bookings("redis", count), crashes, per_second=20)
+    verdict = await trial.run(bookings("redis", count), crashes, per_second=60)
     notes = f"{len(resumed)} crashes, accepting again after at most {max(resumed):.1f} s"
     results.add("T2 Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
     assert max(resumed) <= RESUMED_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.faults.breaks import crash
-from tests.faults.conftest import size
+from tests.faults.conftest import FULL, size
 from tests.faults.lab import Lab, Trial
 from tests.faults.load import bookings
 from tests.faults.reruns import percentile
@@ -26,7 +26,7 @@ async def test_kafka_crashes(shared_lab: Lab, results: Results) -> None:
         await crash(lab, lab.suite.kafka, kill=False, away=outage)
 
     trial, count = Trial(lab, "kafka"), size(200, 5000)
-    verdict = await trial.run(bookings("kafka", count), crashes, per_second=20)
+    verdict = await trial.run(bookings("kafka", count), crashes, per_second=60 if FULL else 20)
     p99 = percentile([attempt.seconds for attempt in trial.history.attempts], 0.99)
     notes = f"away for {outage} s in the end; answers' p99 {p99:.2f} s"
     results.add("T3 Kafka: kill -9 and SIGTERM in turn, then an outage", verdict, notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.faults.breaks import pause
-from tests.faults.conftest import size
+from tests.faults.conftest import FULL, size
 from tests.faults.lab import Trial
 from tests.faults.load import bookings
 from tests.faults.processes import ProcessLab
@@ -55,7 +55,7 @@ async def mistreated(
             proxy.treat(WELL)
         lab.fault()
 
-    verdict = await Trial(lab, name).run(bookings(name, size(60, 3000)), mistreat, per_second=30)
+    verdict = await Trial(lab, name).run(bookings(name, size(60, 3000)), mistreat, per_second=60 if FULL else 30)
     harmed = sum(proxy.harmed for proxy in proxies) - harmed
     notes = f"{harmed} times" if harmed else f"for {HOLE_SECONDS} s" if treatment.hole else ""
     results.add(TOLD[name], verdict, notes)
