@@ -7,26 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.faults.history import End, Expected, History, Outcome
+from tests.faults.history import End, Event, Expected, History, Outcome
 from tests.faults.reruns import LETS_GO, percentile, reruns
 
 ENDED = {"completed", "dead", "cancelled"}
+TRY_AGAIN = {429, 503}
 ENOUGH_FOR_A_P99 = 100  # of fewer it is the longest, which has a bound of its own
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The promised bounds, in seconds; None where a trial has nothing to say about one."""
+    """The promised bounds, in seconds; None where a trial has nothing to say about one. `accepted`: the least share of
+    what was sent, since a suite that refuses everything keeps every other promise."""
 
     rerun_p99: float | None = 20.0
     rerun_max: float | None = 30.0
     quiet: float | None = 60.0
     answer: float | None = 10.0
+    accepted: float = 0.5
 
 
 @dataclass
 class Lane:
-    """What one backend is accused of, and its figures."""
+    """What one backend is accused of, or all together, and its figures."""
 
     attempts: int = 0
     acked: int = 0
@@ -67,16 +70,19 @@ def at_most(found: int, trials: int) -> str:
 def judge(history: History, limits: Limits | None = None) -> Verdict:
     limits = limits or Limits()
     wrong: dict[str, list[str]] = defaultdict(list)
-    lanes = _lanes(history)
+    bookings, paid = _bookings(history), _paid(history)
+    lanes = _lanes(history, bookings, paid)
     for backend, lane in lanes.items():
         wrong["lost"] += (f"{backend} {booking}" for booking in lane.lost)
         wrong["doubled"] += lane.doubled
         wrong["rerun"] += _slow_reruns(backend, lane, limits)
     wrong["unexpectedly dead"] += _unexpectedly_dead(history)
     wrong["not dead"] += _not_dead(history)
-    wrong["unexpected"] += _unexpected(history)
-    wrong["not charged"] += _money_missing(history)
-    wrong["rooms"] += _rooms(history)
+    wrong["unexpected"] += _unexpected(history, bookings)
+    wrong["refused"] += _refused(history, limits)
+    wrong["not charged"] += _money_missing(bookings, paid)
+    wrong["no mail"] += [id for id, legs in bookings.items() if legs[0].confirmed and id not in history.mailed]
+    wrong["rooms"] += _rooms(history, bookings)
     wrong["published twice"] += [f"{key}: {copies} messages" for key, copies in history.copies.items() if copies > 1]
     wrong["stolen back"] += [key for key, owners in history.owners.items() if _returned(owners)]
     wrong["not cancelled"] += _not_cancelled(history)
@@ -84,50 +90,74 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
     wrong["hang"] += _hangs(history, limits)
     wrong["not quiet"] += _not_quiet(history, limits)
     wrong["ownerless key"] += history.quiet.ownerless
-    charged = max(1, sum(1 for number in history.charges.values() if number))
+    charged = max(1, len({_booking(key) for key, number in history.charges.items() if number}))
     return Verdict(
         lanes,
         {name: found for name, found in wrong.items() if found},
         history.quiet.after,
         history.raw_charges * 1e6 / charged,
         history.raw_mails * 1e6 / charged,
-        [job for job, events in history.audits.items() if _begun_again([event.event for event in events])],
+        [job for job, events in history.audits.items() if _begun_again(events)],
     )
 
 
-def _lanes(history: History) -> dict[str, Lane]:
+def _bookings(history: History) -> dict[str, list[End]]:
+    found: dict[str, list[End]] = defaultdict(list)
+    for end in history.ends:
+        found[end.booking].append(end)
+    return found
+
+
+def _booking(key: str) -> str:
+    """Whose effect it is: keys are `{booking}:{step}`, of a later round `{booking}:{step}:{round}`."""
+    return key.partition(":")[0]
+
+
+def _paid(history: History) -> Counter[str]:
+    """Charges that were not given back, by booking, whatever their keys."""
+    found: Counter[str] = Counter()
+    for key, number in history.charges.items():
+        found[_booking(key)] += number - history.refunds.get(key, 0)
+    return found
+
+
+def _lanes(history: History, bookings: Mapping[str, Sequence[End]], paid: Mapping[str, int]) -> dict[str, Lane]:
     lanes: dict[str, Lane] = defaultdict(Lane)
-    ends = {end.booking: end for end in history.ends}
     for attempt in history.attempts:
         lane = lanes[attempt.backend]
         lane.attempts += 1
         lane.acked += attempt.outcome is Outcome.ACKED
         lane.refused += attempt.outcome is Outcome.REFUSED
         lane.unknown += attempt.outcome in (Outcome.UNKNOWN, Outcome.CUT_OFF)
-        end = ends.get(attempt.booking)
-        if attempt.outcome is Outcome.ACKED and (end is None or end.state not in ENDED):
-            lane.lost.append(f"{attempt.booking} ({end.state if end else 'no record'})")
-    for end in history.ends:
-        lanes[end.backend].doubled += _doubled(end, history)
+        states = {leg.state for leg in bookings.get(attempt.booking, ())} or {"no record"}
+        if attempt.outcome is Outcome.ACKED and states - ENDED:
+            lane.lost.append(f"{attempt.booking} ({', '.join(sorted(states - ENDED))})")
+    lane_of = {attempt.user: attempt.backend for attempt in history.attempts}
+    for booking, legs in bookings.items():
+        backend = lane_of.get(legs[0].user, legs[0].backend)
+        lanes[backend].doubled += _doubled(booking, paid.get(booking, 0), history.audits.get(booking, ()))
     for backend, seconds in reruns(history.audits, history.stopped).items():
         lanes[backend].reruns += seconds
     return dict(lanes)
 
 
-def _doubled(end: End, history: History) -> Iterable[str]:
-    charges = history.charges.get(end.charge_key, 0)
-    if charges > 1:
-        yield f"{end.booking} was charged {charges} times"
-    events = Counter(event.event for event in history.audits.get(end.booking, ()))
+def _doubled(booking: str, paid: int, events: Sequence[Event]) -> Iterable[str]:
+    if paid > 1:
+        yield f"{booking} is paid {paid} times"
     for once in ("completed", "confirmed", "compensated"):
-        if events[once] > 1:
-            yield f"{end.booking} is {once} {events[once]} times"
+        # Each leg completes; the booking is confirmed by one of them.
+        for backend, number in Counter(event.backend for event in events if event.event == once).items():
+            if number > 1:
+                yield f"{booking} is {once} {number} times{f' on {backend}' * bool(backend)}"
 
 
-def _begun_again(events: Sequence[str]) -> bool:
-    """Two starts with nothing between them that ends or hands back the first."""
-    told = [event for event in events if event == "started" or event in LETS_GO]
-    return any(one == after == "started" for one, after in pairwise(told))
+def _begun_again(events: Sequence[Event]) -> bool:
+    """On one backend, two starts with nothing between them that ends or hands back the first."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for event in events:
+        if event.event == "started" or event.event in LETS_GO:
+            told[event.backend].append(event.event)
+    return any(one == after == "started" for leg in told.values() for one, after in pairwise(leg))
 
 
 def _slow_reruns(backend: str, lane: Lane, limits: Limits) -> Iterable[str]:
@@ -158,32 +188,41 @@ def _not_dead(history: History) -> list[str]:
     return found + [f"{poison.backend} {poison.name}" for poison in history.poisons if not poison.reason]
 
 
-def _unexpected(history: History) -> list[str]:
+def _unexpected(history: History, bookings: Mapping[str, Sequence[End]]) -> list[str]:
     """Bookings that nobody asked for, or more than one for one attempt, or one that was refused."""
     attempts = {attempt.user: attempt for attempt in history.attempts}
-    a_user = Counter(end.user for end in history.ends)
+    a_user = Counter(legs[0].user for legs in bookings.values())
     found = [f"{user} has {number} bookings" for user, number in a_user.items() if number > 1]
-    for end in history.ends:
-        attempt = attempts.get(end.user)
+    for booking, legs in bookings.items():
+        attempt = attempts.get(legs[0].user)
         if attempt is None:
-            found.append(f"nobody sent {end.booking} of {end.user}")
+            found.append(f"nobody sent {booking} of {legs[0].user}")
         elif attempt.outcome is Outcome.REFUSED and attempt.status < 500:
-            found.append(f"{end.booking} was refused with {attempt.status}")
-        elif attempt.booking and attempt.booking != end.booking:
-            found.append(f"{attempt.user} was told {attempt.booking}, not {end.booking}")
+            found.append(f"{booking} was refused with {attempt.status}")
+        elif attempt.booking and attempt.booking != booking:
+            found.append(f"{attempt.user} was told {attempt.booking}, not {booking}")
     return found
 
 
-def _money_missing(history: History) -> list[str]:
+def _refused(history: History, limits: Limits) -> Iterable[str]:
+    """Who cannot be served is told so in a way that clients know, and there are not too many of them."""
+    refused = [attempt for attempt in history.attempts if attempt.outcome is Outcome.REFUSED]
+    for attempt in refused:
+        if attempt.status not in TRY_AGAIN or not attempt.retry_after:
+            yield f"{attempt.user}: {attempt.status}, Retry-After {attempt.retry_after or 'missing'}"
+    accepted, sent = sum(attempt.outcome is Outcome.ACKED for attempt in history.attempts), len(history.attempts)
+    if accepted < limits.accepted * sent:
+        yield f"only {accepted} of {sent} were accepted"
+
+
+def _money_missing(bookings: Mapping[str, Sequence[End]], paid: Mapping[str, int]) -> Iterable[str]:
     """A confirmed booking is paid, one that is not has its money back."""
-    found = []
-    for end in history.ends:
-        paid = history.charges.get(end.charge_key, 0) - history.refunds.get(end.charge_key, 0)
-        if end.confirmed and paid < 1:
-            found.append(f"{end.booking} is confirmed and not paid")
-        elif end.state in ENDED and not end.confirmed and paid > 0:
-            found.append(f"{end.booking} is {end.state} and was not refunded")
-    return found
+    for booking, legs in bookings.items():
+        states = {leg.state for leg in legs}
+        if legs[0].confirmed and paid.get(booking, 0) < 1:
+            yield f"{booking} is confirmed and not paid"
+        elif not states - ENDED and not legs[0].confirmed and paid.get(booking, 0) > 0:
+            yield f"{booking} is {', '.join(sorted(states))} and was not refunded"
 
 
 def _not_cancelled(history: History) -> list[str]:
@@ -195,13 +234,14 @@ def _not_cancelled(history: History) -> list[str]:
     ]
 
 
-def _rooms(history: History) -> Iterable[str]:
+def _rooms(history: History, bookings: Mapping[str, Sequence[End]]) -> Iterable[str]:
     for night in history.nights:
         if night.taken > night.total:
             yield f"{night.name}: {night.taken} of {night.total} rooms taken"
         if night.sold != night.taken:
             yield f"{night.name}: {night.taken} taken, {night.sold} sold"
-    confirmed, sold = sum(end.confirmed for end in history.ends), sum(night.sold for night in history.nights)
+    confirmed = sum(legs[0].confirmed for legs in bookings.values())
+    sold = sum(night.sold for night in history.nights)
     if history.nights and sold != confirmed:
         yield f"{sold} rooms sold for {confirmed} confirmed bookings"
 

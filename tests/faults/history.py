@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -23,9 +23,12 @@ class Expected(StrEnum):
     ENDED = "ended"  # either will do
 
 
+TOGETHER = "all three"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One booking that was sent, once, under a user of its own, to one backend."""
+    """One booking that was sent, once, under a user of its own, to one backend or to all of them TOGETHER."""
 
     user: str
     backend: str
@@ -34,11 +37,12 @@ class Attempt:
     booking: str = ""
     status: int = 0
     seconds: float = 0.0
+    retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a booking stood at the end. `state` is that of its one leg."""
+    """How a leg stood at the end, and whether its booking is confirmed."""
 
     booking: str
     user: str
@@ -46,7 +50,6 @@ class End:
     state: str
     confirmed: bool
     error: str = ""
-    charge_key: str = ""
     cancelled: bool = False  # the booking; legs that were completed before stay so
 
 
@@ -104,6 +107,7 @@ class History:
     refunds: Mapping[str, int] = field(default_factory=dict)  # by key: charges given back
     raw_charges: int = 0
     raw_mails: int = 0
+    mailed: Collection[str] = ()  # bookings of which somebody got a mail
     nights: Sequence[Night] = ()
     audits: Mapping[str, Sequence[Event]] = field(default_factory=dict)  # by booking
     stopped: Sequence[Stopped] = ()
@@ -131,5 +135,6 @@ def read_log(lines: Sequence[Mapping[str, Any]]) -> list[Attempt]:
             line.get("bookingId", ""),
             line.get("status", 0),
             line["seconds"],
+            line.get("retryAfter", ""),
         )
     return list(found.values())

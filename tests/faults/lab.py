@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import time
@@ -22,10 +23,10 @@ from tests.faults.observe import Observer, ends_of
 
 ROOMS = 1_000_000
 START_SECONDS = 40.0
-PATIENCE = 60.0  # from the last fault until nothing is left to do
 # `make faults` has the machine to itself and holds the suite to its bounds; beside other tests nothing is timed.
 BOUNDED = bool(os.environ.get("FAULTS_REPORT"))
-UNBOUNDED = Limits(None, None, None, None)
+UNBOUNDED = Limits(None, None, math.inf, None)
+PATIENCE = 60.0 if BOUNDED else 180.0  # from the last fault until nothing is left to do
 
 Say = Callable[[str], None]
 Breaks = Callable[[asyncio.Event], Awaitable[Any]]
@@ -219,6 +220,7 @@ class Trial:
             refunds=money.refunds,
             raw_charges=money.calls["charge"],
             raw_mails=money.calls["mail"],
+            mailed=money.mailed,
             nights=await observer.nights(self.name, ROOMS),
             audits=await observer.audits(jobs),
             stopped=list(lab.stopped),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import orjson
 
 from local.probe import LOOPBACK
-from tests.faults.history import Attempt, Expected, Outcome, read_log
+from tests.faults.history import TOGETHER, Attempt, Expected, Outcome, read_log
 
 ANSWER_SECONDS = 15.0
 BACKENDS = ("rq", "redisStreams", "kafka")
@@ -24,7 +23,7 @@ BACKENDS = ("rq", "redisStreams", "kafka")
 
 @dataclass(frozen=True)
 class Asked:
-    """A booking to send. `more` goes into its body."""
+    """A booking to send, to one backend or TOGETHER. `more` goes into its body."""
 
     user: str
     hotel: str
@@ -35,19 +34,20 @@ class Asked:
     @property
     def body(self) -> bytes:
         stay = {"checkIn": "2027-03-01", "checkOut": "2027-03-02"}
-        return orjson.dumps(
-            {"userId": self.user, "hotelId": self.hotel, **stay, "backends": [self.backend], **self.more}
-        )
+        backends = BACKENDS if self.backend == TOGETHER else [self.backend]
+        return orjson.dumps({"userId": self.user, "hotelId": self.hotel, **stay, "backends": backends, **self.more})
 
 
 def bookings(
-    hotel: str, count: int, backends: Sequence[str] = BACKENDS, *, slow_share: float = 0.0, slow_ms: int = 0
+    hotel: str, count: int, backends: Sequence[str] = (), *, slow_share: float = 0.0, slow_ms: int = 0
 ) -> Iterator[Asked]:
-    """`count` to each backend, in turn; a share of them with steps of `slow_ms`."""
+    """`count` to each backend, in turn, and where none is named a tenth of that to all TOGETHER; a share of them with
+    steps of `slow_ms`."""
     slow = {"simulate": {"slowMs": slow_ms}}
-    for n, backend in itertools.product(range(count), backends):
-        more = slow if random.random() < slow_share else {}
-        yield Asked(f"{hotel}-{backend}-{n}", hotel, backend, more=more)
+    for n in range(count):
+        for backend in backends or ([*BACKENDS, TOGETHER] if n % 10 == 0 else BACKENDS):
+            more = slow if random.random() < slow_share else {}
+            yield Asked(f"{hotel}-{backend.replace(' ', '-')}-{n}", hotel, backend, more=more)
 
 
 class Log:
@@ -117,7 +117,7 @@ class Load:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 link = link or await _Link.open(self._port)
-                status, answer = await link.post("/api/bookings", one.body)
+                status, retry_after, answer = await link.post("/api/bookings", one.body)
         except (OSError, EOFError, ValueError, TimeoutError) as error:
             if link:
                 link.close()
@@ -129,7 +129,7 @@ class Load:
             await self._learned(one, Outcome.ACKED, start, bookingId=booking, status=status)
             self.acked.append(booking)
         else:
-            await self._learned(one, Outcome.REFUSED, start, status=status)
+            await self._learned(one, Outcome.REFUSED, start, status=status, retryAfter=retry_after)
         return link
 
     async def _learned(self, one: Asked, what: Outcome, start: float, **more: Any) -> None:
@@ -147,16 +147,15 @@ class _Link:
     async def open(cls, port: int) -> _Link:
         return cls(*await asyncio.open_connection(LOOPBACK, port))
 
-    async def post(self, path: str, body: bytes) -> tuple[int, Any]:
+    async def post(self, path: str, body: bytes) -> tuple[int, str, Any]:
+        """The status, Retry-After and the body."""
         head = f"POST {path} HTTP/1.1\r\nHost: lab\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         self._writer.write(f"{head}\r\n\r\n".encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
-        status, length = int(answer[9:12]), 0
-        for line in answer.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        return status, orjson.loads(await self._reader.readexactly(length))
+        lines = (line.partition(b":") for line in answer.split(b"\r\n")[1:])
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        body = await self._reader.readexactly(int(headers.get(b"content-length", 0)))
+        return int(answer[9:12]), headers.get(b"retry-after", b"").decode(), orjson.loads(body)
 
     def close(self) -> None:
         with suppress(OSError):

@@ -19,7 +19,6 @@ from redis.exceptions import RedisError, ResponseError
 from booking_queue.backends.kafka.cluster import Cluster
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.stream.names import Names
-from booking_queue.domain.booking import effect_key
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.ledger.record import BookingState, Record, parse
 from booking_queue.settings import Settings
@@ -51,12 +50,14 @@ OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "
 
 @dataclass(frozen=True)
 class Money:
-    """Charges and refunds by key, raw calls by kind, and the bookings in the order of their first charge."""
+    """Charges and refunds by key, raw calls by kind, the bookings in the order of their first charge, and those that a
+    mail was sent of."""
 
     charges: Counter[str] = field(default_factory=Counter)
     refunds: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     order: dict[str, None] = field(default_factory=dict)
+    mailed: set[str] = field(default_factory=set)
 
 
 class Observer:
@@ -207,6 +208,8 @@ class Observer:
                     found.calls[kind] += 1
                     if kind == "charge":
                         found.order.setdefault(booking)
+                    elif kind == "mail":
+                        found.mailed.add(booking)
         return found
 
     async def owners(self, found: dict[str, list[str]]) -> None:
@@ -235,7 +238,6 @@ def ends_of(records: Sequence[Record]) -> list[End]:
             leg.state.value,
             record.booking_state is BookingState.CONFIRMED,
             leg.error or "",
-            effect_key(record.id, "payment", record.round),
             record.booking_state is BookingState.CANCELLED,
         )
         for record in records

@@ -131,6 +131,17 @@ def bury_on_first_failure() -> None:
     RetryPolicy.decide = at_once  # type: ignore[method-assign]
 
 
+def new_keys() -> None:
+    """Each attempt charges under a key of its own, so that the provider cannot know it for the same."""
+    from uuid import uuid4  # noqa: PLC0415
+
+    from booking_queue.handlers import booking  # noqa: PLC0415
+
+    names: Any = booking
+    same = names.effect_key
+    names.effect_key = lambda *of: f"{same(*of)}:{uuid4().hex}"
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "ack before processing": ack_before_processing,
     "auto-commit": auto_commit,
@@ -140,6 +151,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "client retry on XADD": client_retries_xadd,
     "commit of the highest offset": highest_offset,
     "bury on first failure": bury_on_first_failure,
+    "a new key at each attempt": new_keys,
 }
 
 

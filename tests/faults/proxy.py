@@ -94,9 +94,11 @@ class Proxy:
         """Until one side ends, or this piece is the one that goes wrong."""
         with suppress(OSError):
             while piece := await reader.read(CHUNK):
+                self.harmed += not self._passing.is_set()
                 await self._passing.wait()
                 treatment = self.treatment
                 if treatment.slow_ms:
+                    self.harmed += 1
                     await asyncio.sleep(treatment.slow_ms / 1000)
                 if random.random() < (treatment.lost_answers if answers else treatment.resets):
                     self.harmed += 1

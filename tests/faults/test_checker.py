@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.checker import Limits, at_most, judge
 from tests.faults.history import (
+    TOGETHER,
     Attempt,
     End,
     Event,
@@ -25,17 +26,27 @@ from tests.faults.history import (
 from tests.faults.reruns import percentile, reruns
 
 SENT = Attempt("u1", "rq", booking="b1", status=202, seconds=0.1)
-DONE = End("b1", "u1", "rq", "completed", confirmed=True, charge_key="b1:payment")
+DONE = End("b1", "u1", "rq", "completed", confirmed=True)
 STARTED = Event(1_000, "started", "rq", "w1")
 COMPLETED = Event(3_000, "completed", "rq", "w1")
+REFUSED = replace(SENT, outcome=Outcome.REFUSED, booking="", status=503, retry_after="5")
 GOOD = History(
     attempts=[SENT],
     ends=[DONE],
     quiet=Quiet(2.0),
     charges={"b1:payment": 1},
     raw_charges=2,
+    mailed={"b1"},
     nights=[Night("h 2027-03-01", 10, 1, 1)],
     audits={"b1": [STARTED, COMPLETED, Event(3_000, "confirmed")]},
+)
+
+ON_KAFKA = replace(DONE, backend="kafka")
+ALL_THREE = replace(
+    GOOD,
+    attempts=[replace(SENT, backend=TOGETHER)],
+    ends=[DONE, ON_KAFKA, replace(DONE, backend="redisStreams")],
+    audits={"b1": [STARTED, replace(STARTED, backend="kafka"), COMPLETED, replace(COMPLETED, backend="kafka")]},
 )
 
 BAD = {
@@ -51,6 +62,22 @@ BAD = {
         "unexpected",
     ),
     "charged twice": (replace(GOOD, charges={"b1:payment": 2}), "doubled"),
+    "charged under two keys": (replace(GOOD, charges={"b1:payment": 1, "b1:payment:2": 1}), "doubled"),
+    "one leg of three lost": (replace(ALL_THREE, ends=[DONE, replace(ON_KAFKA, state="queued")]), "lost"),
+    "one leg of three completed twice": (
+        replace(ALL_THREE, audits={"b1": [COMPLETED, *[replace(COMPLETED, backend="kafka")] * 2]}),
+        "doubled",
+    ),
+    "refused by an error": (replace(GOOD, attempts=[SENT, replace(REFUSED, user="u2", status=500)]), "refused"),
+    "refused without a word when to come back": (
+        replace(GOOD, attempts=[SENT, replace(REFUSED, user="u2", retry_after="")]),
+        "refused",
+    ),
+    "nearly all refused": (
+        replace(GOOD, attempts=[SENT, *[replace(REFUSED, user=f"r{n}") for n in range(9)]]),
+        "refused",
+    ),
+    "no mail": (replace(GOOD, mailed=()), "no mail"),
     "completed twice": (replace(GOOD, audits={"b1": [STARTED, COMPLETED, COMPLETED]}), "doubled"),
     "not charged": (replace(GOOD, charges={}), "not charged"),
     "not refunded": (
@@ -101,14 +128,26 @@ def test_each_wrong_is_seen(name: str) -> None:
 
 
 def test_an_answer_that_never_came_may_or_may_not_be_a_booking() -> None:
-    unknown = replace(SENT, outcome=Outcome.UNKNOWN, booking="")
-    assert judge(replace(GOOD, attempts=[unknown])).wrong == {}
-    assert judge(History([unknown], [], Quiet(1.0))).wrong == {}
+    unknown, limits = replace(SENT, outcome=Outcome.UNKNOWN, booking=""), Limits(accepted=0)
+    assert judge(replace(GOOD, attempts=[unknown]), limits).wrong == {}
+    assert judge(History([unknown], [], Quiet(1.0)), limits).wrong == {}
 
 
 def test_a_503_may_have_been_taken() -> None:
-    refused = replace(SENT, outcome=Outcome.REFUSED, booking="", status=503)
-    assert judge(replace(GOOD, attempts=[refused])).wrong == {}
+    assert judge(replace(GOOD, attempts=[REFUSED]), Limits(accepted=0)).wrong == {}
+
+
+def test_three_legs_that_share_one_charge_are_well() -> None:
+    verdict = judge(ALL_THREE)
+    assert verdict.wrong == {} and verdict.begun_again == []
+    assert verdict.lanes[TOGETHER].acked == 1
+    again = {"b1": [*ALL_THREE.audits["b1"][:2], replace(STARTED, at=2_000), COMPLETED]}
+    assert judge(replace(ALL_THREE, audits=again)).begun_again == ["b1"]
+
+
+def test_a_second_round_is_paid_after_the_first_was_given_back() -> None:
+    redriven = replace(GOOD, charges={"b1:payment": 1, "b1:payment:2": 1}, refunds={"b1:payment": 1})
+    assert judge(redriven).wrong == {}
 
 
 def test_a_refund_settles_what_died() -> None:
@@ -130,8 +169,11 @@ def test_a_cancelled_booking_has_its_money_back_and_may_have_been_confirmed() ->
 
 
 def test_limits_may_be_left_out() -> None:
-    slow = replace(GOOD, attempts=[replace(SENT, seconds=99)], quiet=Quiet(None))
-    assert judge(slow, Limits(quiet=None, answer=None)).wrong == {}
+    slow = replace(GOOD, attempts=[replace(SENT, seconds=99)], quiet=Quiet(99))
+    assert judge(slow, Limits(quiet=math.inf, answer=None)).wrong == {}
+    never = replace(GOOD, quiet=Quiet(None))
+    assert "not quiet" in judge(never, Limits(quiet=math.inf)).wrong, "late is not never"
+    assert judge(never, Limits(quiet=None)).wrong == {}
 
 
 def test_rerun_is_from_the_stop_to_the_next_start() -> None:

@@ -45,7 +45,7 @@ async def test_redis_crashes(own_lab: ProcessLab, results: Results) -> None:
             resumed.append(await next_ack(trial))
 
     count = size(200, 5000)
-    verdict = await trial.run(bookings("redis", count), crashes, per_second=60)
+    verdict = await trial.run(bookings("redis", count), crashes, limits=Limits(accepted=0.2), per_second=60)
     notes = f"{len(resumed)} crashes, accepting again after at most {max(resumed):.1f} s"
     results.add("T2 Redis: kill -9 and SIGTERM in turn, appendfsync always", verdict, notes)
     assert max(resumed) <= RESUMED_SECONDS
@@ -99,7 +99,7 @@ async def test_redis_is_emptied(own_lab: ProcessLab, results: Results) -> None:
     lab.suite.start_service("monitoring_service")
     await asyncio.to_thread(lab.suite.wait_for, "monitoring_service")
     await lab.started()
-    before = await Trial(lab, "before").run(bookings("before", 20))
+    before = await Trial(lab, "before").run(bookings("before", 20, BACKENDS))
     assert not before.wrong
     observer = lab.observer()
     await observer.redis.flushall()

@@ -15,6 +15,7 @@ import pytest
 
 from local.paths import private_folder
 from tests.brokers import missing
+from tests.faults.checker import Limits
 from tests.faults.conftest import size
 from tests.faults.history import Outcome
 from tests.faults.lab import Trial
@@ -78,7 +79,8 @@ async def test_a_full_disk(own_lab: ProcessLab, small_disk: Path, results: Resul
         lab.fault()
 
     trial = Trial(lab, "full")
-    verdict = await trial.run(bookings("full", size(150, 600)), fill, per_second=25)
+    asked, limits = bookings("full", size(150, 600)), Limits(accepted=0.2)
+    verdict = await trial.run(asked, fill, limits=limits, per_second=25)
     results.add("T7 Redis' disk full for a while", verdict)
     refused = {attempt.status for attempt in trial.history.attempts if attempt.outcome is Outcome.REFUSED}
     assert refused == {503}, "the disk was never full, or something else than 503 said so"

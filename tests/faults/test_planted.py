@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from tests.faults.breaks import busy, freeze_worker
@@ -67,6 +68,14 @@ async def test_bury_on_first_failure(lab: ProcessLab, results: Results) -> None:
     await lab.plant("worker", "bury on first failure", workers=1)
     verdict = await Trial(lab, "buried").run(failing_once("buried", 20), limits=UNBOUNDED)
     noted(results, "bury on first failure", "unexpectedly dead", verdict)
+
+
+async def test_new_keys(lab: ProcessLab, results: Results) -> None:
+    """The provider takes the money and its answer is lost."""
+    await lab.plant("worker", "a new key at each attempt", workers=1)
+    httpx.put(f"{lab.suite.url('providers')}/faults", json={"payment": {"loseNext": 5}}, timeout=10)
+    verdict = await Trial(lab, "unheard").run(bookings("unheard", 20, [STREAMS]), limits=UNBOUNDED)
+    noted(results, "a new key at each attempt", "doubled", verdict)
 
 
 async def test_maxlen(lab: ProcessLab, results: Results) -> None:

@@ -91,7 +91,7 @@ async def test_a_worker_stopped_before_its_charge_and_continued_after_the_cancel
         for worker in lab.workers:
             lab.thaw_worker(worker)
 
-    verdict = await trial.run(bookings("stopped", 1, slow_share=1, slow_ms=2500), cancel_meanwhile)
+    verdict = await trial.run(bookings("stopped", 1, BACKENDS, slow_share=1, slow_ms=2500), cancel_meanwhile)
     assert not verdict.wrong, str(verdict)
     assert not trial.history.charges
 
@@ -108,7 +108,7 @@ async def test_a_charge_whose_reply_was_lost_and_then_the_cancel(
         jobs = await all_are(observer, "unheard", charged_unheard)
         assert [await clerk.cancel(job) for job in jobs] == [202] * len(BACKENDS)
 
-    verdict = await trial.run(bookings("unheard", 1), cancel_afterwards)
+    verdict = await trial.run(bookings("unheard", 1, BACKENDS), cancel_afterwards)
     assert not verdict.wrong, str(verdict)
     assert list(trial.history.charges.values()) == list(trial.history.refunds.values()) == [1] * len(BACKENDS)
 

@@ -39,6 +39,7 @@ def test_what_was_lost_is_told_whoever_reads_it() -> None:
     assert "| no fencing | 1 | doubled | b1 |" in told
     assert "T14 the same keys: Folded. (Run 1.)" in told
     assert told.index("T2 a crash") < told.index("T10 a fire")
+    assert "Not tried yet: T1, T3, T4, T5, T6, T7, T8, T9, T11, T12, T13, T15, T16, T18." in told
 
 
 def test_a_later_run_replaces_what_it_tried_and_nothing_else(tmp_path: Path) -> None:
