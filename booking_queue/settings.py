@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from functools import cached_property
@@ -153,6 +154,13 @@ class Settings(BaseSettings):
         names = [name.strip() for name in value.split(",") if name.strip()]
         if not names or len(set(names)) < len(names) or not set(names) <= set(Backend):
             raise ValueError(f"it must be some of {','.join(Backend)}")
+        return value
+
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def _heard_in_time(cls, value: float, info: ValidationInfo) -> float:
+        if value > info.data.get("lease_seconds", math.inf) / 3:
+            raise ValueError("it must be at most a third of LEASE_SECONDS")
         return value
 
     @field_validator("redis_sentinels")

@@ -11,7 +11,7 @@ from tests.faults.lab import Lab, Trial
 from tests.faults.load import BACKENDS, bookings
 from tests.faults.results import Results
 
-PER_SECOND = 60 if FULL else 25
+PER_SECOND = 30 if FULL else 25  # what two cores can do while a worker is started every 3 s
 
 
 async def test_kill_9_of_workers(shared_lab: Lab, results: Results) -> None:

@@ -39,6 +39,16 @@ async def test_abandoned_jobs_come_first_again_in_their_order(both: Both) -> Non
     assert both.rq.redis.scard(f"rq:worker:{both.lane.settings.name_prefix}w1:executions") == 0
 
 
+async def test_what_is_taken_and_not_heard_of_is_free_again_after_half_a_lease(both: Both) -> None:
+    await both.lane.send()
+    lease = both.lane.settings.lease_seconds
+    ((job_id, queue, execution, *_),) = await both.lane.scripts.call("rq_take", "w1", 1, 0)
+    assert await ends_at(both) <= await now(both) + lease / 2
+    before = await now(both)
+    assert await both.lane.scripts.call("rq_extend", job_id, queue, execution, "w1", "") == [1]
+    assert await ends_at(both) >= before + 0.9 * lease  # scores are whole milliseconds
+
+
 async def test_what_a_reaper_finds_ended_is_only_cleared_away(both: Both) -> None:
     await both.lane.worker()
     job_id = await both.lane.send()
@@ -173,6 +183,17 @@ async def claimed(both: Both) -> tuple[Any, Claim]:
 
 def started(both: Both) -> list[bytes]:
     return list(both.rq.redis.zrange(f"rq:wip:{both.rq.name()}", 0, -1))  # type: ignore[arg-type]
+
+
+async def ends_at(both: Both) -> float:
+    """When the one started entry is free for others, in seconds since 1970."""
+    (member,) = started(both)
+    return float(await both.lane.redis.zscore(f"rq:wip:{both.rq.name()}", member) or 0)
+
+
+async def now(both: Both) -> float:
+    seconds, micros = await both.lane.redis.time()
+    return float(seconds + micros / 1e6)
 
 
 async def lease_over(both: Both) -> None:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ("name", "value", "allowed"),
     [
         ("LEASE_SECONDS", "abc", "it must be a number, more than 0"),
+        ("HEARTBEAT_SECONDS", "6", "it must be at most a third of LEASE_SECONDS"),
         ("SLA_SECONDS", "inf", "it must be a number, more than 0"),
         ("WORKER_COUNT", "x", "it must be a whole number, at least 0"),
         ("CONCURRENCY_RQ", "0", "it must be a whole number, at least 1 and at most 1000"),

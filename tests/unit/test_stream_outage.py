@@ -26,6 +26,7 @@ async def streams(server: RestartableRedis, name_prefix: str) -> AsyncIterator[S
         key_prefix=name_prefix.rstrip("-"),
         name_prefix=name_prefix,
         lease_seconds=5,  # a claim whose answer was lost holds for so long
+        heartbeat_seconds=1,
     )
     async with streams_of(settings) as streams:
         yield streams

@@ -176,6 +176,16 @@ async def test_a_vanished_consumers_work_is_taken_over_within_seconds(streams: S
         assert sorted(second.started) == sorted(jobs)
 
 
+async def test_what_is_taken_over_and_not_heard_of_is_free_again_after_half_a_lease(long_lease: Streams) -> None:
+    await long_lease.send()
+    (entry,) = await long_lease.take("dead", 1)
+    await long_lease.redis.xclaim(entry.stream, long_lease.names.group, "dead", 0, [entry.id], idle=601_000)
+    assert len(await long_lease.take("w2", 1, look=1)) == 1
+    assert 300_000 <= (await long_lease.pending())[0][2] < 400_000
+    await long_lease.call("stream_extend", entry.stream, entry.id, "w2")
+    assert (await long_lease.pending())[0][2] < 100_000
+
+
 async def test_the_search_for_abandoned_entries_goes_to_the_end(long_lease: Streams) -> None:
     """Redis looks at ten times COUNT entries a call: behind many that are in use, the abandoned are still found."""
     jobs = [await long_lease.send() for _ in range(120)]

@@ -51,8 +51,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
             # The assignor keeps its memory on the class: each member needs a class of its own.
             partition_assignment_strategy=(type("Sticky", (EvenSticky,), {}),),
-            # The least that a broker allows by default: a second death just before a rebalance costs this once more, and
-            # both together stay below a lease. A worker that merely stalls loses its partitions and changes nothing.
+            # The least that a broker allows by default: a second death just before a rebalance costs this once more,
+            # and both together stay below a lease. A worker that merely stalls loses its partitions, no more.
             session_timeout_ms=6000,
             heartbeat_interval_ms=300,
             # A dead worker holds up a rebalance for as long as this, and nobody reads meanwhile; so does the next that
