@@ -6,9 +6,9 @@ local P, NAMES, RETENTION, LEASE = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What was taken over and not heard of yet is free again after half a lease (the first heartbeat comes before it): should
--- its new worker die before it begins, the job does not lie for a whole lease once more.
-local UNHEARD = LEASE / 2
+-- What was taken over and has not begun is free again after half a lease (the first heartbeat comes before it): should
+-- its new worker die too, the job does not lie for a whole lease once more.
+local NOT_BEGUN = LEASE / 2
 local GRACE = 2000          -- a fresh outbox row is left alone this long: the direct publish is under way
 local EVENTS_KEPT = 10000   -- of the stream that everybody watches
 local AUDIT_KEPT = 200      -- events kept of one job

@@ -39,13 +39,17 @@ async def test_abandoned_jobs_come_first_again_in_their_order(both: Both) -> Non
     assert both.rq.redis.scard(f"rq:worker:{both.lane.settings.name_prefix}w1:executions") == 0
 
 
-async def test_what_is_taken_and_not_heard_of_is_free_again_after_half_a_lease(both: Both) -> None:
-    await both.lane.send()
+async def test_what_is_taken_over_and_has_not_begun_is_free_again_after_half_a_lease(both: Both) -> None:
+    _, claim = await claimed(both)
     lease = both.lane.settings.lease_seconds
-    ((job_id, queue, execution, *_),) = await both.lane.scripts.call("rq_take", "w1", 1, 0)
+    await lease_over(both)
+    await both.lane.scripts.call("rq_tend", 100)
+    ((job_id, queue, execution, *_),) = await both.lane.scripts.call("rq_take", "w2", 1, 0)
     assert await ends_at(both) <= await now(both) + lease / 2
+    await both.lane.scripts.call("rq_extend", job_id, queue, execution, "w2", "")
+    assert await ends_at(both) <= await now(both) + lease / 2, "it waits for its lease in the ledger"
     before = await now(both)
-    assert await both.lane.scripts.call("rq_extend", job_id, queue, execution, "w1", "") == [1]
+    await both.lane.scripts.call("rq_extend", job_id, queue, execution, "w2", claim.token)
     assert await ends_at(both) >= before + 0.9 * lease  # scores are whole milliseconds
 
 

@@ -57,7 +57,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=300,
             # A dead worker holds up a rebalance for as long as this, and nobody reads meanwhile; so does the next that
             # dies in it. The living need a heartbeat to hear of it, REVOKE_SECONDS and two commits.
-            rebalance_timeout_ms=2000,
+            rebalance_timeout_ms=1200,
             request_timeout_ms=9000,  # a join may take as long as a rebalance
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=256 * 1024,

@@ -36,7 +36,8 @@ local function start(id, queue, worker, leg)
   local execution = string.sub(redis.sha1hex(id .. worker .. time[1] .. '.' .. time[2] .. '.' .. serial), 1, 32)
   local member = id .. ':' .. execution
   -- Those of one script differ by microseconds, so that they go back in their order should it come to that.
-  redis.call('ZADD', rq.started(queue), string.format('%.6f', (NOW + UNHEARD) / 1000 + serial * 1e-6), member)
+  local ends = NOW + (leg.state == 'active' and NOT_BEGUN or LEASE)
+  redis.call('ZADD', rq.started(queue), string.format('%.6f', ends / 1000 + serial * 1e-6), member)
   redis.call('HSET', rq.key(id), 'status', 'started') -- or it is not given back should this worker die
   if leg.state ~= 'active' or tonumber(leg.lease) <= NOW then -- a second copy has nothing more to say
     redis.call('HSET', rq.key(id), 'started_at', rq.now(), 'last_heartbeat', rq.now(), 'worker_name', worker)

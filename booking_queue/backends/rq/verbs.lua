@@ -45,7 +45,7 @@ function ops.rq_extend(a)
   elseif not redis.call('ZSCORE', rq.started(a[2]), member) then
     return { 0 }
   end
-  redis.call('ZADD', rq.started(a[2]), rq.score(NOW + LEASE), member)
+  redis.call('ZADD', rq.started(a[2]), rq.score(NOW + (a[5] ~= '' and LEASE or NOT_BEGUN)), member)
   note(id, a[3], NAMES .. a[4])
   if rq.exists(id) then redis.call('HSET', rq.key(id), 'last_heartbeat', rq.now()) end
   return { 1 }

@@ -53,7 +53,7 @@ local function abandoned(name, found)
       if found.running[place] then
         let_go(name, entry[1], found.consumer)
       elseif not found.taken[place] then
-        redis.call('XCLAIM', name, stream.group, found.consumer, 0, entry[1], 'IDLE', LEASE - UNHEARD, 'JUSTID')
+        redis.call('XCLAIM', name, stream.group, found.consumer, 0, entry[1], 'IDLE', LEASE - NOT_BEGUN, 'JUSTID')
         keep(name, entry, found)
       end
     end

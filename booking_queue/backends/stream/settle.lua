@@ -6,7 +6,8 @@
 function ops.stream_extend(a)
   if a[5] and not ledger.extend(a[4], stream.backend, a[5]) then return { 0 } end
   local held = mine(a[1], a[2], a[3])
-  if held then redis.call('XCLAIM', a[1], stream.group, a[3], 0, a[2], 'JUSTID') end
+  local idle = a[5] and 0 or LEASE - NOT_BEGUN
+  if held then redis.call('XCLAIM', a[1], stream.group, a[3], 0, a[2], 'IDLE', idle, 'JUSTID') end
   return { (held or a[5]) and 1 or 0 }
 end
 
