@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka import delivery as delivery_module
 from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
 from booking_queue.backends.kafka.letters import Origin
+from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import Desk, desk_of
 
@@ -104,6 +107,23 @@ async def test_released_it_is_not_done_and_the_next_claim_may_come_at_once(desk:
     await delivery.release(claim)
     assert not delivery.done
     assert (await desk.claim(LegRef(claim.job_id, 1))).earlier_starts == 0
+
+
+async def test_raw_bytes_are_one_letter_however_long_the_ledger_was_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "AGAIN_SECONDS", 0)
+    call, tries = Scripts.call, iter(range(5))
+
+    async def away_at_first(scripts: Scripts, op: str, *args: Arg) -> Any:
+        if next(tries, None) is not None:
+            raise LedgerUnavailable("Redis is gone")
+        return await call(scripts, op, *args)
+
+    monkeypatch.setattr(Scripts, "call", away_at_first)
+    assert await bury_raw(desk.outbound, ORIGIN, "bad", lambda: True)
+    assert [note.topic for note in desk.notes.sent] == [desk.topics.dead]
+    assert await desk.ledger.get("first-0-1"), "it is in the inbox"
 
 
 async def test_raw_bytes_are_buried_when_kafka_is_back_or_left_to_the_next_owner(

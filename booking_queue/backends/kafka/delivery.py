@@ -91,11 +91,13 @@ class KafkaDelivery:
 
 
 async def bury_raw(outbound: Outbound, origin: Origin, reason: str, ours: Callable[[], bool]) -> bool:
-    """No row stands for it, so it stays here until the dead topic has it. False: the partition's next owner does it."""
+    """No row stands for it, so it stays here until the dead topic has it. False: the partition's next owner does it.
+
+    The note is idempotent and comes first: a letter that is sent again is one more."""
     while ours():
         try:
-            await outbound.letter(origin, reason)
             await outbound.note_letter(origin, reason)
+            await outbound.letter(origin, reason)
         except (BackendUnavailable, LedgerUnavailable):
             await asyncio.sleep(AGAIN_SECONDS)
         else:
