@@ -29,7 +29,11 @@ class Note:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: dict[str, str]
+    raw_headers: Headers
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name: text.decode() for name, text in self.raw_headers}
 
 
 class Notes(Sender):
@@ -45,7 +49,7 @@ class Notes(Sender):
     ) -> Sent:
         if self.away:
             raise BackendUnavailable("away")
-        self.sent.append(Note(topic, key, value, {name: text.decode() for name, text in headers}))
+        self.sent.append(Note(topic, key, value, headers))
         sent = Sent(topic, 1, 41 + len(self.sent), 99)
         if self.slow:
             if late:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import Origin
+from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
 from booking_queue.domain.job import State
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk, desk_of
@@ -105,14 +107,14 @@ async def test_while_kafka_is_away_the_row_stays(desk: Desk) -> None:
 async def test_a_dead_letter_keeps_key_and_value_and_says_where_it_came_from(desk: Desk) -> None:
     leg = await desk.job()
     await desk.ledger.bury(await desk.claim(leg), "no such hotel")
-    headers = [("messageId", b"m"), ("error", b"an older one")]
-    answer = await desk.outbound.send(leg, Origin("first", 2, 7, b"key", b"\xff raw", headers))
+    own = [("messageId", b"m"), ("error", b"an older one")]
+    answer = await desk.outbound.send(leg, Origin("first", 2, 7, b"key", b"\xff raw", own))
     assert answer.state is State.DEAD
     (note,) = desk.notes.sent
     assert (note.topic, note.key, note.value) == (desk.topics.dead, b"key", b"\xff raw")
-    failed_at = note.headers.pop("failed-at")
-    assert failed_at.endswith("Z")
-    assert note.headers == {
+    headers = note.headers
+    assert headers.pop("failed-at").endswith("Z")
+    assert headers == {
         "messageId": "m",
         "original-topic": "first",
         "original-partition": "2",
@@ -120,6 +122,18 @@ async def test_a_dead_letter_keeps_key_and_value_and_says_where_it_came_from(des
         "error": "no such hotel",
     }
     assert not await desk.in_outbox(leg)
+
+
+async def test_no_letter_is_larger_than_what_its_topic_takes(desk: Desk) -> None:
+    """Compressed, a message of a stranger's fits into the broker's limit and is far larger when it is read."""
+    large = b"\x00" * 3 * 1024 * 1024
+    headers = [("type", b"noop"), ("note", large), *(("n", b"v") for _ in range(200_000))]
+    await desk.outbound.letter(Origin("first", 0, 1, large, large, headers), "bad" * 1000)
+    await desk.outbound.letter(Origin("first", 0, 2, large, large, headers[:1] + headers[2:]), "bad" * 1000)
+    for note in desk.notes.sent:
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(note.key, note.value, note.raw_headers)
+        assert size < MAX_LETTER_BYTES
+        assert note.headers["type"] == "noop"
 
 
 async def test_a_dead_letter_that_the_outbox_sends_knows_the_place_from_the_receipt(desk: Desk) -> None:
