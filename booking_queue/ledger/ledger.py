@@ -44,7 +44,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a publisher outside Redis has to send; `state` dead asks for a dead letter."""
+    """What a publisher outside Redis has to send; `state` dead asks for a dead letter. `order`: its ordering key, by the
+    name that is its tenant's own."""
 
     job_id: str
     state: State
@@ -57,6 +58,7 @@ class Outgoing:
     trace: str
     created: int
     now: int
+    order: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class Ledger:
             state, receipt = answer[1], answer[2]
             known = State(text(state)) if state else None
             return NotSent(text(answer[0]), known, orjson.loads(receipt) if receipt else None)
-        _, state, due, attempt, error, kind, data, options, trace, created, now = answer
+        _, state, due, attempt, error, kind, data, options, trace, created, now, order = answer
         return Outgoing(
             job_id=leg.job_id,
             state=State(text(state)),
@@ -193,6 +195,7 @@ class Ledger:
             trace=text(trace),
             created=int(created),
             now=int(now),
+            order=text(order),
         )
 
     async def published(
@@ -238,7 +241,7 @@ class Ledger:
 
     async def following(self, claim: Claim) -> LegRef | None:
         """The next of this job's ordering key, where it is that one's turn and it was not sent."""
-        answer = await self.scripts.call("following", claim.backend, claim.options.ordering_key or "")
+        answer = await self.scripts.call("following", claim.job_id, claim.backend)
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
 
     async def outbox_wake(self, backend: Backend) -> int:

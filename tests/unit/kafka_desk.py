@@ -66,7 +66,7 @@ class Desk:
     outbound: Outbound
     prefix: str
 
-    async def job(self, **options: Any) -> LegRef:
+    async def job(self, tenant: str = "", **options: Any) -> LegRef:
         job = NewJob(
             id=str(uuid.uuid4()),
             type="noop",
@@ -74,6 +74,7 @@ class Desk:
             options=Options(**options),
             backends=[KAFKA],
             trace="00-" + "1" * 32 + "-" + "2" * 16 + "-01",
+            tenant=tenant,
         )
         assert await self.ledger.accept(job)
         return LegRef(job.id, 1)

@@ -45,6 +45,18 @@ async def test_it_is_done_once_its_outcome_is_in_the_ledger(desk: Desk) -> None:
     assert (await desk.leg(LegRef(claim.job_id, 1))).state is State.COMPLETED
 
 
+@pytest.mark.parametrize("tenant", ["", "acme"])
+async def test_the_next_of_its_ordering_key_is_sent_with_its_end(desk: Desk, tenant: str) -> None:
+    first, other, second = [await desk.job(whose, ordering_key="u1") for whose in (tenant, "globex", tenant)]
+    for leg in (first, other, second):
+        await desk.outbound.send(leg)
+    envelope = Envelope.load(desk.notes.sent[0].value or b"")
+    delivery = KafkaDelivery(envelope, lambda: ORIGIN, desk.ledger, desk.outbound, lambda: True)
+    assert await delivery.ack(await desk.claim(first))
+    sent = [Envelope.load(note.value or b"").id for note in desk.notes.sent]
+    assert sent == [first.job_id, other.job_id, second.job_id]
+
+
 async def test_an_older_copy_is_done_without_the_ledger(desk: Desk) -> None:
     delivery, claim = await in_hand(desk)
     assert await delivery.ack(None)

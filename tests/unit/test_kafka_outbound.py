@@ -45,6 +45,17 @@ async def test_a_job_goes_to_its_levels_topic_with_its_id_as_key(desk: Desk) -> 
     assert len(desk.notes.sent) == 1
 
 
+async def test_an_ordering_key_is_its_tenant_s_own(desk: Desk) -> None:
+    tenants = ("", "", "acme", "acme", "globex")
+    legs = [await desk.job(tenant, ordering_key="u1") for tenant in tenants]
+    for leg in legs:
+        await desk.outbound.send(leg)
+        await desk.ledger.complete(await desk.claim(leg), None)
+    keys = [note.key for note in desk.notes.sent]
+    assert keys[0] == keys[1] == b"u1" and keys[2] == keys[3]
+    assert len(set(keys)) == 3
+
+
 async def test_a_delayed_job_stays_in_the_outbox(desk: Desk) -> None:
     leg = await desk.job(delay=60_000)
     assert (await desk.outbound.send(leg)).state is State.DELAYED

@@ -137,8 +137,8 @@ class Outbound:
 
 
 def _key(leg: LegRef, found: Outgoing) -> bytes:
-    """Jobs of one ordering key go to one partition, where they are read in order."""
-    return (found.options.ordering_key or leg.job_id).encode()
+    """Jobs of one ordering key go to one partition, where they are read in order, and run one after the other."""
+    return (found.order or leg.job_id).encode()
 
 
 def _envelope(leg: LegRef, found: Outgoing, not_before: int) -> Envelope:
