@@ -95,15 +95,16 @@ async def test_a_retry_and_a_burial_are_done_with_whether_or_not_kafka_takes_the
     assert len(desk.notes.sent) == (0 if away else 2)
 
 
-async def test_a_heartbeat_does_not_mistake_the_hand_over_for_a_lost_lease(desk: Desk) -> None:
-    """Kafka may take its time with the copy, and the worker cancels a job whose lease is gone."""
-    delivery, claim = await in_hand(desk)
-    assert await delivery.extend(claim)
-    await delivery.retry(claim, "error", 60_000)
-    assert await delivery.extend(claim)
-    lost, other = await in_hand(desk)
-    await desk.ledger.release(other)
-    assert not await lost.extend(other)
+async def test_a_lost_lease_is_told_also_after_an_outcome_that_came_too_late(desk: Desk) -> None:
+    """The worker tries the same message once more, and has to learn of it should that lease be lost too."""
+    delivery, first = await in_hand(desk)
+    assert await delivery.extend(first)
+    await desk.ledger.release(first)
+    second = await desk.claim(LegRef(first.job_id, 1))
+    assert not await delivery.ack(first)
+    assert await delivery.extend(second)
+    await desk.ledger.release(second)
+    assert not await delivery.extend(second)
 
 
 async def test_what_only_waits_is_given_up_with_its_partition(desk: Desk) -> None:
