@@ -129,8 +129,8 @@ class Inbox:
         }
 
     async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
-        """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded, or
-        not to be edited."""
+        """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded,
+        sold, or not to be edited."""
         leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg

@@ -44,8 +44,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a publisher outside Redis has to send; `state` dead asks for a dead letter. `order`: its ordering key, by the
-    name that is its tenant's own."""
+    """What a publisher outside Redis has to send; `state` dead asks for a dead letter. `order`: its ordering key, by
+    the name that is its tenant's own."""
 
     job_id: str
     state: State

@@ -53,12 +53,14 @@ function ops.redrive(a)
   return { 'redriven', gen }
 end
 
--- Only what no leg has done, or is doing, may be edited.
-local function editable(id)
+-- Only what no leg has done, or is doing, may be edited: why it may not. An attempt whose time ran out, or whose lease
+-- did, may have sold the rooms before it died.
+local function uneditable(id)
   for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
-    if ledger.leg(id, backend, 'state').state ~= 'dead' then return false end
+    if ledger.leg(id, backend, 'state').state ~= 'dead' then return 'not to be edited' end
   end
-  return true
+  local sale = decoded(get(id, 'fx.inventory')[1])
+  if sale and sale.state == 'done' then return 'sold' end
 end
 
 -- indices: those that it leaves, so many, then those that it joins.
@@ -90,7 +92,8 @@ function ops.redrive_as(a)
   if why and not (why == 'unreadable' and data) then return { why } end
   local there = from ~= to and ledger.leg(id, to, 'state').state
   if there and there ~= 'dead' then return { there } end
-  if data and not editable(id) then return { 'not to be edited' } end
+  why = data and uneditable(id)
+  if why then return { why } end
   -- Nothing refuses it any more: a record that is refused must not be changed, nor lose its end.
   if data then edit(id, a[4], data, tonumber(a[6]), { unpack(a, 7) }) end
   next_round(id)
