@@ -26,7 +26,8 @@ end
 local function start_over(id, backend)
   local key, leg, rec = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order', 'tenant')
   local gen = (leg.gen or 0) + 1
-  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
+  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued',
+             backend .. '.data', backend .. '.type')
   redis.call('HINCRBY', key, backend .. '.redrives', 1)
   ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
   redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
@@ -63,9 +64,20 @@ local function uneditable(id)
   if sale and sale.state == 'done' then return 'sold' end
 end
 
+-- What failed, for letters that their broker was not sent yet.
+local function keep_for_letters(id, before)
+  for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
+    local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
+    if waits and not ledger.leg(id, backend, 'data').data then
+      ledger.set_leg(id, backend, { data = before[1], type = before[3] })
+    end
+  end
+end
+
 -- indices: those that it leaves, so many, then those that it joins.
 local function edit(id, kind, data, leaves, indices)
-  local before = get(id, 'data', 'created')
+  local before = get(id, 'data', 'created', 'type')
+  keep_for_letters(id, before)
   ledger.emit(id, false, 'edited', { before = before[1] })
   ledger.set(id, 'type', kind, 'kind', ledger.kind(kind), 'data', data)
   for i, name in ipairs(indices) do

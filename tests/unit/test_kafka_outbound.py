@@ -10,9 +10,13 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import Origin
 from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
-from booking_queue.domain.job import State
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.record import Edit
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk, desk_of
+
+RQ = Backend.RQ
 
 
 @pytest.fixture
@@ -133,6 +137,24 @@ async def test_a_dead_letter_keeps_key_and_value_and_says_where_it_came_from(des
         "error": "no such hotel",
     }
     assert not await desk.in_outbox(leg)
+
+
+async def test_a_letter_that_is_sent_after_its_job_was_edited_tells_what_failed(desk: Desk) -> None:
+    leg = await desk.job()
+    await desk.ledger.bury(await desk.claim(leg), "no such hotel")
+    for place, generation in ((KAFKA, 1), (RQ, 2)):
+        edit = Edit("booking", {"edited": generation})
+        assert await desk.ledger.redrive_as(leg.job_id, place, RQ, edit) == LegRef(leg.job_id, generation)
+        claim = await desk.ledger.claim(leg.job_id, RQ, generation, "w")
+        assert isinstance(claim, Claim) and await desk.ledger.bury(claim, "no")
+    assert (await desk.outbound.send(leg)).state is State.DEAD
+    (note,) = desk.notes.sent
+    envelope = Envelope.load(note.value or b"")
+    assert (envelope.type, envelope.data, note.headers["type"]) == ("noop", {"n": 1}, "noop")
+    again = await desk.ledger.redrive_as(leg.job_id, RQ, KAFKA)
+    assert isinstance(again, LegRef)
+    await desk.outbound.send(again)
+    assert Envelope.load(desk.notes.sent[-1].value or b"").data == {"edited": 2}, "it starts over as it is now"
 
 
 async def test_no_letter_is_larger_than_what_its_topic_takes(desk: Desk) -> None:
