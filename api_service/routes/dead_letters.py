@@ -15,9 +15,7 @@ from api_service.dead_letters import Filter, Letter, Mark
 from api_service.gateway import Gateway, Running
 from api_service.link import Sent
 from booking_queue.domain.access import Key, Scope
-from booking_queue.domain.errors import InvalidData
 from booking_queue.domain.job import Backend, State
-from booking_queue.handlers import registry
 from booking_queue.web.auth import Asking, needs
 from booking_queue.web.problems import FieldError, Problem, conflict, not_found
 from booking_queue.web.replies import JsonResponse
@@ -170,7 +168,7 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     asked = body or Redrive()
     letter = await _existing(gateway, backend, id, caller)
     kind = asked.type or letter.record.type
-    edit = dead_letters.edit(letter.record, kind, _fitting(kind, asked.data)) if asked.data is not None else None
+    edit = dead_letters.edit(letter.record, kind, asked.data) if asked.data is not None else None
     to = asked.to or backend
     outcome = await gateway.inbox.redrive(id, backend, to, edit)
     if isinstance(outcome, str):
@@ -229,19 +227,6 @@ async def _matching(gateway: Gateway, wanted: Filter, body: Many) -> tuple[list[
         if mark is None:
             break
     return [Which(backend=letter.mark.backend, id=letter.record.id) for letter in found], mark
-
-
-def _fitting(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """As the job's type writes it: by the names that its lists and its readers know."""
-    handler = registry().get(kind)
-    if handler is None:
-        error = FieldError("type", f"must name what the data is: one of {', '.join(sorted(registry()))}", "missing")
-        raise Problem(400, f"{error.field}: {error.message}", errors=[error])
-    try:
-        payload = handler.parse(data)
-    except InvalidData as error:
-        raise InvalidData({f"data.{name}": why for name, why in error.fields.items()}) from None
-    return payload.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _reason(outcome: str) -> str:

@@ -44,8 +44,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a publisher outside Redis has to send; `state` dead asks for a dead letter. `order`: its ordering key, by
-    the name that is its tenant's own."""
+    """What a publisher outside Redis has to send; `state` dead asks for a dead letter."""
 
     job_id: str
     state: State
@@ -56,9 +55,8 @@ class Outgoing:
     data: dict[str, Any]
     options: Options
     trace: str
-    created: int
     now: int
-    order: str
+    order: str  # its ordering key, by the name that is its tenant's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,7 @@ class Ledger:
             state, receipt = answer[1], answer[2]
             known = State(text(state)) if state else None
             return NotSent(text(answer[0]), known, orjson.loads(receipt) if receipt else None)
-        _, state, due, attempt, error, kind, data, options, trace, created, now, order = answer
+        _, state, due, attempt, error, kind, data, options, trace, now, order = answer
         return Outgoing(
             job_id=leg.job_id,
             state=State(text(state)),
@@ -193,7 +191,6 @@ class Ledger:
             data=orjson.loads(data),
             options=Options.of(orjson.loads(options)),
             trace=text(trace),
-            created=int(created),
             now=int(now),
             order=text(order),
         )

@@ -19,9 +19,9 @@ end
 function ops.outgoing(a)
   local leg, why, known = ledger.outgoing(a[1], a[2], a[3])
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
-  local rec = get(a[1], 'type', 'data', 'options', 'trace', 'created', 'order')
+  local rec = get(a[1], 'type', 'data', 'options', 'trace', 'order')
   return { 'send', leg.state, leg.due or '0', leg.attempt, leg.error or false, leg.type or rec[1],
-           leg.data or rec[2], rec[3], rec[4], rec[5], tostring(NOW), rec[6] }
+           leg.data or rec[2], rec[3], rec[4], tostring(NOW), rec[5] }
 end
 
 -- The broker has it: the row goes, the receipt stays.
