@@ -18,7 +18,7 @@ from api_service.schemas import NewBooking
 from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.web.body import LIMIT
-from booking_queue.web.problems import FieldError, Problem
+from booking_queue.web.problems import OVERLOADED_SECONDS, FieldError, Problem
 from booking_queue.web.replies import JsonResponse
 from booking_queue.web.validation import problem_of
 
@@ -27,10 +27,11 @@ Job = tuple[NewJob, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an item was not accepted."""
+    """Why an item was not accepted. `for_now`: sent again it may be."""
 
     error: str
     errors: Sequence[FieldError] = ()
+    for_now: bool = False
 
 
 def read(item: Any, *, simulation: bool) -> NewBooking | Refused:
@@ -45,7 +46,8 @@ def read(item: Any, *, simulation: bool) -> NewBooking | Refused:
 
 
 async def submit(fanout: Fanout, items: Sequence[Job | Refused]) -> Response:
-    """Raises Overloaded and LedgerUnavailable where no item was accepted for it."""
+    """Raises Overloaded and LedgerUnavailable where no item was accepted for it. Where some were, and others refused
+    for now, the answer tells when to send it again."""
     jobs = [item for item in items if not isinstance(item, Refused)]
     outcomes = iter(await fanout.submit_many(jobs))
     answers = [item if isinstance(item, Refused) else _outcome(item[0], next(outcomes)) for item in items]
@@ -53,7 +55,8 @@ async def submit(fanout: Fanout, items: Sequence[Job | Refused]) -> Response:
     accepted = sum(not isinstance(answer, Refused) for answer in answers)
     if accepted:
         told: BatchAnswer = {"accepted": accepted, "refused": len(shown) - accepted, "items": shown}
-        return JsonResponse(told, 202)
+        again = any(isinstance(answer, Refused) and answer.for_now for answer in answers)
+        return JsonResponse(told, 202, {"Retry-After": str(OVERLOADED_SECONDS)} if again else None)
     errors = [
         FieldError(f"bookings.{index}.{error.field}", error.message, error.code)
         for index, answer in enumerate(answers)
@@ -69,9 +72,9 @@ Accepted = tuple[str, dict[Backend, Sent]]
 def _outcome(job: NewJob, outcome: dict[Backend, Sent] | Exception) -> Accepted | Refused:
     match outcome:
         case Overloaded():
-            return Refused(f"{str(outcome).capitalize()}: try again later")
+            return Refused(f"{str(outcome).capitalize()}: try again later", for_now=True)
         case LedgerUnavailable():
-            return Refused("The ledger did not answer: this item may run or not")
+            return Refused("The ledger did not answer: this item may run or not", for_now=True)
         case Exception():
             raise outcome
     return job.id, outcome

@@ -17,7 +17,7 @@ from api_service.link import Link, Sent
 from api_service.listing import canonical, lists_of
 from booking_queue import logs
 from booking_queue.clock import iso
-from booking_queue.domain.errors import BackendUnavailable
+from booking_queue.domain.errors import BackendUnavailable, InvalidData
 from booking_queue.domain.job import Backend, State
 from booking_queue.handlers import registry
 from booking_queue.ledger.events import EventLog
@@ -25,6 +25,7 @@ from booking_queue.ledger.index import Index, Place, name_for
 from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.record import Edit, Record
 from booking_queue.web.client import Rejected
+from booking_queue.web.problems import FieldError, Problem
 
 CHUNK = 100
 LOOKED_AT = 1000  # letters that one page may look at for those that match
@@ -129,8 +130,8 @@ class Inbox:
         }
 
     async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
-        """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded, or
-        not to be edited."""
+        """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded,
+        sold, or not to be edited."""
         leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg
@@ -171,7 +172,22 @@ def _is_dead(record: Record, backend: Backend) -> bool:
 
 
 def edit(record: Record, kind: str, data: dict[str, Any]) -> Edit:
-    return Edit(kind, data, _lists(record, record.type, record.data), _lists(record, kind, data))
+    """Raises Problem and InvalidData of what is no job."""
+    kept = _fitting(kind, data)
+    return Edit(kind, kept, _lists(record, record.type, record.data), _lists(record, kind, kept))
+
+
+def _fitting(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """As the job's type writes it: by the names that its lists and its readers know."""
+    handler = registry().get(kind)
+    if handler is None:
+        error = FieldError("type", f"must name what the data is: one of {', '.join(sorted(registry()))}", "missing")
+        raise Problem(400, f"{error.field}: {error.message}", errors=[error])
+    try:
+        payload = handler.parse(data)
+    except InvalidData as error:
+        raise InvalidData({f"data.{name}": why for name, why in error.fields.items()}) from None
+    return payload.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _lists(record: Record, kind: str, data: dict[str, Any]) -> tuple[str, ...]:

@@ -70,8 +70,9 @@ async def _begin(keys: Idempotency, request: Request, tenant: str, key: str) -> 
 
 
 async def _remember(keys: Idempotency, attempt: Attempt, response: Response) -> None:
+    """But for an answer that is too large, or not the last word: it asks to be sent again."""
     body = bytes(response.body)
-    if len(body) > LARGEST_ANSWER:
+    if len(body) > LARGEST_ANSWER or "retry-after" in response.headers:
         return await keys.leave(attempt)
     place = response.headers.get("location", "")
     await keys.end(attempt, orjson.dumps([response.status_code, place, body.decode()]))

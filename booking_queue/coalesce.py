@@ -24,10 +24,11 @@ class Coalescer(Generic[Item, Answer]):
     """`send` takes a list of items and gives as many answers, an exception where one item failed.
 
     Calls are answered in the order they were made, unless `max_sending` lets several batches travel at a time.
-    `max_batch` bounds a batch, `max_waiting` the calls behind it: one more raises `full` at once.
+    `max_batch` bounds a batch, `max_waiting` the calls behind it: one more raises `full` at once. Should `send` raise
+    an error of the kind `silent`, those behind would wait as long, one batch after the other: they get it too, unsent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         send: Send[Item, Answer],
         *,
@@ -35,12 +36,14 @@ class Coalescer(Generic[Item, Answer]):
         max_waiting: int = 20_000,
         max_sending: int = 1,
         full: type[BookingQueueError] = BackendUnavailable,
+        silent: type[Exception] | None = None,
     ):
         self._send = send
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._max_sending = max_sending
         self._full = full
+        self._silent = silent
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self.batches = 0
@@ -82,6 +85,9 @@ class Coalescer(Generic[Item, Answer]):
                 future.cancel()
             raise
         except Exception as error:
+            if self._silent and isinstance(error, self._silent):
+                batch = [*batch, *self._waiting]
+                self._waiting.clear()
             answers = [error] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():

@@ -74,7 +74,8 @@ async def create_delayed_booking(body: DelayedBooking, request: Request) -> Resp
 @router.post("/api/bookings/batch", status_code=202, response_model=BatchAnswer)
 @needs(Scope.BOOKINGS_WRITE)
 async def create_bookings(body: BookingBatch, gateway: Running, request: Request, caller: Asking) -> Response:
-    """Up to 1,000 bookings at once; one answer per item. A bad one stops no other."""
+    """Up to 1,000 bookings at once; one answer per item. A bad one stops no other. With `Retry-After` some were refused
+    for now: sent again with the same `Idempotency-Key` it takes those, and makes nothing twice."""
     simulation = gateway.settings.simulation == "on"
 
     async def make(new_id: Callable[[int], str]) -> Response:

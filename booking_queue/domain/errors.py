@@ -16,9 +16,15 @@ BookingQueueError
 
 from __future__ import annotations
 
+REASON_BYTES = 1000
+CUT = " … (cut)"
+
 
 class BookingQueueError(Exception):
-    """Base of all errors of ours."""
+    """Base of all errors of ours. What one says is bounded: it becomes a reason, which is kept in many places."""
+
+    def __str__(self) -> str:
+        return bounded(super().__str__())
 
 
 class RetryableError(BookingQueueError):
@@ -76,3 +82,9 @@ class TenantOverloaded(Overloaded):
     def __init__(self, most: int):
         self.most = most
         super().__init__(f"{most} of your jobs are outstanding, and no more may be")
+
+
+def bounded(text: str) -> str:
+    """A reason as it is kept and told: an error may quote all that a client sent."""
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= REASON_BYTES else raw[:REASON_BYTES].decode(errors="ignore") + CUT

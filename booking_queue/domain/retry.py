@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from booking_queue.domain.errors import PermanentError
+from booking_queue.domain.errors import PermanentError, bounded
 
 MAX_DELAY_MS = 30_000
 
@@ -44,7 +44,7 @@ class RetryPolicy:
         if isinstance(error, PermanentError):
             return Bury(str(error))
         if attempt >= self.attempts:
-            return Bury(f"failed {attempt} of {self.attempts} attempts, the last with: {describe(error)}")
+            return Bury(bounded(f"failed {attempt} of {self.attempts} attempts, the last with: {describe(error)}"))
         if self.backoff.type == "fixed":
             return Retry(self.backoff.delay)
         return Retry(min(self.backoff.delay * 2 ** (attempt - 1) + int(rand() * 500), MAX_DELAY_MS))
@@ -52,4 +52,4 @@ class RetryPolicy:
 
 def describe(error: BaseException) -> str:
     """One line for people: the kind of error and its text, bounded."""
-    return f"{type(error).__name__}: {error}"[:500]
+    return bounded(f"{type(error).__name__}: {error}")

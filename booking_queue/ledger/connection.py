@@ -18,7 +18,7 @@ from booking_queue.settings import Settings
 
 log = logs.get("ledger")
 
-ANSWER_SECONDS = 4.0  # twice that, behind a batch that gets none, is still less than people wait
+ANSWER_SECONDS = 4.0  # also of the calls behind a batch that gets none: they fail with it
 
 
 class PackedConnection(Connection):

@@ -55,8 +55,8 @@ class Outgoing:
     data: dict[str, Any]
     options: Options
     trace: str
-    created: int
     now: int
+    order: str  # its ordering key, by the name that is its tenant's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Ledger:
             state, receipt = answer[1], answer[2]
             known = State(text(state)) if state else None
             return NotSent(text(answer[0]), known, orjson.loads(receipt) if receipt else None)
-        _, state, due, attempt, error, kind, data, options, trace, created, now = answer
+        _, state, due, attempt, error, kind, data, options, trace, now, order = answer
         return Outgoing(
             job_id=leg.job_id,
             state=State(text(state)),
@@ -191,8 +191,8 @@ class Ledger:
             data=orjson.loads(data),
             options=Options.of(orjson.loads(options)),
             trace=text(trace),
-            created=int(created),
             now=int(now),
+            order=text(order),
         )
 
     async def published(
@@ -238,7 +238,7 @@ class Ledger:
 
     async def following(self, claim: Claim) -> LegRef | None:
         """The next of this job's ordering key, where it is that one's turn and it was not sent."""
-        answer = await self.scripts.call("following", claim.backend, claim.options.ordering_key or "")
+        answer = await self.scripts.call("following", claim.job_id, claim.backend)
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
 
     async def outbox_wake(self, backend: Backend) -> int:

@@ -2,7 +2,7 @@
 
 -- What a publisher needs of a leg; `false` unless this generation is still to be sent.
 function ledger.outgoing(id, backend, gen)
-  local leg = ledger.leg(id, backend, 'state', 'gen', 'due', 'attempt', 'receipt', 'error')
+  local leg = ledger.leg(id, backend, 'state', 'gen', 'due', 'attempt', 'receipt', 'error', 'type', 'data')
   if not leg.state then return false, 'unknown' end
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
@@ -19,9 +19,9 @@ end
 function ops.outgoing(a)
   local leg, why, known = ledger.outgoing(a[1], a[2], a[3])
   if not leg then return { why, known and known.state or false, known and known.receipt or false } end
-  local rec = get(a[1], 'type', 'data', 'options', 'trace', 'created')
-  return { 'send', leg.state, leg.due or '0', leg.attempt, leg.error or false, rec[1], rec[2], rec[3], rec[4], rec[5],
-           tostring(NOW) }
+  local rec = get(a[1], 'type', 'data', 'options', 'trace', 'order')
+  return { 'send', leg.state, leg.due or '0', leg.attempt, leg.error or false, leg.type or rec[1],
+           leg.data or rec[2], rec[3], rec[4], tostring(NOW), rec[5] }
 end
 
 -- The broker has it: the row goes, the receipt stays.

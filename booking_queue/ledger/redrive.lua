@@ -26,7 +26,8 @@ end
 local function start_over(id, backend)
   local key, leg, rec = ledger.key(id), ledger.leg(id, backend, 'gen'), get(id, 'order', 'tenant')
   local gen = (leg.gen or 0) + 1
-  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued')
+  redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued',
+             backend .. '.data', backend .. '.type')
   redis.call('HINCRBY', key, backend .. '.redrives', 1)
   ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
   redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
@@ -53,17 +54,30 @@ function ops.redrive(a)
   return { 'redriven', gen }
 end
 
--- Only what no leg has done, or is doing, may be edited.
-local function editable(id)
+-- Only what no leg has done, or is doing, may be edited: why it may not. An attempt whose time ran out, or whose lease
+-- did, may have sold the rooms before it died.
+local function uneditable(id)
   for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
-    if ledger.leg(id, backend, 'state').state ~= 'dead' then return false end
+    if ledger.leg(id, backend, 'state').state ~= 'dead' then return 'not to be edited' end
   end
-  return true
+  local sale = decoded(get(id, 'fx.inventory')[1])
+  if sale and sale.state == 'done' then return 'sold' end
+end
+
+-- What failed, for letters that their broker was not sent yet.
+local function keep_for_letters(id, before)
+  for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
+    local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
+    if waits and not ledger.leg(id, backend, 'data').data then
+      ledger.set_leg(id, backend, { data = before[1], type = before[3] })
+    end
+  end
 end
 
 -- indices: those that it leaves, so many, then those that it joins.
 local function edit(id, kind, data, leaves, indices)
-  local before = get(id, 'data', 'created')
+  local before = get(id, 'data', 'created', 'type')
+  keep_for_letters(id, before)
   ledger.emit(id, false, 'edited', { before = before[1] })
   ledger.set(id, 'type', kind, 'kind', ledger.kind(kind), 'data', data)
   for i, name in ipairs(indices) do
@@ -90,7 +104,8 @@ function ops.redrive_as(a)
   if why and not (why == 'unreadable' and data) then return { why } end
   local there = from ~= to and ledger.leg(id, to, 'state').state
   if there and there ~= 'dead' then return { there } end
-  if data and not editable(id) then return { 'not to be edited' } end
+  why = data and uneditable(id)
+  if why then return { why } end
   -- Nothing refuses it any more: a record that is refused must not be changed, nor lose its end.
   if data then edit(id, a[4], data, tonumber(a[6]), { unpack(a, 7) }) end
   next_round(id)

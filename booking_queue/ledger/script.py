@@ -41,6 +41,10 @@ REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 
 
+class LedgerSilent(LedgerUnavailable):
+    """The time ran out, for an answer or for a free connection."""
+
+
 class OperationFailed(BookingQueueError):
     """The script raised: a bug of ours, or Redis refused a write (its text says which)."""
 
@@ -76,7 +80,7 @@ class Scripts:
         self.refused: Counter[str] = Counter()  # writes that Redis refused, by its word for it
         self.refused_at: float | None = None
         self._coalesced: Coalescer[Operation, Answer] = Coalescer(
-            self._run, max_batch=MAX_BATCH, full=LedgerUnavailable
+            self._run, max_batch=MAX_BATCH, full=LedgerUnavailable, silent=LedgerSilent
         )
 
     @property
@@ -102,7 +106,9 @@ class Scripts:
             except NoScriptError:
                 answers = await self.redis.eval(self._lua, 0, *flat)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+            timed_out = any(isinstance(each, RedisTimeoutError | TimeoutError) for each in (error, error.__cause__))
+            kind = LedgerSilent if timed_out else LedgerUnavailable
+            raise kind(f"Redis does not answer: {error}") from error
         except ResponseError as error:
             self._note(f"{getattr(error, 'status_code', None) or ''} {error}".strip(), len(batch))
             raise LedgerUnavailable(f"Redis refuses: {error}") from error

@@ -41,8 +41,11 @@ function ledger.end_turn(id, backend, key)
   if ledger.on_turn[backend] then ledger.on_turn[backend](first, leg.gen) end
 end
 
--- following: backend, ordering key -> id, generation. For a worker whose broker is outside Redis: it sends the next itself.
+-- following: id, backend -> id, generation of the next of this job's ordering key. For a worker whose broker is outside
+-- Redis: it sends the next itself.
 function ops.following(a)
-  local first, leg = following(a[1], a[2])
+  local key = get(a[1], 'order')[1]
+  if not key then return {} end
+  local first, leg = following(a[2], key)
   return first and { first, leg.gen } or {}
 end

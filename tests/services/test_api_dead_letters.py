@@ -13,7 +13,7 @@ import pytest
 from api_service.link import Link
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.job import Backend
-from booking_queue.ledger.effects import Effects
+from booking_queue.ledger.effects import Effects, Stay
 from booking_queue.ledger.ledger import LegRef
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
@@ -155,6 +155,29 @@ async def test_what_another_backend_does_is_not_edited(shop: World) -> None:
     answer = await redrive(shop, "rq", job, data={**BOOKING, "guests": 4})
     assert answer.status_code == 409 and "at it" in answer.json()["detail"]
     assert (await redrive(shop, "rq", job, to="kafka")).status_code == 409
+
+
+async def test_what_is_sold_already_runs_again_as_it_is_and_not_with_other_data(shop: World) -> None:
+    """An attempt whose time ran out while its last step was under way."""
+    job = await shop.book(backends=["rq"])
+    claim, effects = await shop.claim(job), Effects(shop.ledger.scripts)
+    await effects.claim(claim, STEPS[4])
+    assert (await effects.sell_rooms(claim, STEPS[4], Stay("grand", "standard", ["2027-01-01"], 5)))[0]
+    assert await shop.ledger.bury(claim, "took longer than its limit")
+    answer = await redrive(shop, "rq", job, data={**BOOKING, "roomType": "suite"})
+    assert answer.status_code == 409 and "sold" in answer.json()["detail"]
+    assert (await redrive(shop, "rq", job)).status_code == 202
+    assert (await shop.claim(job, generation=2)).data["roomType"] == "standard"
+
+
+async def test_data_are_kept_by_their_names_in_json_and_no_type_goes_without_them(shop: World) -> None:
+    job = await die(shop)
+    bare = await redrive(shop, "rq", job, type="noop")
+    assert bare.status_code == 400 and bare.json()["errors"][0]["field"] == "type"
+    data = {"user_id": "bob", "hotel_id": "grand", "check_in": "2027-01-01", "check_out": "2027-01-03", "guests": 2}
+    assert (await redrive(shop, "rq", job, data=data)).status_code == 202
+    assert [item["bookingId"] for item in (await shop.get("/api/bookings", q="bob"))["items"]] == [job]
+    assert (await shop.claim(job, generation=2)).data == {**BOOKING, "userId": "bob", "guests": 2}
 
 
 async def test_a_letter_is_kept_back_while_its_money_is_given_back(shop: World) -> None:

@@ -172,6 +172,19 @@ async def test_a_key_stands_for_a_batch_of_which_an_item_may_have_been_accepted(
     assert len((await shop.get("/api/bookings"))["items"]) == 2
 
 
+@pytest.mark.parametrize("end", ["refused", "lost"])
+async def test_a_key_completes_a_batch_of_which_items_were_refused_for_now(
+    shop: World, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    Accepts(["told", end]).patch(monkeypatch)
+    items, key = {"bookings": [BOOKING, BOOKING, {}]}, {"Idempotency-Key": "k"}
+    answers = [await shop.http.post("/api/bookings/batch", json=items, headers=key) for _ in range(3)]
+    assert [answer.json()["accepted"] for answer in answers] == [1, 2, 2]
+    assert ["retry-after" in answer.headers for answer in answers] == [True, False, False]
+    assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, False, True]
+    assert len((await shop.get("/api/bookings"))["items"]) == 2
+
+
 async def test_of_many_posts_a_key_one_makes_a_booking_and_altered_ones_are_refused(shop: World) -> None:
     told = await race(shop.http, BOOKING, keys=20, posts=10)
     assert wrong(told) == []

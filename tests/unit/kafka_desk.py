@@ -29,7 +29,11 @@ class Note:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: dict[str, str]
+    raw_headers: Headers
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name: text.decode() for name, text in self.raw_headers}
 
 
 class Notes(Sender):
@@ -45,7 +49,7 @@ class Notes(Sender):
     ) -> Sent:
         if self.away:
             raise BackendUnavailable("away")
-        self.sent.append(Note(topic, key, value, {name: text.decode() for name, text in headers}))
+        self.sent.append(Note(topic, key, value, headers))
         sent = Sent(topic, 1, 41 + len(self.sent), 99)
         if self.slow:
             if late:
@@ -62,7 +66,7 @@ class Desk:
     outbound: Outbound
     prefix: str
 
-    async def job(self, **options: Any) -> LegRef:
+    async def job(self, tenant: str = "", **options: Any) -> LegRef:
         job = NewJob(
             id=str(uuid.uuid4()),
             type="noop",
@@ -70,6 +74,7 @@ class Desk:
             options=Options(**options),
             backends=[KAFKA],
             trace="00-" + "1" * 32 + "-" + "2" * 16 + "-01",
+            tenant=tenant,
         )
         assert await self.ledger.accept(job)
         return LegRef(job.id, 1)

@@ -76,6 +76,29 @@ async def test_a_failed_send_fails_every_call_and_the_next_works() -> None:
     assert await call(3) == 6
 
 
+async def test_calls_behind_a_batch_that_got_no_answer_do_not_wait_for_theirs() -> None:
+    wire = Wire()
+    wire.gate.clear()
+    silent = True
+
+    async def send(items: list[int]) -> Sequence[int | BaseException]:
+        answers = await wire.send(items)
+        if silent:
+            raise TimeoutError("no answer")
+        return answers
+
+    call = Coalescer(send, max_batch=2, silent=TimeoutError)
+    calls = [asyncio.create_task(call(n)) for n in range(7)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    wire.gate.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(answer, TimeoutError) for answer in answers)
+    assert wire.batches == [[0, 1]], "the others were not sent"
+    silent = False
+    assert await call(8) == 16
+
+
 async def test_what_waits_is_bounded() -> None:
     wire = Wire()
     wire.gate.clear()

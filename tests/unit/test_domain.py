@@ -8,9 +8,16 @@ from pydantic import ValidationError
 
 from booking_queue.backends.envelope import Envelope
 from booking_queue.domain.booking import STEPS, Booking, confirmation_number
-from booking_queue.domain.errors import InvalidData, PermanentError, RetryableError, UnreadableMessage
+from booking_queue.domain.errors import (
+    CUT,
+    REASON_BYTES,
+    InvalidData,
+    PermanentError,
+    RetryableError,
+    UnreadableMessage,
+)
 from booking_queue.domain.job import Options, Priority, State
-from booking_queue.domain.retry import Backoff, Bury, Retry, RetryPolicy
+from booking_queue.domain.retry import Backoff, Bury, Retry, RetryPolicy, describe
 
 GOOD = {"userId": "u", "hotelId": "h", "checkIn": "2026-01-01", "checkOut": "2026-01-03"}
 
@@ -77,6 +84,23 @@ def test_retry_decisions() -> None:
     assert policy.decide(InvalidData({"guests": "too many"}), 1) == Bury("Invalid data: guests: too many")
     assert RetryPolicy(5, Backoff(delay=60_000)).decide(ValueError(), 4, lambda: 0) == Retry(30_000)
     assert RetryPolicy(5, Backoff(type="fixed", delay=50)).decide(ValueError(), 4) == Retry(50)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidData({f"field{n}": "Extra inputs are not permitted" for n in range(5000)}),
+        PermanentError("ü" * 60_000),
+        ValueError("\ud800" * 60_000),
+    ],
+)
+def test_no_reason_is_longer_than_its_bound_whatever_a_client_sent(error: Exception) -> None:
+    decision = RetryPolicy(1).decide(error, 1)
+    assert isinstance(decision, Bury)
+    for reason in (decision.reason, describe(error)):
+        assert reason.endswith(CUT)
+        assert len(reason.encode(errors="replace")) <= REASON_BYTES + len(CUT.encode())
+    assert str(UnreadableMessage("x" * 60_000)).endswith(CUT), "what is no job is buried for what its error says"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka import delivery as delivery_module
 from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
 from booking_queue.backends.kafka.letters import Origin
+from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import Desk, desk_of
 
@@ -40,6 +43,18 @@ async def test_it_is_done_once_its_outcome_is_in_the_ledger(desk: Desk) -> None:
     assert await delivery.ack(claim, {"ok": True})
     assert delivery.done
     assert (await desk.leg(LegRef(claim.job_id, 1))).state is State.COMPLETED
+
+
+@pytest.mark.parametrize("tenant", ["", "acme"])
+async def test_the_next_of_its_ordering_key_is_sent_with_its_end(desk: Desk, tenant: str) -> None:
+    first, other, second = [await desk.job(whose, ordering_key="u1") for whose in (tenant, "globex", tenant)]
+    for leg in (first, other, second):
+        await desk.outbound.send(leg)
+    envelope = Envelope.load(desk.notes.sent[0].value or b"")
+    delivery = KafkaDelivery(envelope, lambda: ORIGIN, desk.ledger, desk.outbound, lambda: True)
+    assert await delivery.ack(await desk.claim(first))
+    sent = [Envelope.load(note.value or b"").id for note in desk.notes.sent]
+    assert sent == [first.job_id, other.job_id, second.job_id]
 
 
 async def test_an_older_copy_is_done_without_the_ledger(desk: Desk) -> None:
@@ -80,15 +95,16 @@ async def test_a_retry_and_a_burial_are_done_with_whether_or_not_kafka_takes_the
     assert len(desk.notes.sent) == (0 if away else 2)
 
 
-async def test_a_heartbeat_does_not_mistake_the_hand_over_for_a_lost_lease(desk: Desk) -> None:
-    """Kafka may take its time with the copy, and the worker cancels a job whose lease is gone."""
-    delivery, claim = await in_hand(desk)
-    assert await delivery.extend(claim)
-    await delivery.retry(claim, "error", 60_000)
-    assert await delivery.extend(claim)
-    lost, other = await in_hand(desk)
-    await desk.ledger.release(other)
-    assert not await lost.extend(other)
+async def test_a_lost_lease_is_told_also_after_an_outcome_that_came_too_late(desk: Desk) -> None:
+    """The worker tries the same message once more, and has to learn of it should that lease be lost too."""
+    delivery, first = await in_hand(desk)
+    assert await delivery.extend(first)
+    await desk.ledger.release(first)
+    second = await desk.claim(LegRef(first.job_id, 1))
+    assert not await delivery.ack(first)
+    assert await delivery.extend(second)
+    await desk.ledger.release(second)
+    assert not await delivery.extend(second)
 
 
 async def test_what_only_waits_is_given_up_with_its_partition(desk: Desk) -> None:
@@ -104,6 +120,23 @@ async def test_released_it_is_not_done_and_the_next_claim_may_come_at_once(desk:
     await delivery.release(claim)
     assert not delivery.done
     assert (await desk.claim(LegRef(claim.job_id, 1))).earlier_starts == 0
+
+
+async def test_raw_bytes_are_one_letter_however_long_the_ledger_was_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_module, "AGAIN_SECONDS", 0)
+    call, tries = Scripts.call, iter(range(5))
+
+    async def away_at_first(scripts: Scripts, op: str, *args: Arg) -> Any:
+        if next(tries, None) is not None:
+            raise LedgerUnavailable("Redis is gone")
+        return await call(scripts, op, *args)
+
+    monkeypatch.setattr(Scripts, "call", away_at_first)
+    assert await bury_raw(desk.outbound, ORIGIN, "bad", lambda: True)
+    assert [note.topic for note in desk.notes.sent] == [desk.topics.dead]
+    assert await desk.ledger.get("first-0-1"), "it is in the inbox"
 
 
 async def test_raw_bytes_are_buried_when_kafka_is_back_or_left_to_the_next_owner(

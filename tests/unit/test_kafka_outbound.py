@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import Origin
-from booking_queue.domain.job import State
+from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
+from booking_queue.domain.job import Backend, State
+from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.record import Edit
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import KAFKA, RECEIPT, Desk, desk_of
+
+RQ = Backend.RQ
 
 
 @pytest.fixture
@@ -41,6 +47,17 @@ async def test_a_job_goes_to_its_levels_topic_with_its_id_as_key(desk: Desk) -> 
     again = await desk.outbound.send(leg)
     assert (again.state, again.receipt) == (State.QUEUED, answer.receipt)
     assert len(desk.notes.sent) == 1
+
+
+async def test_an_ordering_key_is_its_tenant_s_own(desk: Desk) -> None:
+    tenants = ("", "", "acme", "acme", "globex")
+    legs = [await desk.job(tenant, ordering_key="u1") for tenant in tenants]
+    for leg in legs:
+        await desk.outbound.send(leg)
+        await desk.ledger.complete(await desk.claim(leg), None)
+    keys = [note.key for note in desk.notes.sent]
+    assert keys[0] == keys[1] == b"u1" and keys[2] == keys[3]
+    assert len(set(keys)) == 3
 
 
 async def test_a_delayed_job_stays_in_the_outbox(desk: Desk) -> None:
@@ -105,14 +122,14 @@ async def test_while_kafka_is_away_the_row_stays(desk: Desk) -> None:
 async def test_a_dead_letter_keeps_key_and_value_and_says_where_it_came_from(desk: Desk) -> None:
     leg = await desk.job()
     await desk.ledger.bury(await desk.claim(leg), "no such hotel")
-    headers = [("messageId", b"m"), ("error", b"an older one")]
-    answer = await desk.outbound.send(leg, Origin("first", 2, 7, b"key", b"\xff raw", headers))
+    own = [("messageId", b"m"), ("error", b"an older one")]
+    answer = await desk.outbound.send(leg, Origin("first", 2, 7, b"key", b"\xff raw", own))
     assert answer.state is State.DEAD
     (note,) = desk.notes.sent
     assert (note.topic, note.key, note.value) == (desk.topics.dead, b"key", b"\xff raw")
-    failed_at = note.headers.pop("failed-at")
-    assert failed_at.endswith("Z")
-    assert note.headers == {
+    headers = note.headers
+    assert headers.pop("failed-at").endswith("Z")
+    assert headers == {
         "messageId": "m",
         "original-topic": "first",
         "original-partition": "2",
@@ -120,6 +137,36 @@ async def test_a_dead_letter_keeps_key_and_value_and_says_where_it_came_from(des
         "error": "no such hotel",
     }
     assert not await desk.in_outbox(leg)
+
+
+async def test_a_letter_that_is_sent_after_its_job_was_edited_tells_what_failed(desk: Desk) -> None:
+    leg = await desk.job()
+    await desk.ledger.bury(await desk.claim(leg), "no such hotel")
+    for place, generation in ((KAFKA, 1), (RQ, 2)):
+        edit = Edit("booking", {"edited": generation})
+        assert await desk.ledger.redrive_as(leg.job_id, place, RQ, edit) == LegRef(leg.job_id, generation)
+        claim = await desk.ledger.claim(leg.job_id, RQ, generation, "w")
+        assert isinstance(claim, Claim) and await desk.ledger.bury(claim, "no")
+    assert (await desk.outbound.send(leg)).state is State.DEAD
+    (note,) = desk.notes.sent
+    envelope = Envelope.load(note.value or b"")
+    assert (envelope.type, envelope.data, note.headers["type"]) == ("noop", {"n": 1}, "noop")
+    again = await desk.ledger.redrive_as(leg.job_id, RQ, KAFKA)
+    assert isinstance(again, LegRef)
+    await desk.outbound.send(again)
+    assert Envelope.load(desk.notes.sent[-1].value or b"").data == {"edited": 2}, "it starts over as it is now"
+
+
+async def test_no_letter_is_larger_than_what_its_topic_takes(desk: Desk) -> None:
+    """Compressed, a message of a stranger's fits into the broker's limit and is far larger when it is read."""
+    large = b"\x00" * 3 * 1024 * 1024
+    headers = [("type", b"noop"), ("note", large), *(("n", b"v") for _ in range(200_000))]
+    await desk.outbound.letter(Origin("first", 0, 1, large, large, headers), "bad" * 1000)
+    await desk.outbound.letter(Origin("first", 0, 2, large, large, headers[:1] + headers[2:]), "bad" * 1000)
+    for note in desk.notes.sent:
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(note.key, note.value, note.raw_headers)
+        assert size < MAX_LETTER_BYTES
+        assert note.headers["type"] == "noop"
 
 
 async def test_a_dead_letter_that_the_outbox_sends_knows_the_place_from_the_receipt(desk: Desk) -> None:

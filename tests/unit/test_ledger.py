@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import Record
 from booking_queue.ledger.script import OperationFailed, Scripts
 from booking_queue.settings import Settings
+from tests.faults.proxy import WELL, Mistreatment, Proxy
 from tests.unit.book import Book
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
@@ -159,6 +161,35 @@ async def test_an_absent_redis_is_named(redis_settings: Settings) -> None:
     with pytest.raises(LedgerUnavailable):
         await Ledger(Scripts(away, redis_settings)).get("x")
     await away.aclose()
+
+
+async def test_behind_a_redis_that_says_nothing_every_call_fails_with_the_first(redis_settings: Settings) -> None:
+    async with Proxy(redis_settings.redis_port) as proxy:
+        redis = connect(redis_settings.model_copy(update={"redis_port": proxy.port}), answer_seconds=0.3)
+        ledger = Ledger(Scripts(redis, redis_settings))
+        assert await ledger.get("nobody") is None
+        proxy.treat(Mistreatment(hole=True))
+        answers = await asyncio.gather(*(ledger.get("nobody") for _ in range(400)), return_exceptions=True)
+        assert all(isinstance(answer, LedgerUnavailable) for answer in answers)
+        assert ledger.scripts.round_trips == 2, "one for all that would have had none"
+        proxy.treat(WELL)
+        assert await ledger.get("nobody") is None
+        await redis.aclose()
+
+
+async def test_nor_does_a_call_wait_for_the_time_of_several_where_every_connection_is_taken(
+    redis_settings: Settings,
+) -> None:
+    redis = connect(redis_settings, connections=1, answer_seconds=0.3)
+    ledger = Ledger(Scripts(redis, redis_settings))
+    pool: Any = redis.connection_pool
+    taken = await pool.get_connection()
+    answers = await asyncio.gather(*(ledger.get("nobody") for _ in range(400)), return_exceptions=True)
+    assert all(isinstance(answer, LedgerUnavailable) for answer in answers)
+    assert ledger.scripts.round_trips == 1
+    await pool.release(taken)
+    assert await ledger.get("nobody") is None
+    await redis.aclose()
 
 
 async def test_too_many_calls_at_a_time_are_the_ledger_s_want_not_a_broker_s(book: Book) -> None:

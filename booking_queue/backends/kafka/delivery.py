@@ -22,7 +22,7 @@ log = logs.get("kafka")
 class KafkaDelivery:
     """`ours` tells whether the record's partition still is."""
 
-    __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "_settling", "done", "envelope")
+    __slots__ = ("_ledger", "_origin", "_ours", "_outbound", "done", "envelope")
 
     def __init__(
         self,
@@ -34,22 +34,16 @@ class KafkaDelivery:
     ):
         self.envelope = envelope
         self.done = False
-        self._settling = False
         self._origin = origin
         self._ledger = ledger
         self._outbound = outbound
         self._ours = ours
 
     async def extend(self, claim: Claim | None) -> bool:
-        """Running work goes on under its lease, whoever has the partition; what only waits is the new owner's.
-
-        While the outcome is being handed over there is no lease to lose any more."""
-        if claim is None:
-            return self._ours()
-        return await self._ledger.extend(claim) or self._settling
+        """Running work goes on under its lease, whoever has the partition; what only waits is the new owner's."""
+        return self._ours() if claim is None else await self._ledger.extend(claim)
 
     async def ack(self, claim: Claim | None, result: Any = None) -> bool:
-        self._settling = True
         self.done = claim is None or await self._ledger.complete(claim, result)
         await self._send_next(claim)
         return self.done
@@ -62,14 +56,12 @@ class KafkaDelivery:
                     await self._outbound.send(leg)
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
-        self._settling = True
         leg = await self._ledger.retry(claim, error, self._outbound.delay(delay_ms))
         if leg:
             await self._hand_over(leg)
         return leg is not None
 
     async def bury(self, claim: Claim | None, reason: str) -> bool:
-        self._settling = True
         if claim is None:
             self.done = await bury_raw(self._outbound, self._origin(), reason, self._ours)
         elif await self._ledger.bury(claim, reason):
@@ -91,11 +83,13 @@ class KafkaDelivery:
 
 
 async def bury_raw(outbound: Outbound, origin: Origin, reason: str, ours: Callable[[], bool]) -> bool:
-    """No row stands for it, so it stays here until the dead topic has it. False: the partition's next owner does it."""
+    """No row stands for it, so it stays here until the dead topic has it. False: the partition's next owner does it.
+
+    The note is idempotent and comes first: a letter that is sent again is one more."""
     while ours():
         try:
-            await outbound.letter(origin, reason)
             await outbound.note_letter(origin, reason)
+            await outbound.letter(origin, reason)
         except (BackendUnavailable, LedgerUnavailable):
             await asyncio.sleep(AGAIN_SECONDS)
         else:

@@ -22,7 +22,10 @@ from booking_queue.settings import Settings
 READ_SECONDS = 3.0
 CLOSE_SECONDS = 2.0
 REASON_BYTES = 2000
+# All three are less than MAX_LETTER_BYTES: a stranger's message may have travelled compressed, and be any size.
 VALUE_BYTES = 1024 * 1024 + 512 * 1024
+KEY_BYTES = 64 * 1024
+HEADER_BYTES = 64 * 1024
 SHOWN_BYTES = 1000
 DATA_BYTES = 128 * 1024  # of a larger one only the beginning is shown: a list of letters has to fit into memory
 
@@ -60,13 +63,24 @@ class Origin:
 
 
 def letter_headers(origin: Origin, reason: str, failed_at: int) -> Headers:
-    kept = [(name, value) for name, value in origin.headers if name not in OWN_HEADERS]
     return [
-        *kept,
+        *_kept(origin.headers),
         *origin.place(),
         ("error", reason.encode(errors="replace")[:REASON_BYTES]),
         ("failed-at", (iso(failed_at) or "").encode()),
     ]
+
+
+def _kept(headers: Sequence[tuple[str, bytes]]) -> Headers:
+    """As many of the message's own as there is room for."""
+    kept, room = [], HEADER_BYTES
+    for name, value in headers:
+        room -= len(name.encode()) + len(value or b"")
+        if room < 0:
+            break
+        if name not in OWN_HEADERS:
+            kept.append((name, value))
+    return kept
 
 
 async def newest(settings: Settings, topics: Topics, ends: dict[int, int], count: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from booking_queue.backends.base import Published
 from booking_queue.backends.envelope import Envelope
-from booking_queue.backends.kafka.letters import VALUE_BYTES, Headers, Origin, letter_headers
+from booking_queue.backends.kafka.letters import KEY_BYTES, VALUE_BYTES, Headers, Origin, letter_headers
 from booking_queue.backends.kafka.sender import Sender, Sent
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import now_ms
@@ -112,7 +112,7 @@ class Outbound:
         """Raises BackendUnavailable while the dead topic has not confirmed it."""
         headers = letter_headers(origin, reason, failed_at or now_ms())
         value = origin.value[:VALUE_BYTES] if origin.value else origin.value
-        key = origin.key if origin.key or value else b""  # Kafka takes no message without both
+        key = origin.key[:KEY_BYTES] if origin.key else (None if value else b"")  # Kafka takes none without both
         await self._sender.send(self._topics.dead, key, value, headers)
 
     async def note_letter(self, origin: Origin, reason: str) -> None:
@@ -137,8 +137,8 @@ class Outbound:
 
 
 def _key(leg: LegRef, found: Outgoing) -> bytes:
-    """Jobs of one ordering key go to one partition, where they are read in order."""
-    return (found.options.ordering_key or leg.job_id).encode()
+    """Jobs of one ordering key go to one partition, where they are read in order, and run one after the other."""
+    return (found.order or leg.job_id).encode()
 
 
 def _envelope(leg: LegRef, found: Outgoing, not_before: int) -> Envelope:
