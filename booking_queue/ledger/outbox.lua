@@ -40,18 +40,23 @@ function ops.open_age(a)
 end
 
 -- outbox_probe: backend -> id, generation of a row that waits for its next try, for this caller alone until then.
--- What a backend that failed is tried with.
+-- What a backend that failed is tried with: one that is due, else one that is not, or a backend that was given nothing
+-- but delayed jobs while it failed would never be found to work again. One that stands at its due time was put off
+-- by a service whose broker cannot delay: sent again, it would be told so once more, and nothing of the broker.
 function ops.outbox_probe(a)
-  local outbox = ledger.outbox(a[1])
+  local outbox, found = ledger.outbox(a[1]), nil
   local rows = redis.call('ZRANGE', outbox, 0, LOOKED_AT - 1, 'WITHSCORES')
   for i = 1, #rows, 2 do
     local id, at = rows[i], tonumber(rows[i + 1])
-    local leg = ledger.leg(id, a[1], 'gen', 'due')
-    if leg.gen and tonumber(leg.due or 0) <= NOW then
-      -- Behind those of the same moment, or the next caller would get it too.
-      redis.call('ZADD', outbox, math.max(NOW + GRACE, at) + 1, id)
-      return { id, leg.gen }
-    end
+    local gen = ledger.leg(id, a[1], 'gen').gen
+    if not gen then redis.call('ZREM', outbox, id) end
+    local leg = gen and ledger.outgoing(id, a[1], gen) -- which takes it off where it is another's turn
+    local due = leg and tonumber(leg.due or 0)
+    if due and (due <= NOW or not found and at < due) then found = { id, gen, at } end
+    if due and due <= NOW then break end
   end
-  return {}
+  if not found then return {} end
+  -- Behind those of the same moment, or the next caller would get it too.
+  redis.call('ZADD', outbox, math.max(NOW + GRACE, found[3]) + 1, found[1])
+  return { found[1], found[2] }
 end
