@@ -10,6 +10,7 @@ from api_service import reconciler as module
 from api_service.reconciler import LANE_SECONDS
 from booking_queue.domain.job import State
 from booking_queue.ledger.ledger import LegRef
+from booking_queue.ledger.limits import Limits
 from booking_queue.settings import Settings
 from tests.services.reconciler_room import RQ, Room, room_of
 
@@ -61,11 +62,54 @@ async def test_lost_legs_are_found_behind_any_number_that_wait_for_their_time(
     assert room.republished == 1
 
 
+async def test_what_a_lane_has_lost_is_published_again_though_it_holds_jobs_that_are_not_due(room: Room) -> None:
+    await lose(room)
+    assert await room.state(await room.sent(delay=3_600_000)) is State.DELAYED
+    await room.look(room.reconciler())
+    assert room.republished == 1
+
+
 async def test_a_lane_with_work_in_it_has_lost_nothing(room: Room) -> None:
     await lose(room)
     await room.sent()
     await room.look(room.reconciler())
     assert room.republished == 0
+
+
+async def test_what_is_long_overdue_is_published_again_whatever_the_lane_holds(room: Room) -> None:
+    job = await lose(room)
+    await room.sent()
+    await room.age(job, 600)
+    reconciler = room.reconciler()
+    await room.look(reconciler)
+    await room.look(reconciler)
+    assert (room.republished, room.service.waiting) == (1, 2), "the copy may be waiting behind others"
+    await room.age(job, 600)
+    await room.redis.hincrby(room.key(f"job:{job}"), "rq.resent", -600_000)
+    await room.look(reconciler)
+    assert room.republished == 1
+    await room.redis.hincrby(room.key(f"job:{job}"), "rq.resent", -100_000)
+    await room.look(reconciler)
+    assert room.republished == 2, "it has waited twice as long"
+
+
+async def test_jobs_that_have_long_waited_behind_others_are_published_again_few_at_a_time_and_once(room: Room) -> None:
+    jobs = [await room.job() for _ in range(25)]
+    await room.past_grace()
+    reconciler = room.reconciler()
+    await reconciler.turn()
+    for job in jobs:
+        await room.age(job, 3600)
+    limits = Limits(room.scripts)
+    await limits.put({RQ: {"paused": 1}})
+    await room.look(reconciler)
+    assert room.republished == 0, "they wait for whoever paused it"
+    await limits.put({RQ: {"paused": None}})
+    copies = []
+    for _ in range(5):
+        await room.look(reconciler)
+        copies.append(room.republished)
+    assert copies == [10, 20, 25, 25, 25]
 
 
 async def test_young_legs_are_left_alone_and_nobody_is_asked(room: Room) -> None:

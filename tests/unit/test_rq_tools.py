@@ -85,11 +85,14 @@ async def test_stats_count_by_level_and_tell_the_age_of_the_oldest(both: Both) -
     stats = await both.lane.publisher.stats()
     assert stats["queue"] == both.rq.name()
     assert stats["stats"] == {"waiting": 2, "active": 0, "completed": 0, "failed": 0, "delayed": 1, "total": 3}
-    assert stats["backlog"] == 3
+    assert (stats["backlog"], stats["scheduled"]) == (3, 1)
     assert stats["levels"]["high"]["waiting"] == stats["levels"]["normal"]["waiting"] == 1
     assert stats["levels"]["low"]["delayed"] == 1
     assert stats["oldestAgeSeconds"] == stats["levels"]["normal"]["oldestAgeSeconds"] > 100_000_000
     assert stats["levels"]["high"]["oldestAgeSeconds"] < 60
+    both.rq.redis.zadd(f"rq:scheduled:{both.rq.name('-low')}", {"overdue": 1.0})
+    stats = await both.lane.publisher.stats()
+    assert (stats["backlog"], stats["scheduled"]) == (4, 1)
 
 
 async def test_expired_entries_are_swept(both: Both) -> None:
