@@ -16,9 +16,11 @@ from booking_queue.backends.memory_broker import MemoryBroker, Message
 from booking_queue.backends.slots import Slots
 from booking_queue.clock import now_ms
 from booking_queue.domain.errors import UnreadableMessage
-from booking_queue.domain.job import Backend, State
+from booking_queue.domain.job import TERMINAL, Backend, State
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing
 from booking_queue.tasks import outcomes, unless
+
+OVER = {"discarded", State.CANCELLING, *TERMINAL}
 
 
 class MemoryPublisher:
@@ -97,6 +99,8 @@ class MemoryPublisher:
         answer = await self._ledger.discard(job_id, self.backend)
         if answer == "discarded":
             self._broker.dead = [letter for letter in self._broker.dead if letter["id"] != job_id]
+        if answer in OVER:
+            self._broker.forget(job_id)
         return answer
 
 

@@ -17,8 +17,8 @@ local function rejected(id)
   return json and string.find(json, 'rejected', 1, true)
 end
 
--- cancel: id -> cancelling | cancelled (a job that owes nothing) | again (asked for before, and how far it is) |
---               over (why it cannot be) | unknown
+-- cancel: id -> cancelling | cancelled (a job that owes nothing), and the backends whose brokers may hold it till its time |
+--               again (asked for before, and how far it is) | over (why it cannot be) | unknown
 function ops.cancel(a)
   local id = a[1]
   local rec = redis.call('HMGET', ledger.key(id), 'legs', 'kind', 'cancel')
@@ -35,11 +35,11 @@ function ops.cancel(a)
   if #still == 0 and not (booking and sold(id)) then return { 'over', dead and 'failed' or 'completed' } end
   ledger.set(id, 'cancel', 'cancelling')
   ledger.emit(id, false, 'cancelling')
-  for _, backend in ipairs(still) do ledger.call_off(id, backend) end
-  if booking then
-    ledger.owe(id)
-    return { 'cancelling' }
+  local answer = { booking and 'cancelling' or 'cancelled' }
+  for _, backend in ipairs(still) do
+    if tonumber(ledger.leg(id, backend, 'due').due or 0) > NOW then answer[#answer + 1] = backend end
+    ledger.call_off(id, backend)
   end
-  ledger.cancelled(id)
-  return { 'cancelled' }
+  if booking then ledger.owe(id) else ledger.cancelled(id) end
+  return answer
 end

@@ -114,5 +114,16 @@ async def test_a_cancelled_job_never_runs_and_a_running_one_changes_nothing_more
     await lane.idle()
 
 
+async def test_of_a_cancelled_job_nothing_lies_at_the_broker_until_its_time(lane: Lane) -> None:
+    scripts = Scripts(lane.redis, lane.settings, extra=source("booking_queue.ledger", "cancel.lua"))
+    job, kept = [await lane.send(delay=3_600_000) for _ in range(2)]
+    held = (await lane.publisher.stats())["scheduled"]
+    answer = await Cancellations(scripts).ask(job)
+    assert answer.scheduled == (lane.backend,)
+    assert await lane.publisher.discard(job) == "cancelled"
+    assert await lane.publisher.discard(kept) == "delayed"
+    assert (await lane.publisher.stats())["scheduled"] == held // 2
+
+
 async def _is(truth: bool) -> bool:
     return truth

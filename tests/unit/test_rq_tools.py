@@ -109,6 +109,19 @@ async def test_expired_entries_are_swept(both: Both) -> None:
     await eventually(swept, "the registries to be swept")
 
 
+async def test_a_cancelled_job_is_taken_out_of_the_scheduled_ones(both: Both) -> None:
+    """The gateway may have found the service away. In a month its record would be gone: it would be a dead letter."""
+    cancelled, kept = [await both.lane.send(delay=30 * 86_400_000) for _ in range(2)]
+    await both.lane.redis.hset(f"{both.lane.settings.key_prefix}:job:{cancelled}", "rq.state", "cancelled")
+    await both.lane.worker()
+
+    async def pruned() -> bool:
+        return bool(both.rq.queue().scheduled_job_registry.get_job_ids(cleanup=False) == [kept])
+
+    await eventually(pruned, "the cancelled job to be taken out")
+    assert both.rq.job(cancelled).is_canceled and both.rq.ttl(cancelled) > 0
+
+
 async def test_lists_by_state_run_over_the_levels(both: Both) -> None:
     low = [await both.lane.send(priority="low") for _ in range(3)]
     high = [await both.lane.send(priority="high") for _ in range(3)]
