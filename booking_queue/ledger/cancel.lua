@@ -1,10 +1,14 @@
 -- Cancelling: at once for whoever runs it (its claim is gone), finished once the money is back.
 
--- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read.
+-- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read. The next of
+-- its ordering key need not wait until all is given back; where it was running, until its worker must have noticed.
 function ledger.call_off(id, backend)
+  local leg, job = ledger.leg(id, backend, 'state', 'lease'), ledger.job(id, 'type', 'order')
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
-  ledger.vacate(id, backend, get(id, 'type')[1])
+  ledger.vacate(id, backend, job.type)
+  if leg.state == 'active' then ledger.hold_turn(backend, job.order, tonumber(leg.lease)) end
+  ledger.end_turn(id, backend, job.order)
 end
 
 local function sold(id)

@@ -7,9 +7,13 @@ function ledger.outgoing(id, backend, gen)
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
   -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
-  if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend, get(id, 'order')[1]) then
-    redis.call('ZREM', ledger.outbox(backend), id)
-    return false, 'waits', leg
+  if leg.state == 'pending' or leg.state == 'delayed' then
+    local turn, from = ledger.its_turn(id, backend, get(id, 'order')[1])
+    if not turn then
+      if from then redis.call('ZADD', ledger.outbox(backend), 'XX', from, id) end
+      if not from then redis.call('ZREM', ledger.outbox(backend), id) end
+      return false, 'waits', leg
+    end
   end
   if not waits then return false, 'sent', leg end
   return leg
