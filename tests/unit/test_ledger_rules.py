@@ -125,6 +125,19 @@ async def test_a_job_s_own_rate_limit_is_shared_by_its_key(book: Book) -> None:
     assert isinstance(answer, Refused) and answer.reason == "limited"
 
 
+async def test_a_job_with_the_same_key_and_a_shorter_window_makes_no_room_for_others(book: Book) -> None:
+    async def job(window: int) -> str:
+        rate = {"key": "provider", "max": 1, "durationMs": window}
+        return await ordered(book, str(uuid.uuid4()), rate_limit=rate)
+
+    await book.claim(await job(3_600_000), KAFKA)
+    (log,) = await book.redis.keys(f"{book.prefix}:starts:*")
+    await book.claim(await job(1), KAFKA)
+    assert await book.redis.pttl(log) > 3_000_000, "not as soon as the shorter window ends, nor never"
+    answer = await book.ledger.claim(await job(3_600_000), KAFKA, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+
+
 async def test_a_paused_backend_starts_nothing(book: Book) -> None:
     limits, job = Limits(book.scripts), await book.job(RQ, KAFKA)
     await limits.put({"kafka": {"paused": 1}})
