@@ -1,15 +1,16 @@
 -- The outbox: what is due, and a row to try a backend with.
 
 local LOOKED_AT = 100 -- rows: the cost stays the same however many wait
+local SPREAD = 28000  -- ms: the longest that a row waits for its next try, beyond the time that this try may take
 
--- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter, at most 30 s).
+-- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter).
 function ops.outbox_take(a)
   local outbox, out = ledger.outbox(a[1]), {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', NOW, 'LIMIT', 0, tonumber(a[2]))) do
     local leg = ledger.leg(id, a[1], 'gen', 'tries')
     if leg.gen then
       local tries = tonumber(leg.tries or 0) + 1
-      local wait = 2000 + math.random() * math.min(28000, 500 * 2 ^ math.min(tries, 10))
+      local wait = GRACE + math.random() * math.min(SPREAD, 500 * 2 ^ math.min(tries, 10))
       redis.call('ZADD', outbox, NOW + math.floor(wait), id)
       ledger.set_leg(id, a[1], { tries = tries })
       out[#out + 1] = id
@@ -24,7 +25,7 @@ end
 -- outbox_wake: backend. It answers again: every waiting row is tried now, spread over two seconds.
 function ops.outbox_wake(a)
   local outbox, n = ledger.outbox(a[1]), 0
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, NOW + 2000, NOW + 31000, 'LIMIT', 0, 1000)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, NOW + GRACE, NOW + GRACE + SPREAD + 1000, 'LIMIT', 0, 1000)) do
     if tonumber(ledger.leg(id, a[1], 'due').due or 0) <= NOW then
       redis.call('ZADD', outbox, 'XX', NOW + math.floor(math.random() * 2000), id)
       n = n + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,7 @@ from booking_queue.ledger.ledger import Claim, LegRef
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
+from tests.services.api_world import accept, ledger_of
 from tests.services.reconciler_room import RQ, Room, room_of
 
 
@@ -38,6 +40,18 @@ async def test_what_was_accepted_and_not_published_is_published(room: Room) -> N
     await room.past_grace()
     await reconciler.turn()
     assert room.service.waiting == 3
+
+
+async def test_a_direct_publish_has_its_time_however_long_that_may_be(redis_settings: Settings) -> None:
+    patient, job = redis_settings.model_copy(update={"publish_deadline": 60}), str(uuid4())
+    async with ledger_of(patient) as (redis, _, ledger):
+        now = (await redis.time())[0] * 1000
+        await accept(ledger, job, RQ)
+        outbox = f"{patient.key_prefix}:outbox:rq"
+        assert (await redis.zscore(outbox, job) or 0) > now + 59_000
+        await redis.zadd(outbox, {job: 1})
+        assert await ledger.outbox_due(RQ) == [LegRef(job, 1)]
+        assert (await redis.zscore(outbox, job) or 0) > now + 59_000
 
 
 async def test_a_full_page_asks_for_the_next_turn_at_once(room: Room) -> None:
