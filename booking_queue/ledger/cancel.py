@@ -11,7 +11,7 @@ from booking_queue.ledger.script import Scripts
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """`outcome`: cancelling (something is owed back first), cancelled, over (`state` says how it ended), unknown.
+    """`outcome`: cancelling (what was taken is owed back first), over (`state` says how it ended), unknown.
     `scheduled`: where the broker may hold it until its time."""
 
     outcome: str

@@ -93,13 +93,6 @@ async def test_what_is_over_cannot_be_cancelled(book: Book) -> None:
     assert await cancel.ask(str(uuid.uuid4())) == Cancelled("unknown")
 
 
-async def test_a_job_that_owes_nothing_is_cancelled_at_once(book: Book) -> None:
-    job = await book.job(RQ, KAFKA, kind="noop")
-    assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelled")
-    assert {leg.state for leg in (await book.record(job)).legs.values()} == {State.CANCELLED}
-    assert await book.redis.zcard(f"{book.prefix}:outbox:rq") == 0
-
-
 async def test_a_cancelled_job_gives_up_its_turn_whether_or_not_it_can_be_given_back(book: Book) -> None:
     first, second, third = [await ordered(book) for _ in range(3)]
     for job in (second, third):
