@@ -154,7 +154,8 @@ class Inbox:
         return outcome
 
     async def forget(self, job_id: str, backends: Iterable[Backend]) -> None:
-        """A cancelled job's messages are dropped when they are read; what would lie there till its time goes now."""
+        """A cancelled job's messages are dropped when they are read; what would lie there till its time goes now. What
+        stays, because that service is away, its broker's workers take off (`rq_prune`, `stream_prune`)."""
         await asyncio.gather(*(self._discard_at_broker(job_id, backend) for backend in backends))
 
     async def _discard_at_broker(self, job_id: str, backend: Backend) -> None:
@@ -162,7 +163,7 @@ class Inbox:
             await self._links[backend].client.delete(f"/dead-letters/{quote(job_id, safe='')}", deadline=self._deadline)
         except Rejected:
             pass  # it is no dead letter; what the broker held of it is gone all the same
-        except BackendUnavailable as error:  # its own retention takes it away
+        except BackendUnavailable as error:  # of a letter, its broker's retention takes it away
             log.warning("letter_stays_at_broker", jobId=job_id, backend=backend, why=str(error))
 
 

@@ -18,7 +18,9 @@ from booking_queue.metrics import Metrics
 TURN_SECONDS = 0.5
 BATCH = 100
 LANE_SECONDS = 15.0  # between two looks at whether the lane is empty
-LOST_AFTER_MS = 60_000
+LOST_AFTER_MS = 60_000  # on a lane without work
+OVERDUE_MS = 600_000  # on one that has some
+OVERDUE_AT_ONCE = 10  # copies at a look: most of what is so late just waits behind the rest
 LOOKS = 100  # pages of open legs in one go; what is behind them has its turn next time
 WOKEN_AT_ONCE = 1000  # as in outbox.lua
 
@@ -80,16 +82,20 @@ class Reconciler:
         return len(rows) == BATCH and arrived > 0
 
     async def _resend_lost(self) -> None:
-        """A broker that holds nothing, while legs it was given neither run nor ended, has lost them."""
-        if await self._outbox.open_age(self._backend) < LOST_AFTER_MS or not _empty(await self.link.stats()):
+        """A broker that holds nothing to run now, while legs it was given neither run nor ended, has lost them. Of one
+        that always holds something that cannot be told: it is given a few of those that are long overdue once more."""
+        age = await self._outbox.open_age(self._backend)
+        if age < LOST_AFTER_MS:
             return
-        for _ in range(LOOKS):
-            after, ids = await self._outbox.republish(self._backend, LOST_AFTER_MS, self._looked_at, BATCH)
+        empty = _empty(await self.link.stats())
+        older, most = (LOST_AFTER_MS, 0) if empty else (OVERDUE_MS, OVERDUE_AT_ONCE)
+        for _ in range(LOOKS if age >= older else 0):
+            after, ids = await self._outbox.republish(self._backend, older, self._looked_at, BATCH, most)
             self._looked_at = after or 0
             if ids:
                 self._metrics.legs_republished.labels(self._backend).inc(len(ids))
-                log.warning("lane_lost_legs", backend=self._backend, legs=len(ids))
-            if after is None:
+                log.warning("lane_lost_legs", backend=self._backend, legs=len(ids), empty=empty)
+            if after is None or (ids and not empty):
                 return
 
     def measure(self, left: Backlog) -> None:
@@ -101,4 +107,6 @@ class Reconciler:
 
 
 def _empty(stats: dict[str, Any]) -> bool:
-    return stats.get("backlog") == 0
+    """Of what might run now."""
+    backlog, scheduled = stats.get("backlog"), stats.get("scheduled", 0)
+    return backlog is not None and backlog == scheduled

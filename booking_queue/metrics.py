@@ -59,7 +59,7 @@ class Metrics:
             "outbox_legs", "Legs in the outbox, the delayed among them.", ["backend"], registry=registry
         )
         self.legs_republished = Counter(
-            "legs_republished", "Legs that their broker had lost, sent again.", ["backend"], registry=registry
+            "legs_republished", "Legs sent again that their broker seemed to have lost.", ["backend"], registry=registry
         )
         self.circuit_open = Gauge(
             "backend_circuit_open", "1 while a backend service is only probed.", ["backend"], registry=registry

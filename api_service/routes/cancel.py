@@ -11,7 +11,6 @@ from api_service.gateway import Running
 from api_service.listing import canonical
 from api_service.routes.bookings import NOT_FOUND, existing
 from booking_queue.domain.access import Scope
-from booking_queue.domain.job import State
 from booking_queue.web.auth import Asking, needs
 from booking_queue.web.problems import conflict, not_found
 from booking_queue.web.replies import JsonResponse
@@ -28,13 +27,13 @@ async def cancel_booking(id: str, gateway: Running, caller: Asking) -> Response:
     booking_id = canonical(id)
     if booking_id is None:
         raise not_found(NOT_FOUND)
-    record = await existing(gateway, booking_id, caller)
+    await existing(gateway, booking_id, caller)
     answer = await gateway.cancellations.ask(booking_id)
     if answer.outcome == "unknown":
         raise not_found(NOT_FOUND)
     if answer.outcome == "over":
         raise conflict(f"The booking is {answer.state}: there is nothing to cancel", code="not_cancellable")
     gateway.compensate.set()
-    await gateway.inbox.forget(booking_id, (leg.backend for leg in record.legs.values() if leg.state is State.DELAYED))
+    await gateway.inbox.forget(booking_id, answer.scheduled)
     told: Cancelling = {"bookingId": booking_id, "state": "cancelling", "links": views.links(booking_id)}
     return JsonResponse(told, 202, {"Location": f"/api/bookings/{booking_id}"})

@@ -49,7 +49,7 @@ class Publisher(Protocol):
 
     async def stats(self) -> dict[str, Any]:
         """What this backend's /stats tells, at the same cost for ten jobs and for a million. `backlog`: what the broker
-        holds that is not finished."""
+        holds that is not finished; `scheduled`: how much of it may not start yet."""
 
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         """Newest first, with the broker's own fields."""

@@ -107,7 +107,8 @@ class KafkaPublisher:
         return at is not None and at.begin <= receipt["offset"] < at.end
 
     async def stats(self) -> dict[str, Any]:
-        """`backlog`: what Kafka still has to deliver or holds uncommitted. A leg open while it is 0 was lost."""
+        """`backlog`: what Kafka still has to deliver or holds uncommitted. A leg open while it is 0 was lost. It holds
+        nothing for later but retries, those for 30 s at most."""
         self._must_be_up()
         topics = self.topic_names
         views, groups = await asyncio.gather(self._cluster.partitions(topics.all), self._cluster.groups([topics.group]))
@@ -125,6 +126,7 @@ class KafkaPublisher:
                 "dlqMessages": sum(view.end - view.begin for view in of["dead"]),
             },
             "backlog": lag + retrying,
+            "scheduled": 0,
             "lag": lag,
             "retrying": retrying,
             "members": [_member(member) for group in groups for member in group.members],

@@ -14,10 +14,13 @@ from booking_queue.backends.base import Features, Handle, Published
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.memory_broker import MemoryBroker, Message
 from booking_queue.backends.slots import Slots
+from booking_queue.clock import now_ms
 from booking_queue.domain.errors import UnreadableMessage
-from booking_queue.domain.job import Backend, State
+from booking_queue.domain.job import TERMINAL, Backend, State
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing
 from booking_queue.tasks import outcomes, unless
+
+OVER = {"discarded", State.CANCELLING, *TERMINAL}
 
 
 class MemoryPublisher:
@@ -78,7 +81,8 @@ class MemoryPublisher:
         waiting = sum(len(level) for level in self._broker.levels.values())
         delayed, active = len(self._broker.due), len(self._broker.in_hand)
         counts = {"waiting": waiting, "delayed": delayed, "active": active, "dead": len(self._broker.dead)}
-        return {**counts, "backlog": waiting + delayed + active}
+        scheduled = sum(at > now_ms() for at, _, _ in self._broker.due)
+        return {**counts, "backlog": waiting + delayed + active, "scheduled": scheduled}
 
     async def dead_letters(self, count: int = 100) -> list[dict[str, Any]]:
         return self._broker.dead[: -count - 1 : -1]
@@ -95,6 +99,8 @@ class MemoryPublisher:
         answer = await self._ledger.discard(job_id, self.backend)
         if answer == "discarded":
             self._broker.dead = [letter for letter in self._broker.dead if letter["id"] != job_id]
+        if answer in OVER:
+            self._broker.forget(job_id)
         return answer
 
 

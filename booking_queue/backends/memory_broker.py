@@ -86,5 +86,10 @@ class MemoryBroker:
             self.levels[message.level].appendleft(message)
             self.changed.set()
 
+    def forget(self, job_id: str) -> None:
+        """It waits for its time no more."""
+        self.due = [row for row in self.due if job_id.encode() not in row[2].raw]
+        heapq.heapify(self.due)
+
     def holds(self, message: Message, hand: int) -> bool:
         return message.number in self.in_hand and message.hand == hand

@@ -92,7 +92,8 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^
 
 
 class RateLimit(BaseModel):
-    """At most `max` jobs of this key start in any `durationMs`, over all workers and backends."""
+    """At most `max` jobs of this key start in any `durationMs`, over all workers and backends. Those with another
+    `durationMs` are counted apart."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     key: Key

@@ -1,10 +1,14 @@
 -- Cancelling: at once for whoever runs it (its claim is gone), finished once the money is back.
 
--- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read.
+-- Nobody may run it any more, whoever does: the claim is gone. The broker's copy is dropped when it is read. The next of
+-- its ordering key need not wait until all is given back; where it was running, until its worker must have noticed.
 function ledger.call_off(id, backend)
+  local leg, job = ledger.leg(id, backend, 'state', 'lease'), ledger.job(id, 'type', 'order')
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
-  ledger.vacate(id, backend, get(id, 'type')[1])
+  ledger.vacate(id, backend, job.type)
+  if leg.state == 'active' then ledger.hold_turn(backend, job.order, tonumber(leg.lease)) end
+  ledger.end_turn(id, backend, job.order)
 end
 
 local function sold(id)
@@ -17,29 +21,28 @@ local function rejected(id)
   return json and string.find(json, 'rejected', 1, true)
 end
 
--- cancel: id -> cancelling | cancelled (a job that owes nothing) | again (asked for before, and how far it is) |
---               over (why it cannot be) | unknown
+-- cancel: id -> cancelling, and the backends whose brokers may hold it till its time |
+--               again (asked for before, and how far it is) | over (why it cannot be) | unknown
 function ops.cancel(a)
   local id = a[1]
-  local rec = redis.call('HMGET', ledger.key(id), 'legs', 'kind', 'cancel')
+  local rec = redis.call('HMGET', ledger.key(id), 'legs', 'cancel')
   if not rec[1] then return { 'unknown' } end
-  if rec[3] then return { 'again', rec[3] } end
+  if rec[2] then return { 'again', rec[2] } end
   local still, dead = {}, true
   for backend in string.gmatch(rec[1], '[^,]+') do
     local state = ledger.leg(id, backend, 'state').state
     if not TERMINAL[state] then still[#still + 1] = backend end
     dead = dead and state == 'dead'
   end
-  local booking = rec[2] == 'booking'
-  if booking and rejected(id) then return { 'over', 'rejected' } end
-  if #still == 0 and not (booking and sold(id)) then return { 'over', dead and 'failed' or 'completed' } end
+  if rejected(id) then return { 'over', 'rejected' } end
+  if #still == 0 and not sold(id) then return { 'over', dead and 'failed' or 'completed' } end
   ledger.set(id, 'cancel', 'cancelling')
   ledger.emit(id, false, 'cancelling')
-  for _, backend in ipairs(still) do ledger.call_off(id, backend) end
-  if booking then
-    ledger.owe(id)
-    return { 'cancelling' }
+  local answer = { 'cancelling' }
+  for _, backend in ipairs(still) do
+    if tonumber(ledger.leg(id, backend, 'due').due or 0) > NOW then answer[#answer + 1] = backend end
+    ledger.call_off(id, backend)
   end
-  ledger.cancelled(id)
-  return { 'cancelled' }
+  ledger.owe(id)
+  return answer
 end

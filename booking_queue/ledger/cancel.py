@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import text
 from booking_queue.ledger.script import Scripts
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """`outcome`: cancelling (something is owed back first), cancelled, over (`state` says how it ended), unknown."""
+    """`outcome`: cancelling (what was taken is owed back first), over (`state` says how it ended), unknown.
+    `scheduled`: where the broker may hold it until its time."""
 
     outcome: str
     state: str = ""
+    scheduled: tuple[Backend, ...] = ()
 
 
 class Cancellations:
@@ -30,4 +33,4 @@ class Cancellations:
                 return Cancelled("over" if state == "cancelled" else state, state)
             case ["over", state]:
                 return Cancelled("over", state)
-        return Cancelled(answer[0])
+        return Cancelled(answer[0], scheduled=tuple(Backend(name) for name in answer[1:]))

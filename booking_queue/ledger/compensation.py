@@ -1,4 +1,4 @@
-"""Bookings whose legs all ended unconfirmed: what was taken for them is owed back."""
+"""Bookings whose legs all ended unconfirmed, or that were cancelled: what was taken for them is owed back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 -- Runs the operations of a batch. One that fails is answered for by itself: [1, answer] or [0, error].
 local answers = {}
-local i = 5
+local i = 6
 while i <= #ARGV do
   local op, n, args = ARGV[i], tonumber(ARGV[i + 1]), {}
   for j = 1, n do args[j] = ARGV[i + 1 + j] end

@@ -1,15 +1,15 @@
 -- The ledger: one hash a job, changed here and nowhere else. Every operation is a compare-and-set.
--- ARGV: key prefix, name prefix, retention (ms), lease (ms), then op, n, n arguments, op, n, …
+-- ARGV: key prefix, name prefix, retention (ms), lease (ms), grace (ms), then op, n, n arguments, op, n, …
 -- Operations get an array of strings and return an array; `false` stands for "nothing".
 
 local P, NAMES, RETENTION, LEASE = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local GRACE = tonumber(ARGV[5]) -- a fresh outbox row is left alone this long: the direct publish is under way
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- What was taken over and has not begun is free again after half a lease (the first heartbeat comes before it): should
 -- its new worker die too, the job does not lie for a whole lease once more.
 local NOT_BEGUN = LEASE / 2
-local GRACE = 2000          -- a fresh outbox row is left alone this long: the direct publish is under way
 local EVENTS_KEPT = 10000   -- of the stream that everybody watches
 local AUDIT_KEPT = 200      -- events kept of one job
 local TERMINAL = { completed = true, dead = true, cancelled = true }

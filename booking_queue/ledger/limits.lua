@@ -73,7 +73,8 @@ end
 local function own_rate(job)
   if not string.find(job.options, '"rateLimit"', 1, true) then return nil end
   local own = cjson.decode(job.options).rateLimit
-  own.key = ledger.own_name(job.tenant or '', own.key)
+  -- With its window: what another job of the key asks for neither shortens nor ends this log.
+  own.key = ledger.own_name(job.tenant or '', own.key) .. ':' .. own.durationMs
   return own
 end
 

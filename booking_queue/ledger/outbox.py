@@ -21,9 +21,10 @@ class Outbox:
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
 
     async def republish(
-        self, backend: Backend, older_ms: int, offset: int = 0, limit: int = 100
+        self, backend: Backend, older_ms: int, offset: int = 0, limit: int = 100, most: int = 0
     ) -> tuple[int | None, list[str]]:
-        """For a lane found empty: of `limit` legs without an outcome, those that neither run nor wait for their time or
-        turn go back into the outbox. Where to go on (None at the end), and which they are."""
-        after, ids = await self._scripts.call("republish", backend, older_ms, offset, limit)
+        """Of `limit` legs without an outcome, those that have neither run nor waited for their time or turn for so long
+        go back into the outbox; `most` of them where the lane is not empty. Where to go on (None at the end), and which
+        they are."""
+        after, ids = await self._scripts.call("republish", backend, older_ms, offset, limit, most)
         return (None if after < 0 else int(after)), [text(job_id) for job_id in ids]

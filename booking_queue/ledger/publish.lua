@@ -7,9 +7,13 @@ function ledger.outgoing(id, backend, gen)
   if tonumber(gen) ~= tonumber(leg.gen) then return false, 'superseded', leg end
   local waits = redis.call('ZSCORE', ledger.outbox(backend), id)
   -- Out of turn it stays with us: read before its turn, it would stand in the way of the one whose turn it is.
-  if (leg.state == 'pending' or leg.state == 'delayed') and not ledger.its_turn(id, backend, get(id, 'order')[1]) then
-    redis.call('ZREM', ledger.outbox(backend), id)
-    return false, 'waits', leg
+  if leg.state == 'pending' or leg.state == 'delayed' then
+    local turn, from = ledger.its_turn(id, backend, get(id, 'order')[1])
+    if not turn then
+      if from then redis.call('ZADD', ledger.outbox(backend), 'XX', from, id) end
+      if not from then redis.call('ZREM', ledger.outbox(backend), id) end
+      return false, 'waits', leg
+    end
   end
   if not waits then return false, 'sent', leg end
   return leg
@@ -69,28 +73,37 @@ function ops.postpone(a)
   return { 'postponed', leg.due }
 end
 
--- Neither runs nor waits for its time or its turn.
-local function lost(id, backend, leg, age)
-  if leg.state == 'cancelling' or tonumber(leg.due or 0) + age >= NOW then return false end
-  if leg.state == 'active' and tonumber(leg.lease) + age >= NOW then return false end
+-- Has neither run, nor waited for its time or its turn, for longer than `age` (ms). `busy`: its broker holds others, and
+-- may hold this one: once it was sent again, that is so only after twice the time.
+local function lost(id, backend, leg, age, busy)
+  if leg.state == 'cancelling' then return false end
+  local since = math.max(tonumber(leg.due or 0), tonumber(leg.enqueued or 0))
+  if leg.state == 'active' then since = math.max(since, tonumber(leg.lease)) end
+  local last = math.max(since, tonumber(leg.resent or 0))
+  if last + math.max(age, busy and last - since or age) >= NOW then return false end
   return ledger.its_turn(id, backend, get(id, 'order')[1])
 end
 
--- republish: backend, age (ms), offset, limit -> next offset (-1 at the end), ids. For a lane found empty: legs that it
--- was given are lost, and sent again. A second copy does no harm: the claim folds it.
+-- republish: backend, age (ms), offset, limit, most -> next offset (-1 at the end), ids. What its broker seems to have lost
+-- is sent again: of a lane found empty all of it (most: 0), else so many. A second copy does no harm: the claim folds it.
 function ops.republish(a)
-  local backend, age, offset, limit, gone, out = a[1], tonumber(a[2]), tonumber(a[3]), tonumber(a[4]), 0, {}
+  local backend, age, offset, limit, most = a[1], tonumber(a[2]), tonumber(a[3]), tonumber(a[4]), tonumber(a[5])
+  local busy, seen, gone, out = most > 0, 0, 0, {}
+  if busy and ledger.paused(backend) then return { -1, out } end
   local open = redis.call('ZRANGEBYSCORE', ledger.open(backend), '-inf', NOW - age, 'LIMIT', offset, limit)
-  for _, id in ipairs(open) do
-    local leg = ledger.leg(id, backend, 'state', 'lease', 'due')
+  while seen < #open and (not busy or #out < most) do
+    seen = seen + 1
+    local id = open[seen]
+    local leg = ledger.leg(id, backend, 'state', 'lease', 'due', 'enqueued', 'resent')
     if not leg.state then
       gone = gone + redis.call('ZREM', ledger.open(backend), id)
-    elseif lost(id, backend, leg, age) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
+    elseif lost(id, backend, leg, age, busy) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
+      ledger.set_leg(id, backend, { resent = NOW })
       ledger.count(backend, 'republished')
       out[#out + 1] = id
     end
   end
-  return { #open < limit and -1 or offset + #open - gone, out }
+  return { seen < limit and seen == #open and -1 or offset + seen - gone, out }
 end
 
 -- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time. A second copy does

@@ -1,4 +1,5 @@
--- Rooms: per hotel and kind one hash a night, {total, taken}. `taken` counts holds and sales alike.
+-- Rooms: per hotel and kind one hash a night, {total, taken, sold}. `taken` counts holds and sales alike,
+-- `sold` the sales among them.
 local function rooms_key(hotel, kind, night) return P .. ':rooms:' .. hotel .. ':' .. kind .. ':' .. night end
 
 local DAY = 86400000

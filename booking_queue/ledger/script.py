@@ -38,6 +38,7 @@ CORE = (
     "shown.lua",
 )
 REFUSALS = ("OOM", "READONLY", "MISCONF", "LOADING", "NOREPLICAS")
+GRACE_MS = 500  # beyond the deadline of a publish, until it is tried again
 MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 
 
@@ -73,6 +74,7 @@ class Scripts:
             settings.name_prefix,
             settings.ledger_retention * 1000,
             int(settings.lease_seconds * 1000),
+            int(settings.publish_deadline * 1000) + GRACE_MS,
         )
         lua = source("booking_queue.ledger", *CORE)
         self._lua = "\n".join([lua, extra, source("booking_queue.ledger", "dispatch.lua")])

@@ -3,18 +3,28 @@
 -- more, for copies that a broker was given before.
 
 local function turns(backend, key) return P .. ':turns:' .. backend .. ':' .. key end
+local function hold_key(backend, key) return P .. ':held:' .. backend .. ':' .. key end
 
 function ledger.line_up(id, backend, key)
   redis.call('ZADD', turns(backend, key), 'NX', redis.call('INCR', P .. ':sequence'), id)
 end
 
+-- Nobody's turn until then (ms): whoever had it was called off, and may still be at work.
+function ledger.hold_turn(backend, key, until_)
+  if key and until_ > NOW then redis.call('SET', hold_key(backend, key), 1, 'PXAT', until_) end
+end
+
 -- Is it this job's turn, whose ordering key this is? One whose record is gone, or which has ended, holds up nobody.
+-- Of the next one, too, while it is nobody's: from when on (ms) it will be.
 function ledger.its_turn(id, backend, key)
   if not key then return true end
   local line = turns(backend, key)
   while true do
     local first = redis.call('ZRANGE', line, 0, 0)[1]
-    if not first or first == id then return true end
+    if not first or first == id then
+      local left = redis.call('PTTL', hold_key(backend, key))
+      return left <= 0, NOW + left
+    end
     local state = ledger.leg(first, backend, 'state').state
     if state and not TERMINAL[state] then return false end
     redis.call('ZREM', line, first)
@@ -32,9 +42,12 @@ local function following(backend, key)
   if leg.state == 'pending' or leg.state == 'delayed' then return first, leg end
 end
 
+-- It stands in line no more; had it the turn, the next one is sent.
 function ledger.end_turn(id, backend, key)
-  if not key then return end
+  local place = key and redis.call('ZRANK', turns(backend, key), id)
+  if not place then return end
   redis.call('ZREM', turns(backend, key), id)
+  if place > 0 then return end
   local first, leg = following(backend, key)
   if not first then return end
   redis.call('ZADD', ledger.outbox(backend), math.max(NOW, tonumber(leg.due or 0)), first)

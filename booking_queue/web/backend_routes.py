@@ -36,8 +36,8 @@ async def publish(body: PublishIn, service: Service) -> Response:
 
 @router.get("/stats", tags=["stats"])
 async def stats(service: Service) -> dict[str, Any]:
-    """The broker's counts, with `backlog` (what the broker holds that is not finished) and `outbox` (legs that it was
-    not sent yet) everywhere."""
+    """The broker's counts, with `backlog` (what the broker holds that is not finished), `scheduled` (how much of it may
+    not start yet) and `outbox` (legs that it was not sent yet) everywhere."""
     return await service.stats()
 
 

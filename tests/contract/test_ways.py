@@ -167,6 +167,19 @@ async def test_stats_follow_the_jobs(lane: Lane) -> None:
     await lane.idle()
 
 
+async def test_what_may_not_start_yet_is_told_apart_in_the_backlog(lane: Lane) -> None:
+    await lane.send(delay=3_600_000)
+    stats = await lane.publisher.stats()
+    assert stats["backlog"] == stats["scheduled"]
+    await lane.send()
+
+    async def one_may_start() -> bool:
+        told = await lane.publisher.stats()
+        return bool(told["backlog"] == told["scheduled"] + 1)
+
+    await eventually(one_may_start, "a job that may start")
+
+
 async def test_no_more_run_at_once_than_there_are_slots(lane: Lane) -> None:
     jobs = [await lane.send("gated") for _ in range(8)]
     await lane.worker(slots=3)

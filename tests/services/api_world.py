@@ -201,13 +201,13 @@ async def world(settings: Settings, *, up: bool = True, **changes: Any) -> Async
 
 
 async def accept(
-    ledger: Ledger, job_id: str, *backends: Backend, delay: int = 0, indices: tuple[str, ...] = ()
+    ledger: Ledger, job_id: str, *backends: Backend, indices: tuple[str, ...] = (), **options: Any
 ) -> LegRef:
     job = NewJob(
         id=job_id,
         type="booking",
         data=BOOKING,
-        options=Options(delay=delay),
+        options=Options(**options),
         backends=list(backends) or [Backend.RQ],
     )
     assert await ledger.accept(job, indices)

@@ -1,93 +1,31 @@
-"""Legs that the direct publish did not bring to their broker get there; those a broker lost get there again."""
+"""Legs that the direct publish did not bring to their broker get there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from redis.asyncio import Redis
 
-from api_service import reconciler as module
 from api_service.budget import SECONDS_EACH, SHARE, SPARE, RetryBudget
 from api_service.link import Link
-from api_service.reconciler import LANE_SECONDS, Reconciler
+from api_service.reconciler import Reconciler
 from booking_queue.domain.errors import BackendUnavailable
-from booking_queue.domain.job import Backend, State
-from booking_queue.ledger.backlog import Backlog, read_backlog
-from booking_queue.ledger.ledger import Claim, Ledger, LegRef
+from booking_queue.domain.job import State
+from booking_queue.ledger.ledger import Claim, LegRef
 from booking_queue.ledger.outbox import Outbox
-from booking_queue.ledger.script import Scripts
-from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
-from tests.services.api_world import Service, accept, free_port, ledger_of
-
-RQ = Backend.RQ
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Room:
-    settings: Settings
-    redis: Redis
-    scripts: Scripts
-    ledger: Ledger
-    service: Service
-    clock: Clock
-    metrics: Metrics
-
-    def reconciler(self) -> Reconciler:
-        link = Link(RQ, ServiceClient(self.service.url, deadline=2))
-        return Reconciler(link, self.ledger, Outbox(self.scripts), self.metrics, self.clock)
-
-    async def left(self) -> Backlog:
-        return await read_backlog(self.redis, self.settings, RQ)
-
-    async def job(self, delay: int = 0) -> str:
-        job_id = str(uuid4())
-        await accept(self.ledger, job_id, RQ, delay=delay)
-        return job_id
-
-    async def past_grace(self) -> None:
-        """As if the time that a direct publish is given had passed."""
-        rows: list[bytes] = await self.redis.zrange(self.key("outbox:rq"), 0, -1)  # type: ignore[assignment]
-        for job_id in rows:
-            await self.redis.zadd(self.key("outbox:rq"), {job_id: 1})
-
-    async def state(self, job_id: str) -> State:
-        record = await self.ledger.get(job_id)
-        assert record
-        return record.legs[RQ].state
-
-    def key(self, name: str) -> str:
-        return f"{self.settings.key_prefix}:{name}"
-
-    @property
-    def republished(self) -> float:
-        return self.gauge("legs_republished_total")
-
-    def gauge(self, name: str) -> float:
-        return self.metrics.registry.get_sample_value(name, {"backend": "rq"}) or 0
+from tests.services.api_world import accept, ledger_of
+from tests.services.reconciler_room import RQ, Room, room_of
 
 
 @pytest.fixture
 async def room(redis_settings: Settings) -> AsyncIterator[Room]:
-    async with ledger_of(redis_settings) as (redis, scripts, ledger):
-        service = Service(RQ, redis_settings, free_port())
-        await service.start()
-        yield Room(redis_settings, redis, scripts, ledger, service, Clock(), Metrics())
-        await service.stop()
+    async with room_of(redis_settings) as room:
+        yield room
 
 
 async def test_what_was_accepted_and_not_published_is_published(room: Room) -> None:
@@ -102,6 +40,18 @@ async def test_what_was_accepted_and_not_published_is_published(room: Room) -> N
     await room.past_grace()
     await reconciler.turn()
     assert room.service.waiting == 3
+
+
+async def test_a_direct_publish_has_its_time_however_long_that_may_be(redis_settings: Settings) -> None:
+    patient, job = redis_settings.model_copy(update={"publish_deadline": 60}), str(uuid4())
+    async with ledger_of(patient) as (redis, _, ledger):
+        now = (await redis.time())[0] * 1000
+        await accept(ledger, job, RQ)
+        outbox = f"{patient.key_prefix}:outbox:rq"
+        assert (await redis.zscore(outbox, job) or 0) > now + 59_000
+        await redis.zadd(outbox, {job: 1})
+        assert await ledger.outbox_due(RQ) == [LegRef(job, 1)]
+        assert (await redis.zscore(outbox, job) or 0) > now + 59_000
 
 
 async def test_a_full_page_asks_for_the_next_turn_at_once(room: Room) -> None:
@@ -203,90 +153,40 @@ async def test_two_replicas_probe_with_different_rows(room: Room) -> None:
     assert probes == jobs
 
 
-async def test_a_row_that_is_not_due_is_no_probe(room: Room) -> None:
-    await room.job(delay=60_000)
-    assert await Outbox(room.scripts).probe(RQ) is None
-
-
-async def lose(room: Room) -> str:
-    """A job that was published, that its broker lost, and that was accepted over a minute ago."""
-    job = await room.job()
+async def test_a_service_that_is_back_is_found_though_only_delayed_jobs_came_while_it_was_away(room: Room) -> None:
+    delayed = [await room.job(delay=3_600_000) for _ in range(100)]
+    reconciler = room.reconciler()
+    circuit = reconciler.link.circuit
+    circuit._clock = room.clock
+    for _ in range(5):
+        circuit.failed()
+    room.clock.now += 5
+    await reconciler.turn()
+    assert not circuit.open
     await room.past_grace()
-    await room.reconciler().turn()
-    assert await room.state(job) is State.QUEUED
-    room.service.broker.levels = {level: type(found)() for level, found in room.service.broker.levels.items()}
-    await room.redis.zincrby(room.key("open:rq"), -61_000, job)
-    return job
-
-
-async def test_what_an_empty_lane_has_lost_is_published_again_and_counted(room: Room) -> None:
-    await lose(room)
-    reconciler = room.reconciler()
-    room.clock.now += LANE_SECONDS
     await reconciler.turn()
-    assert room.republished == 1
-    await reconciler.turn()
-    assert room.service.waiting == 1
-    room.clock.now += LANE_SECONDS
-    await reconciler.turn()
-    await reconciler.turn()
-    assert room.republished == 1, "the lane is not empty any more"
+    assert {await room.state(job) for job in delayed} == {State.DELAYED}
 
 
-async def test_lost_legs_are_found_behind_any_number_that_wait_for_their_time(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await lose(room)
-    monkeypatch.setattr(module, "BATCH", 3)
-    monkeypatch.setattr(module, "LOOKS", 2, raising=False)
-    delayed = [await room.job(delay=600_000) for _ in range(7)]
-    for job in delayed:  # in the outbox until then, as on Kafka
-        await room.ledger.postpone(LegRef(job, 1), RQ)
-        await room.redis.zincrby(room.key("open:rq"), -90_000, job)
-    reconciler = room.reconciler()
-    for _ in range(2):  # the first look ends before it gets there
-        assert room.republished == 0
-        room.clock.now += LANE_SECONDS
-        await reconciler.turn()
-    assert room.republished == 1
+async def test_a_row_that_is_due_is_tried_before_any_that_is_not(room: Room) -> None:
+    delayed, outbox = await room.job(delay=3_600_000), Outbox(room.scripts)
+    due = await room.job()
+    assert [await outbox.probe(RQ) for _ in range(2)] == [LegRef(due, 1)] * 2
+    await room.redis.zrem(room.key("outbox:rq"), due)
+    assert await outbox.probe(RQ) == LegRef(delayed, 1)
 
 
-async def test_a_lane_with_work_in_it_has_lost_nothing(room: Room) -> None:
-    await lose(room)
-    await room.job()
-    await room.past_grace()
-    reconciler = room.reconciler()
-    await reconciler.turn()
-    room.clock.now += LANE_SECONDS
-    await reconciler.turn()
-    assert room.republished == 0
-
-
-async def test_young_legs_are_left_alone_and_nobody_is_asked(room: Room) -> None:
-    job = await lose(room)
-    await room.redis.zincrby(room.key("open:rq"), 30_000, job)
-    reconciler = room.reconciler()
-
-    async def stats() -> dict[str, object]:
-        raise AssertionError("asked for nothing")
-
-    reconciler.link.stats = stats  # type: ignore[method-assign]
-    room.clock.now += LANE_SECONDS
-    await reconciler.turn()
-    assert room.republished == 0
-
-
-async def test_a_service_that_does_not_tell_its_backlog_is_never_taken_for_empty(room: Room) -> None:
-    await lose(room)
-    reconciler = room.reconciler()
-
-    async def stats() -> dict[str, object]:
-        return {"stats": {"waiting": 0}}
-
-    reconciler.link.stats = stats  # type: ignore[method-assign]
-    room.clock.now += LANE_SECONDS
-    await reconciler.turn()
-    assert room.republished == 0
+async def test_what_would_tell_nothing_of_the_broker_is_no_probe(room: Room) -> None:
+    outbox = Outbox(room.scripts)
+    put_off, gone = await room.job(delay=60_000), await room.job()
+    await room.ledger.postpone(LegRef(put_off, 1), RQ)  # as on Kafka, which cannot delay
+    await room.redis.delete(room.key(f"job:{gone}"))
+    first, second = [await room.job(ordering_key="k") for _ in range(2)]
+    assert [await outbox.probe(RQ) for _ in range(2)] == [LegRef(first, 1)] * 2
+    assert await room.redis.zrange(room.key("outbox:rq"), 0, -1) == [first.encode(), put_off.encode()]
+    assert await room.state(second) is State.PENDING
+    await room.redis.zrem(room.key("outbox:rq"), first)
+    assert await outbox.probe(RQ) is None
 
 
 async def test_the_gauges_tell_how_much_waits_and_for_how_long(room: Room) -> None:

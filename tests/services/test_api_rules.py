@@ -12,13 +12,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from booking_queue.backends.memory import MemoryPublisher
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger import idempotency
+from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.effects import Effects
-from booking_queue.ledger.ledger import Ledger
+from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.contract.worker import eventually
@@ -102,6 +104,23 @@ async def test_what_cannot_be_cancelled_says_why(shop: World) -> None:
     assert answer.status_code == 409 and "failed" in answer.json()["detail"]
     for unknown in (str(uuid4()), "nonsense"):
         assert (await cancel(shop, unknown)).status_code == 404
+
+
+async def test_a_delayed_booking_that_came_to_its_broker_while_it_was_cancelled_does_not_stay_there(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rq, ask = shop.services[Backend.RQ], Cancellations.ask
+    rq.wire.refuse = True
+    booking_id = await shop.book(backends=["rq"], delaySeconds=3600)
+
+    async def after_it_was_sent(cancellations: Cancellations, job_id: str) -> Cancelled:
+        await MemoryPublisher(shop.ledger, rq.broker, Backend.RQ).publish([LegRef(job_id, 1)])
+        assert len(rq.broker.due) == 1
+        return await ask(cancellations, job_id)
+
+    monkeypatch.setattr(Cancellations, "ask", after_it_was_sent)
+    assert (await cancel(shop, booking_id)).status_code == 202
+    assert rq.broker.due == []
 
 
 # Idempotency keys

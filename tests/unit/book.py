@@ -60,3 +60,16 @@ class Book:
         for step in steps:
             assert await self.effects.claim(claim, step) is None
             await self.effects.done(claim, step, {"did": step.name})
+
+
+async def ordered(book: Book, key: str = "k", tenant: str = "", **options: Any) -> str:
+    job = NewJob(
+        id=str(uuid.uuid4()),
+        type="booking",
+        data={},
+        backends=[KAFKA],
+        options=Options(ordering_key=key, **options),
+        tenant=tenant,
+    )
+    assert await book.ledger.accept(job)
+    return job.id

@@ -1,4 +1,4 @@
-"""Turns, limits and cancelling in the ledger, on a real Redis."""
+"""Turns, limits and dead letters in the ledger, on a real Redis."""
 
 from __future__ import annotations
 
@@ -9,44 +9,24 @@ from typing import Any
 
 import pytest
 
-from booking_queue.domain.booking import STEPS
-from booking_queue.domain.errors import LeaseLost, Overloaded, TenantOverloaded
-from booking_queue.domain.job import Backend, NewJob, Options, State
-from booking_queue.ledger.cancel import Cancellations, Cancelled
-from booking_queue.ledger.compensation import Compensations
+from booking_queue.domain.errors import Overloaded, TenantOverloaded
+from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.connection import connect
-from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
 from booking_queue.ledger.limits import Limit, Limits
 from booking_queue.ledger.outbox import Outbox
-from booking_queue.ledger.record import BookingState, Edit
-from booking_queue.ledger.script import source
+from booking_queue.ledger.record import Edit
 from booking_queue.settings import Settings
-from tests.unit.book import Book
+from tests.unit.book import Book, ordered
 
 RQ, STREAMS, KAFKA = Backend.RQ, Backend.STREAMS, Backend.KAFKA
-VALIDATE, PAYMENT, DOCUMENT, MAIL, INVENTORY = STEPS
-LUA = source("booking_queue.ledger", "cancel.lua")
 
 
 @pytest.fixture
 async def book(redis_settings: Settings) -> AsyncIterator[Book]:
     redis = connect(redis_settings)
-    yield Book(redis, redis_settings, LUA)
+    yield Book(redis, redis_settings)
     await redis.aclose()
-
-
-async def ordered(book: Book, key: str = "k", tenant: str = "", **options: Any) -> str:
-    job = NewJob(
-        id=str(uuid.uuid4()),
-        type="booking",
-        data={},
-        backends=[KAFKA],
-        options=Options(ordering_key=key, **options),
-        tenant=tenant,
-    )
-    assert await book.ledger.accept(job)
-    return job.id
 
 
 # Turns
@@ -145,6 +125,19 @@ async def test_a_job_s_own_rate_limit_is_shared_by_its_key(book: Book) -> None:
     assert isinstance(answer, Refused) and answer.reason == "limited"
 
 
+async def test_a_job_with_the_same_key_and_a_shorter_window_makes_no_room_for_others(book: Book) -> None:
+    async def job(window: int) -> str:
+        rate = {"key": "provider", "max": 1, "durationMs": window}
+        return await ordered(book, str(uuid.uuid4()), rate_limit=rate)
+
+    await book.claim(await job(3_600_000), KAFKA)
+    (log,) = await book.redis.keys(f"{book.prefix}:starts:*")
+    await book.claim(await job(1), KAFKA)
+    assert await book.redis.pttl(log) > 3_000_000, "not as soon as the shorter window ends, nor never"
+    answer = await book.ledger.claim(await job(3_600_000), KAFKA, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+
+
 async def test_a_paused_backend_starts_nothing(book: Book) -> None:
     limits, job = Limits(book.scripts), await book.job(RQ, KAFKA)
     await limits.put({"kafka": {"paused": 1}})
@@ -240,79 +233,3 @@ async def test_a_job_whose_record_was_taken_away_counts_against_no_tenant(book: 
     await book.job(tenant="acme")
     with pytest.raises(TenantOverloaded):
         await book.job(tenant="acme")
-
-
-# Cancelling
-
-
-async def paid(book: Book, *backends: Backend) -> tuple[str, Claim]:
-    job = await book.job(*backends)
-    claim = await book.claim(job, (backends or (RQ,))[0])
-    await book.effects.claim(claim, VALIDATE)
-    await book.effects.hold_rooms(claim, VALIDATE, book.stay(), 600_000)
-    await book.do(claim, PAYMENT)
-    return job, claim
-
-
-async def taken(book: Book) -> list[Any]:
-    keys = [f"{book.prefix}:rooms:h:standard:2026-01-0{n}" for n in (1, 2)]
-    return [await book.redis.hgetall(key) for key in keys]
-
-
-async def test_a_cancelled_booking_is_nobody_s_and_owes_its_money(book: Book) -> None:
-    job, claim = await paid(book, RQ, KAFKA)
-    cancel, owed = Cancellations(book.scripts), Compensations(book.scripts)
-    assert await cancel.ask(job) == Cancelled("cancelling")
-    assert await cancel.ask(job) == Cancelled("cancelling", "cancelling")
-    assert (await book.record(job)).booking_state is BookingState.CANCELLING
-    assert not await book.ledger.complete(claim, {})
-    with pytest.raises(LeaseLost):
-        await book.effects.claim(claim, DOCUMENT)
-    assert await book.ledger.claim(job, KAFKA, 1, "w") == Refused("stale")
-    assert await owed.take(10, 1000) == [job]
-    assert await owed.done(job, 1, {"refunded": 1})
-    record = await book.record(job)
-    assert record.booking_state is BookingState.CANCELLED
-    assert {leg.state for leg in record.legs.values()} == {State.CANCELLED}
-    assert await taken(book) == [{}, {}]
-    assert await book.redis.zcard(f"{book.prefix}:compensations") == 0
-    assert await book.redis.ttl(f"{book.prefix}:job:{job}") > 0
-    assert await cancel.ask(job) == Cancelled("over", "cancelled")
-    assert await book.ledger.redrive(job, RQ) == "cancelled"
-
-
-async def test_a_confirmed_booking_can_be_cancelled_and_its_sale_is_undone(book: Book) -> None:
-    job, claim = await paid(book, RQ)
-    await book.do(claim, DOCUMENT, MAIL)
-    await book.effects.claim(claim, INVENTORY)
-    stay = book.stay()
-    await book.effects.sell_rooms(claim, INVENTORY, Stay(stay.hotel_id, stay.room_type, stay.nights, 1))
-    assert await book.ledger.complete(claim, {"status": "confirmed"})
-    assert (await taken(book))[0][b"sold"] == b"1"
-    assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelling")
-    assert await Compensations(book.scripts).done(job, 1, {})
-    assert await taken(book) == [{}, {}]
-    assert (await book.record(job)).booking_state is BookingState.CANCELLED
-    assert (await book.record(job)).legs[RQ].state is State.COMPLETED
-
-
-async def test_what_is_over_cannot_be_cancelled(book: Book) -> None:
-    cancel, job = Cancellations(book.scripts), await book.job()
-    await book.ledger.bury(await book.claim(job), "no")
-    assert await cancel.ask(job) == Cancelled("over", "failed")
-    assert await cancel.ask(str(uuid.uuid4())) == Cancelled("unknown")
-
-
-async def test_a_job_that_owes_nothing_is_cancelled_at_once(book: Book) -> None:
-    job = await book.job(RQ, KAFKA, kind="noop")
-    assert await Cancellations(book.scripts).ask(job) == Cancelled("cancelled")
-    assert {leg.state for leg in (await book.record(job)).legs.values()} == {State.CANCELLED}
-    assert await book.redis.zcard(f"{book.prefix}:outbox:rq") == 0
-
-
-async def test_a_cancelled_job_gives_up_its_turn_once_all_is_given_back(book: Book) -> None:
-    first, second = await ordered(book), await ordered(book)
-    await Cancellations(book.scripts).ask(first)
-    assert await book.ledger.claim(second, KAFKA, 1, "w") == Refused("turn", 1000)
-    await Compensations(book.scripts).done(first, 1, {})
-    assert isinstance(await book.ledger.claim(second, KAFKA, 1, "w"), Claim)

@@ -85,11 +85,14 @@ async def test_stats_count_by_level_and_tell_the_age_of_the_oldest(both: Both) -
     stats = await both.lane.publisher.stats()
     assert stats["queue"] == both.rq.name()
     assert stats["stats"] == {"waiting": 2, "active": 0, "completed": 0, "failed": 0, "delayed": 1, "total": 3}
-    assert stats["backlog"] == 3
+    assert (stats["backlog"], stats["scheduled"]) == (3, 1)
     assert stats["levels"]["high"]["waiting"] == stats["levels"]["normal"]["waiting"] == 1
     assert stats["levels"]["low"]["delayed"] == 1
     assert stats["oldestAgeSeconds"] == stats["levels"]["normal"]["oldestAgeSeconds"] > 100_000_000
     assert stats["levels"]["high"]["oldestAgeSeconds"] < 60
+    both.rq.redis.zadd(f"rq:scheduled:{both.rq.name('-low')}", {"overdue": 1.0})
+    stats = await both.lane.publisher.stats()
+    assert (stats["backlog"], stats["scheduled"]) == (4, 1)
 
 
 async def test_expired_entries_are_swept(both: Both) -> None:
@@ -104,6 +107,19 @@ async def test_expired_entries_are_swept(both: Both) -> None:
         return left == [[b"kept"], [b"kept"]] and not both.rq.redis.exists(f"rq:canceled:{both.rq.name()}")
 
     await eventually(swept, "the registries to be swept")
+
+
+async def test_a_cancelled_job_is_taken_out_of_the_scheduled_ones(both: Both) -> None:
+    """The gateway may have found the service away. In a month its record would be gone: it would be a dead letter."""
+    cancelled, kept = [await both.lane.send(delay=30 * 86_400_000) for _ in range(2)]
+    await both.lane.redis.hset(f"{both.lane.settings.key_prefix}:job:{cancelled}", "rq.state", "cancelled")
+    await both.lane.worker()
+
+    async def pruned() -> bool:
+        return bool(both.rq.queue().scheduled_job_registry.get_job_ids(cleanup=False) == [kept])
+
+    await eventually(pruned, "the cancelled job to be taken out")
+    assert both.rq.job(cancelled).is_canceled and both.rq.ttl(cancelled) > 0
 
 
 async def test_lists_by_state_run_over_the_levels(both: Both) -> None:

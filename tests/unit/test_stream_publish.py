@@ -117,7 +117,9 @@ async def test_a_delayed_message_waits_among_the_due(streams: Streams) -> None:
     assert leg.receipt == {"messageId": job, "stream": streams.normal}
     assert await streams.length() == 0
     stats = await streams.publisher.stats()
-    assert (stats["due"], stats["backlog"]) == (1, 1)
+    assert (stats["due"], stats["backlog"], stats["scheduled"]) == (1, 1, 1)
+    await streams.redis.zadd(streams.key("stream:due"), {job: 1})
+    assert (await streams.publisher.stats())["scheduled"] == 0, "it may start now"
     found = await streams.publisher.message(job)
     assert found and found.id == job
 

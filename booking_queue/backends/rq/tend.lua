@@ -51,6 +51,25 @@ function ops.rq_tend(a)
   return { promoted, given, first }
 end
 
+-- rq_prune: limit, a cursor a level -> the next cursors. Scheduled jobs that were cancelled do not wait for their time: by
+-- then their record might be gone, and they would be taken for expired ones.
+function ops.rq_prune(a)
+  local cursors = {}
+  for level, queue in ipairs(rq.QUEUES) do
+    local answer = redis.call('ZSCAN', rq.scheduled(queue), a[level + 1], 'COUNT', a[1])
+    for i = 1, #answer[2], 2 do
+      local id = answer[2][i]
+      local leg = ledger.leg(id, 'rq', 'state')
+      if leg.state == 'cancelling' or leg.state == 'cancelled' then
+        redis.call('ZREM', rq.scheduled(queue), id)
+        rq.settle(id, queue, leg)
+      end
+    end
+    cursors[level] = answer[1]
+  end
+  return cursors
+end
+
 -- What RQ's worker had popped when it died.
 local function rescue(queue)
   local list = rq.list(queue) .. ':intermediate'

@@ -12,11 +12,13 @@ from importlib.metadata import version
 
 from booking_queue import logs
 from booking_queue.domain.errors import BookingQueueError
+from booking_queue.domain.job import Priority
 from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 
 TEND_SECONDS = 0.25  # between looks; sooner when the next job is due sooner
 TEND_LIMIT = 200  # jobs a look and queue: bounds how long its script holds Redis
+PRUNED_AT_ONCE = 200  # of a level, at each heartbeat
 AWAY_SECONDS = 1.0
 RECORD_MS = 60_000  # RQ's record of a worker outlives its heartbeat by this, as RQ's own do
 
@@ -31,6 +33,7 @@ class Tender:
         self._every = settings.heartbeat_seconds
         self._worker_id = worker_id
         self.tally: Counter[str] = Counter()
+        self._pruned_to: list[Arg] = [0] * len(Priority)
 
     def start(self, busy: Callable[[], bool]) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(self._tend()), asyncio.create_task(self._be_seen(busy))]
@@ -67,6 +70,7 @@ class Tender:
             state = "busy" if busy() else "idle"
             try:
                 await self._scripts.call("rq_alive", self._worker_id, ttl, state, *fields)
+                self._pruned_to = await self._scripts.call("rq_prune", PRUNED_AT_ONCE, *self._pruned_to)
             except BookingQueueError as error:
                 log.warning("rq_heartbeat_failed", why=str(error))
             await asyncio.sleep(self._every)

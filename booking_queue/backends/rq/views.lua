@@ -1,7 +1,7 @@
 -- Looking. Nothing here writes, and no cost grows with the number of jobs.
 
--- rq_stats: -> of each level: waiting, active, completed, failed, delayed, when the next in line was enqueued; then
--- workers, and Redis' time (ms)
+-- rq_stats: -> of each level: waiting, active, completed, failed, delayed, of these not due yet, when the next in line was
+-- enqueued; then workers, and Redis' time (ms)
 function ops.rq_stats()
   local out = {}
   for _, queue in ipairs(rq.QUEUES) do
@@ -10,7 +10,8 @@ function ops.rq_stats()
     out[#out + 1] = {
       redis.call('LLEN', rq.list(queue)), redis.call('ZCARD', rq.started(queue)),
       redis.call('ZCOUNT', rq.finished(queue), live, '+inf'), redis.call('ZCOUNT', rq.failed(queue), live, '+inf'),
-      redis.call('ZCARD', rq.scheduled(queue)), head and redis.call('HGET', rq.key(head), 'enqueued_at') or '',
+      redis.call('ZCARD', rq.scheduled(queue)), redis.call('ZCOUNT', rq.scheduled(queue), live, '+inf'),
+      head and redis.call('HGET', rq.key(head), 'enqueued_at') or '',
     }
   end
   out[#out + 1] = redis.call('SCARD', 'rq:workers:' .. rq.QUEUES[3])

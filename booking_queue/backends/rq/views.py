@@ -133,7 +133,7 @@ def listed(answer: list[Any], types: frozenset[str]) -> dict[str, Any]:
 def stats(queue: str, answer: list[Any]) -> dict[str, Any]:
     *rows, workers, now = answer
     levels: dict[str, dict[str, Any]] = {}
-    for level, (*counts, oldest) in zip(Priority, rows, strict=True):
+    for level, (*counts, _, oldest) in zip(Priority, rows, strict=True):
         since = moment(oldest.decode())
         age = max(0, int(now) - since) / 1000 if since is not None else 0
         levels[level.name.lower()] = dict(zip(COUNTS, counts, strict=True)) | {"oldestAgeSeconds": age}
@@ -142,6 +142,7 @@ def stats(queue: str, answer: list[Any]) -> dict[str, Any]:
         "queue": queue,
         "stats": total | {"total": sum(total.values())},
         "backlog": total["waiting"] + total["active"] + total["delayed"],
+        "scheduled": sum(row[len(COUNTS)] for row in rows),
         "oldestAgeSeconds": max(row["oldestAgeSeconds"] for row in levels.values()),
         "workers": workers,
         "levels": levels,

@@ -30,13 +30,14 @@ local function level_stats(name)
   return { name, length, group.pending, lag_of(name, group), group.consumers, age_of(name, group) }
 end
 
--- stream_stats -> dead letters, due, ms the first due one is late, vanished, recreated groups, then of each level:
--- name, length, pending, lag, consumers, age (ms)
+-- stream_stats -> dead letters, due, of these not due yet, ms the first due one is late, vanished, recreated groups, then
+-- of each level: name, length, pending, lag, consumers, age (ms)
 function ops.stream_stats()
   local first = redis.call('ZRANGE', stream.due, 0, 0, 'WITHSCORES')[2]
   local names = { stream.backend .. '.vanished', stream.backend .. '.groups_recreated' }
   local counters = redis.call('HMGET', P .. ':counters', unpack(names))
   local out = { redis.call('XLEN', stream.dead), redis.call('ZCARD', stream.due),
+                redis.call('ZCOUNT', stream.due, '(' .. NOW, '+inf'),
                 first and math.max(0, NOW - tonumber(first)) or 0, counters[1] or '0', counters[2] or '0' }
   for _, name in ipairs(stream.levels) do out[#out + 1] = level_stats(name) end
   return out

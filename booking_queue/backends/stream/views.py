@@ -84,7 +84,7 @@ def letters(answer: Answer) -> list[dict[str, Any]]:
 
 
 def stats(names: Names, answer: Answer) -> dict[str, Any]:
-    dead, due, late, vanished, recreated, *rows = answer
+    dead, due, scheduled, late, vanished, recreated, *rows = answer
     levels = {
         level.name.lower(): {
             "stream": _text(stream),
@@ -107,6 +107,7 @@ def stats(names: Names, answer: Answer) -> dict[str, Any]:
         "lag": total["lag"],
         "due": due,
         "backlog": total["lag"] + total["pendingMessages"] + due,
+        "scheduled": scheduled,
         "consumers": max(row["consumers"] for row in levels.values()),
         "oldestAgeSeconds": max(late / 1000, *(row["oldestAgeSeconds"] for row in levels.values())),
         "group": names.group,
