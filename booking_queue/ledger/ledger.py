@@ -162,9 +162,9 @@ class Ledger:
         """One more start without an outcome, and the next begins."""
         return await self._owned("crashed", claim, why, claim.earlier_starts + 1)
 
-    async def bury(self, claim: Claim, reason: str) -> bool:
+    async def bury(self, claim: Claim, reason: str, *, killer: bool = False) -> bool:
         """For brokers outside Redis: an outbox row keeps the dead letter until it is sent."""
-        return await self._owned("bury", claim, reason)
+        return await self._owned("bury", claim, reason, int(killer))
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> LegRef | None:
         """For brokers outside Redis. The next generation, or None when the lease is lost."""
