@@ -24,6 +24,7 @@ router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
 
 UNKNOWN = "unknown"
 _WHY = {
+    "moved or discarded": "It is in the inbox no more: it was moved to another backend, or discarded",
     "compensating": "What was charged for it is being given back: try again in a moment",
     "not to be edited": "Another backend has done it or is at it: only a job that is dead everywhere can be edited",
 }
@@ -72,9 +73,13 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
 @router.get("/{backend}/{id}", response_model=answers.InspectedLetter)
 @needs(Scope.OPS_READ)
 async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
-    """With its options, its place at the broker, and all that happened to it."""
+    """With its options, its place at the broker, and all that happened to it. 404 once it was moved to another backend
+    or discarded; the detail says which."""
     letter = await _existing(gateway, backend, id, caller)
-    return JsonResponse(await gateway.inbox.inspect(letter))
+    told = await gateway.inbox.inspect(letter)
+    if isinstance(told, str):
+        raise not_found(f"This letter is in the inbox no more: it was {told}")
+    return JsonResponse(told)
 
 
 @router.post("/{backend}/{id}/redrive", status_code=202, response_model=answers.RedrivenLetter)
