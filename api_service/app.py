@@ -23,7 +23,18 @@ from api_service.link import Link
 from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
-from api_service.routes import bookings, cancel, dead_letters, events, hotels, keys, limits, session, submit
+from api_service.routes import (
+    bookings,
+    cancel,
+    dead_letters,
+    dead_letters_many,
+    events,
+    hotels,
+    keys,
+    limits,
+    session,
+    submit,
+)
 from api_service.short import put_first
 from booking_queue import logs
 from booking_queue.domain.errors import LedgerUnavailable
@@ -76,7 +87,7 @@ class Parts:
         event_log = EventLog(self.redis, self.blocking, settings)
         self.links = {backend: Link(backend, _client(settings, url)) for backend, url in _urls(settings).items()}
         outbox = Outbox(scripts)
-        self.reconcilers = [Reconciler(link, ledger, outbox, metrics) for link in self.links.values()]
+        self.reconcilers = [Reconciler(link, outbox, metrics) for link in self.links.values()]
         self.payments, self.mails = PaymentProvider(settings), Mailer(settings)
         self.compensator = Compensator(ledger, Compensations(scripts), self.payments, self.mails, metrics)
         self.janitor = Janitor(rooms, index)
@@ -182,7 +193,7 @@ def build(settings: Settings) -> FastAPI:
 
 
 def _routers(settings: Settings) -> list[APIRouter]:
-    modules = (submit, bookings, cancel, events, hotels, limits, dead_letters, keys)
+    modules = (submit, bookings, cancel, events, hotels, limits, dead_letters, dead_letters_many, keys)
     return [*(module.router for module in modules), session.router(settings)]
 
 

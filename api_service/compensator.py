@@ -53,23 +53,22 @@ class Compensator:
         return len(ids) == BATCH
 
     async def _attempt(self, booking_id: str) -> None:
+        record = await self._ledger.get(booking_id)
+        if record is None:
+            return
         try:
-            await self._compensate(booking_id)
+            await self._compensate(record)
         except Exception as error:
-            tries = await self._compensations.defer(booking_id, LONGEST_WAIT_MS)
+            tries = await self._compensations.defer(booking_id, record.round, LONGEST_WAIT_MS)
             self._metrics.compensations_failed.inc()
             log.warning("compensation_failed", jobId=booking_id, tries=tries, why=str(error))
 
-    async def _compensate(self, booking_id: str) -> None:
-        record = await self._ledger.get(booking_id)
-        if record is None:
-            await self._compensations.defer(booking_id, LONGEST_WAIT_MS)  # takes the row away
-            return
+    async def _compensate(self, record: Record) -> None:
         made = record.effects.get("compensation")
         paid = bool(made.result.get("mailed")) if made else await self._give_back(record)
         if paid:  # a mail server that is away holds up neither money nor rooms
             await self._tell(record)
-            await self._compensations.told(booking_id, record.round)
+            await self._compensations.told(record.id, record.round)
 
     async def _give_back(self, record: Record) -> bool:
         """The money, then the rooms. Whether the guest is to be told."""

@@ -117,16 +117,22 @@ class Inbox:
         places = await self._index.page([name_for(tenant, f"dead:{backend}")], place, limit)
         return [Mark(place.accepted, place.job_id, backend) for place in places]
 
-    async def inspect(self, letter: Letter) -> InspectedLetter:
-        """All that is known of it."""
-        leg = letter.record.legs[letter.mark.backend]
-        audit = await self._events.audit(letter.record.id)
+    async def inspect(self, letter: Letter) -> InspectedLetter | str:
+        """All that is known of it; or what became of one that is in the inbox no more."""
+        job_id, backend = letter.record.id, letter.mark.backend
+        leg = letter.record.legs[backend]
+        audit, there = await asyncio.gather(
+            self._events.audit(job_id), self._index.has(name_for("", f"dead:{backend}"), job_id)
+        )
+        timeline = [orjson.loads(entry.json) for entry in audit]
+        if not there:
+            return _went(timeline, backend)
         return {
             **shown(letter),
             "options": letter.record.options,
             "receipt": leg.receipt,
             "legs": {backend.value: each.state for backend, each in letter.record.legs.items()},
-            "timeline": [orjson.loads(entry.json) for entry in audit],
+            "timeline": timeline,
         }
 
     async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
@@ -170,6 +176,15 @@ class Inbox:
 def _is_dead(record: Record, backend: Backend) -> bool:
     leg = record.legs.get(backend)
     return leg is not None and leg.state is State.DEAD
+
+
+def _went(timeline: list[dict[str, Any]], backend: Backend) -> str:
+    match [each for each in timeline if each.get("backend") == backend][-1:]:
+        case [{"event": "moved", "to": to}]:
+            return f"moved to {to}"
+        case [{"event": "discarded"}]:
+            return "discarded"
+    return "moved or discarded"  # so long ago that its timeline tells it no more
 
 
 def edit(record: Record, kind: str, data: dict[str, Any]) -> Edit:

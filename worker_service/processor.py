@@ -128,7 +128,7 @@ class Processor:
     async def _attempt(self, delivery: Delivery, claim: Claim, seat: Seat) -> bool:
         """True when settled; False when the lease was lost."""
         if claim.earlier_starts >= MAX_STARTS:
-            return await self._bury(delivery, claim, f"kills workers: {claim.earlier_starts} starts without an outcome")
+            return await self._bury_killer(delivery, claim, f"{claim.earlier_starts} starts without an outcome")
         self._log("job_started", claim, attempt=claim.attempt)
         wait_from = max(claim.created, claim.due)
         self._wait.observe(max(0, clock.now_ms() - wait_from) / 1000)
@@ -149,8 +149,8 @@ class Processor:
             self._finished("fenced", claim, started)
             return False
         except Crashed as error:
-            reason = f"kills workers: {MAX_STARTS} starts without an outcome, the last: {error}"
-            return await self._bury(delivery, claim, reason, started)
+            why = f"{MAX_STARTS} starts without an outcome, the last: {error}"
+            return await self._bury_killer(delivery, claim, why, started)
         except Exception as error:
             return await self._failed(delivery, claim, error, started)
         settled = await self._surely(lambda: delivery.ack(claim, result))
@@ -184,8 +184,9 @@ class Processor:
         if task:
             task.uncancel()
 
-    async def _bury(self, delivery: Delivery, claim: Claim, reason: str, started: float | None = None) -> bool:
-        settled = await self._surely(lambda: delivery.bury(claim, reason))
+    async def _bury_killer(self, delivery: Delivery, claim: Claim, why: str, started: float | None = None) -> bool:
+        reason = f"kills workers: {why}"
+        settled = await self._surely(lambda: delivery.bury(claim, reason, killer=True))
         self._finished("dead" if settled else "fenced", claim, started, error=reason)
         return settled
 

@@ -77,8 +77,8 @@ class Delivery(Protocol):
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         """Hand it over to a later attempt."""
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
-        """To the dead letters, with the reason."""
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
+        """To the dead letters, with the reason. `killer`: each of its starts killed whatever ran it."""
 
     async def release(self, claim: Claim | None) -> None:
         """Hand it back unrun, so that another consumer can start at once."""

@@ -144,11 +144,11 @@ class MemoryDelivery:
         self._take_off()
         return True
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
         if claim is None:
             envelope = self.envelope
             self._broker.dead.append({"id": envelope.id, "data": envelope.data, "error": reason})
-        elif await self._ledger.bury(claim, reason):
+        elif await self._ledger.bury(claim, reason, killer=killer):
             await self._publisher.publish([LegRef(claim.job_id, self.envelope.generation)])
             await self._send_next(claim)
         else:

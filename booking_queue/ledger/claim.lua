@@ -108,17 +108,19 @@ function ops.retry(a)
   return { gen, due }
 end
 
-function ledger.bury(id, backend, token, reason)
+-- killer: '1' where each of its starts killed whatever ran it.
+function ledger.bury(id, backend, token, reason, killer)
   if not ledger.owns(id, backend, token) then return false end
+  if killer == '1' then ledger.count(backend, 'killers') end
   local leg = ledger.leg(id, backend, 'attempt', 'worker')
   ledger.finish(id, backend, 'dead', { error = reason, attempt = leg.attempt + 1 })
   ledger.emit(id, backend, 'dead', { attempt = leg.attempt + 1, error = reason, worker = leg.worker })
   return true
 end
 
--- bury: id, backend, token, reason. For brokers outside Redis: the outbox row is the dead letter still to be sent.
+-- bury: id, backend, token, reason, killer. For brokers outside Redis: the outbox row is the dead letter still to be sent.
 function ops.bury(a)
-  if not ledger.bury(a[1], a[2], a[3], a[4]) then return { 0 } end
+  if not ledger.bury(a[1], a[2], a[3], a[4], a[5]) then return { 0 } end
   redis.call('ZADD', ledger.outbox(a[2]), NOW + GRACE, a[1])
   ledger.hide(a[1], a[2], 'dead')
   return { 1 }

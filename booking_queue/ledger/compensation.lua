@@ -8,14 +8,26 @@ function ledger.owe(id)
 end
 
 -- compensations_take: limit, lease (ms) -> ids, each for this caller alone until its lease ends
+-- A record lives as long as it owes something: one that is gone was taken away with the ledger.
 function ops.compensations_take(a)
-  local ids = redis.call('ZRANGEBYSCORE', P .. ':compensations', '-inf', NOW, 'LIMIT', 0, tonumber(a[1]))
-  for _, id in ipairs(ids) do redis.call('ZADD', P .. ':compensations', NOW + tonumber(a[2]), id) end
-  return ids
+  local rows, out = P .. ':compensations', {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', rows, '-inf', NOW, 'LIMIT', 0, tonumber(a[1]))) do
+    if redis.call('EXISTS', ledger.key(id)) == 1 then
+      redis.call('ZADD', rows, NOW + tonumber(a[2]), id)
+      out[#out + 1] = id
+    else
+      redis.call('ZREM', rows, id)
+    end
+  end
+  return out
 end
 
--- A redrive may have begun the next round meanwhile: what that owes is not paid with what was done for the last.
-local function of_this_round(id, round) return (get(id, 'round')[1] or '1') == round end
+-- A redrive may have begun the next round meanwhile: what that owes is not paid with what was done for the last, nor put
+-- off because that failed.
+local function of_this_round(id, round)
+  local rec = get(id, 'created', 'round')
+  return rec[1] and (rec[2] or '1') == round
+end
 
 -- compensation_told: id, round. Nothing more is owed.
 function ops.compensation_told(a)
@@ -39,16 +51,12 @@ function ops.compensated(a)
   return { 1 }
 end
 
--- compensation_defer: id, longest wait (ms) -> tries so far, wait (ms). It failed: again later, each time later.
--- The record lives as long as it owes something; one that is gone was taken away with the ledger.
+-- compensation_defer: id, round, longest wait (ms) -> tries so far, 0 of a round that is over. It failed: again later,
+-- each time later.
 function ops.compensation_defer(a)
-  local rows = P .. ':compensations'
-  if redis.call('EXISTS', ledger.key(a[1])) == 0 then
-    redis.call('ZREM', rows, a[1])
-    return { 0, 0 }
-  end
+  if not of_this_round(a[1], a[2]) then return { 0 } end
   local tries = redis.call('HINCRBY', ledger.key(a[1]), 'compensation.tries', 1)
-  local wait = math.floor(math.min(tonumber(a[2]), 1000 * 2 ^ math.min(tries, 20)) * (0.5 + math.random() / 2))
-  redis.call('ZADD', rows, 'XX', NOW + wait, a[1])
-  return { tries, wait }
+  local wait = math.floor(math.min(tonumber(a[3]), 1000 * 2 ^ math.min(tries, 20)) * (0.5 + math.random() / 2))
+  redis.call('ZADD', P .. ':compensations', 'XX', NOW + wait, a[1])
+  return { tries }
 end

@@ -25,6 +25,6 @@ class Compensations:
         """Nothing more is owed for this round."""
         await self._scripts.call("compensation_told", job_id, round_)
 
-    async def defer(self, job_id: str, longest_ms: int) -> int:
-        """It failed: again later. How often it has; 0 when the booking is gone and owes nothing more."""
-        return int((await self._scripts.call("compensation_defer", job_id, longest_ms))[0])
+    async def defer(self, job_id: str, round_: int, longest_ms: int) -> int:
+        """It failed: again later. How often it has; 0 when the round is over."""
+        return int((await self._scripts.call("compensation_defer", job_id, round_, longest_ms))[0])

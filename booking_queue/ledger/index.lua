@@ -21,6 +21,9 @@ function ops.index_page(a)
   return redis.call('ZREVRANGE', key, first, first + tonumber(a[4]) - 1, 'WITHSCORES')
 end
 
+-- index_has: name, id
+function ops.index_has(a) return { redis.call('ZSCORE', P .. ':index:' .. a[1], a[2]) and 1 or 0 } end
+
 -- index_sweep: name, offset, limit -> next offset (-1 at the end), how many were removed.
 -- Entries younger than the retention cannot have lost their record.
 function ops.index_sweep(a)

@@ -48,6 +48,9 @@ class Index:
         flat = await self._scripts.call("index_page", name, *seen, limit)
         return [Place(int(float(flat[i + 1])), text(flat[i])) for i in range(0, len(flat), 2)]
 
+    async def has(self, name: str, job_id: str) -> bool:
+        return bool((await self._scripts.call("index_has", name, job_id))[0])
+
     async def records(self, places: Sequence[Place]) -> list[Record | None]:
         """In one round trip, and outside the scripts: a long list holds nobody up."""
         try:

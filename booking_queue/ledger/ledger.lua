@@ -120,10 +120,7 @@ function ledger.finish(id, backend, state, fields)
   fields.state, fields.finished, fields.lease = state, NOW, 0
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.open(backend), id)
-  if state == 'dead' then
-    inter(id, backend)
-    if string.find(fields.error or '', 'kills workers', 1, true) == 1 then ledger.count(backend, 'killers') end
-  end
+  if state == 'dead' then inter(id, backend) end
   ledger.count(backend, state)
   local job = ledger.job(id, 'type', 'order', 'legs', 'kind', 'cancel', 'tenant')
   ledger.vacate(id, backend, job.type)

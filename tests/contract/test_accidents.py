@@ -74,6 +74,25 @@ async def test_a_zombie_changes_nothing(lane: Lane) -> None:
     await lane.idle()
 
 
+async def test_what_kills_workers_is_counted_by_what_is_said_of_it_not_by_the_text_of_its_error(lane: Lane) -> None:
+    killer, talker = await lane.send(), await lane.send()
+
+    def bury(_: Any) -> Any:
+        async def handle(delivery: Delivery) -> None:
+            envelope = delivery.envelope
+            claim = await lane.ledger.claim(envelope.id, lane.backend, envelope.generation, "w")
+            assert isinstance(claim, Claim)
+            assert await delivery.bury(claim, "kills workers", killer=envelope.id == killer)
+
+        return handle
+
+    await lane.worker(wrap=bury)
+    for job in (killer, talker):
+        assert (await lane.reach(job, "dead")).error == "kills workers"
+    counted = await lane.redis.hgetall(f"{lane.settings.key_prefix}:counters")
+    assert counted[f"{lane.backend}.killers".encode()] == b"1"
+
+
 async def test_a_slow_handler_keeps_its_job(lane: Lane) -> None:
     """Longer than several leases, with a second worker ready to steal it."""
     await lane.worker()

@@ -45,7 +45,7 @@ class Room:
 
     def reconciler(self) -> Reconciler:
         link = Link(RQ, ServiceClient(self.service.url, deadline=2))
-        return Reconciler(link, self.ledger, Outbox(self.scripts), self.metrics, self.clock)
+        return Reconciler(link, Outbox(self.scripts), self.metrics, self.clock)
 
     async def left(self) -> Backlog:
         return await read_backlog(self.redis, self.settings, RQ)

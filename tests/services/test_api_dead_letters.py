@@ -90,6 +90,21 @@ async def test_a_letter_tells_all_that_is_known(shop: World) -> None:
     assert (await shop.http.get(f"{INBOX}/rq/{alive}")).status_code == 409
 
 
+async def test_a_letter_that_left_the_inbox_is_not_found_and_where_it_went_is_told(shop: World) -> None:
+    moved, discarded = await die(shop), await die(shop)
+    assert (await redrive(shop, "rq", moved, to="kafka")).status_code == 202
+    assert (await shop.http.delete(f"{INBOX}/rq/{discarded}")).status_code == 200
+    for job, went in ((moved, "moved to kafka"), (discarded, "discarded")):
+        answer = await shop.http.get(f"{INBOX}/rq/{job}")
+        assert answer.status_code == 404 and answer.json()["detail"].endswith(went)
+        answer = await redrive(shop, "rq", job)
+        assert answer.status_code == 409 and "no more" in answer.json()["detail"]
+    assert await shop.ledger.bury(await shop.claim(moved, KAFKA), "no")
+    assert (await redrive(shop, "kafka", moved, to="rq")).status_code == 202
+    assert await shop.ledger.bury(await shop.claim(moved, RQ, 2), "no")
+    assert (await shop.get(f"{INBOX}/rq/{moved}"))["redrives"] == 1
+
+
 async def test_a_letter_runs_again_where_it_died(shop: World) -> None:
     job = await die(shop)
     answer = await redrive(shop, "rq", job)

@@ -44,13 +44,13 @@ async def test_what_was_accepted_and_not_published_is_published(room: Room) -> N
 
 async def test_a_direct_publish_has_its_time_however_long_that_may_be(redis_settings: Settings) -> None:
     patient, job = redis_settings.model_copy(update={"publish_deadline": 60}), str(uuid4())
-    async with ledger_of(patient) as (redis, _, ledger):
+    async with ledger_of(patient) as (redis, scripts, ledger):
         now = (await redis.time())[0] * 1000
         await accept(ledger, job, RQ)
         outbox = f"{patient.key_prefix}:outbox:rq"
         assert (await redis.zscore(outbox, job) or 0) > now + 59_000
         await redis.zadd(outbox, {job: 1})
-        assert await ledger.outbox_due(RQ) == [LegRef(job, 1)]
+        assert await Outbox(scripts).due(RQ) == [LegRef(job, 1)]
         assert (await redis.zscore(outbox, job) or 0) > now + 59_000
 
 
@@ -66,7 +66,7 @@ async def test_a_full_page_asks_for_the_next_turn_at_once(room: Room) -> None:
 async def test_a_backend_that_takes_new_legs_and_never_this_one_is_not_asked_without_end(room: Room) -> None:
     """Its circuit stays closed; what is retried in vain stays a fifth of what is sent, and a few."""
     link = Link(RQ, ServiceClient(room.service.url, deadline=2), budget=RetryBudget(room.clock))
-    reconciler = Reconciler(link, room.ledger, Outbox(room.scripts), room.metrics, room.clock)
+    reconciler = Reconciler(link, Outbox(room.scripts), room.metrics, room.clock)
     await room.job()
     wire, vain, firsts = room.service.wire, 0, 0
     for _ in range(25):

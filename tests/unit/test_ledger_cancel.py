@@ -16,6 +16,7 @@ from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Stay
 from booking_queue.ledger.ledger import Claim, LegRef, NotSent, Refused
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import BookingState
 from booking_queue.ledger.script import source
 from booking_queue.settings import Settings
@@ -103,7 +104,7 @@ async def test_a_cancelled_job_gives_up_its_turn_whether_or_not_it_can_be_given_
     assert await book.redis.zcard(f"{book.prefix}:outbox:kafka") == 0, "the first has its turn already"
     assert await book.ledger.claim(third, KAFKA, 1, "w") == Refused("turn", 1000)
     await cancel.ask(first)
-    assert await book.ledger.outbox_due(KAFKA) == [LegRef(third, 1)]
+    assert await Outbox(book.scripts).due(KAFKA) == [LegRef(third, 1)]
     assert isinstance(await book.ledger.claim(third, KAFKA, 1, "w"), Claim)
 
 

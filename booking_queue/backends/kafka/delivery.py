@@ -61,10 +61,10 @@ class KafkaDelivery:
             await self._hand_over(leg)
         return leg is not None
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
         if claim is None:
             self.done = await bury_raw(self._outbound, self._origin(), reason, self._ours)
-        elif await self._ledger.bury(claim, reason):
+        elif await self._ledger.bury(claim, reason, killer=killer):
             await self._hand_over(LegRef(claim.job_id, self.envelope.generation))
             await self._send_next(claim)
         return self.done

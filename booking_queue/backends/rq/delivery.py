@@ -114,8 +114,11 @@ class RqDelivery:
         """What a stranger noted stays."""
         return {**self._meta, "generation": self.envelope.generation + 1, "traceparent": self.envelope.trace}
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
-        done = await self._do("rq_bury" if claim else "rq_condemn", claim, *reasons(reason))
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
+        if claim:
+            done = await self._do("rq_bury", claim, *reasons(reason), int(killer))
+        else:
+            done = await self._do("rq_condemn", None, *reasons(reason))
         self._tally["failed_job_count"] += done
         return done
 

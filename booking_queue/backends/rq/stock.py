@@ -122,8 +122,8 @@ class StockDelivery:
         # RQ cuts the time to whole seconds: one more, and it is never early.
         return self._settle(True, Retry(max=FOREVER, interval=math.ceil(delay_ms / 1000) + 1))
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
-        if claim and not await self._ledger.bury(claim, reason):
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
+        if claim and not await self._ledger.bury(claim, reason, killer=killer):
             return False
         self._bury(reason)
         return True

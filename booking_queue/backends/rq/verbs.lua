@@ -94,9 +94,9 @@ local function failure(a, encoded)
   return { 'type', 2, 'worker_name', NAMES .. a[4], 'execution_id', a[3], 'exc_string', encoded }
 end
 
--- rq_bury: …, reason, reason (base64 of its zlib)
+-- rq_bury: …, reason, reason (base64 of its zlib), killer
 function ops.rq_bury(a)
-  if not ledger.bury(a[1], 'rq', a[5], a[6]) then return { 0 } end
+  if not ledger.bury(a[1], 'rq', a[5], a[6], a[8]) then return { 0 } end
   rq.leave(a)
   rq.fail(a[1], a[2], a[6], failure(a, a[7]))
   return { 1 }

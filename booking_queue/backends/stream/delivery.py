@@ -124,10 +124,10 @@ class StreamDelivery:
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         return await self._call("stream_retry", claim.job_id, claim.token, error, delay_ms)
 
-    async def bury(self, claim: Claim | None, reason: str) -> bool:
+    async def bury(self, claim: Claim | None, reason: str, *, killer: bool = False) -> bool:
         envelope = self.envelope
         letter = (envelope.id, envelope.type, self._entry.fields[b"data"], reason)
-        return await self._call("stream_bury", *letter, *((claim.token,) if claim else ()))
+        return await self._call("stream_bury", *letter, *((claim.token, int(killer)) if claim else ()))
 
     async def release(self, claim: Claim | None) -> None:
         owner = (claim.job_id, claim.token) if claim else ()

@@ -37,11 +37,11 @@ function ops.stream_retry(a)
   return { 1 }
 end
 
--- stream_bury: stream, stream id, message id, type, data, reason, [token]
+-- stream_bury: stream, stream id, message id, type, data, reason, [token, killer]
 -- Without a token the entry itself is the proof that nobody buried it before.
 function ops.stream_bury(a)
   local name, id, job, token = a[1], a[2], a[3], a[7]
-  if token and not ledger.bury(job, stream.backend, token, a[6]) then return { 0 } end
+  if token and not ledger.bury(job, stream.backend, token, a[6], a[8]) then return { 0 } end
   if not stream.remove(name, id) and not token then return { 0 } end
   local letter = redis.call('XADD', stream.dead, '*', 'originalMessageId', job, 'originalStream', name,
                             'originalStreamId', id, 'type', a[4], 'error', a[6], 'failedAt', NOW, 'data', a[5])
