@@ -76,7 +76,7 @@ class Parts:
         event_log = EventLog(self.redis, self.blocking, settings)
         self.links = {backend: Link(backend, _client(settings, url)) for backend, url in _urls(settings).items()}
         outbox = Outbox(scripts)
-        self.reconcilers = [Reconciler(link, ledger, outbox, metrics) for link in self.links.values()]
+        self.reconcilers = [Reconciler(link, outbox, metrics) for link in self.links.values()]
         self.payments, self.mails = PaymentProvider(settings), Mailer(settings)
         self.compensator = Compensator(ledger, Compensations(scripts), self.payments, self.mails, metrics)
         self.janitor = Janitor(rooms, index)

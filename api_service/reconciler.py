@@ -11,7 +11,6 @@ from api_service.link import Link
 from booking_queue import logs
 from booking_queue.domain.job import State
 from booking_queue.ledger.backlog import Backlog
-from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.metrics import Metrics
 
@@ -31,14 +30,12 @@ class Reconciler:
     def __init__(
         self,
         link: Link,
-        ledger: Ledger,
         outbox: Outbox,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.link = link
         self._backend = link.backend
-        self._ledger = ledger
         self._outbox = outbox
         self._metrics = metrics
         self._clock = clock
@@ -59,7 +56,7 @@ class Reconciler:
         return more
 
     async def _wake(self) -> None:
-        while await self._ledger.outbox_wake(self._backend) >= WOKEN_AT_ONCE:
+        while await self._outbox.wake(self._backend) >= WOKEN_AT_ONCE:
             pass
 
     async def _probe(self) -> None:
@@ -70,7 +67,7 @@ class Reconciler:
     async def _send_due(self) -> bool:
         if not self.link.budget.allows():
             return False
-        rows = await self._ledger.outbox_due(self._backend, BATCH)
+        rows = await self._outbox.due(self._backend, BATCH)
         if not rows:
             return False
         sent = await self.link.send_again(rows)

@@ -19,6 +19,7 @@ from booking_queue.backends.kafka.topics import Topics
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import Backend, Options, State
 from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import Record
 from booking_queue.settings import Settings
 from booking_queue.tasks import outcomes
@@ -34,6 +35,7 @@ class KafkaPublisher:
 
     def __init__(self, ledger: Ledger, settings: Settings):
         self._ledger = ledger
+        self._outbox = Outbox(ledger.scripts)
         self._settings = settings
         self.topic_names = Topics(settings)
         client_id = f"{settings.name_prefix}kafka-service"
@@ -58,7 +60,7 @@ class KafkaPublisher:
         """Kafka answers: its topics are there again, and what waited for it is sent now."""
         await self._cluster.create_topics()
         with suppress(LedgerUnavailable):
-            await self._ledger.outbox_wake(self.backend)
+            await self._outbox.wake(self.backend)
 
     async def publish(self, legs: Sequence[LegRef]) -> list[Published | Exception]:
         return await outcomes(self._outbound.send(leg) for leg in legs)

@@ -231,20 +231,7 @@ class Ledger:
         answer = await self.scripts.call("adopt", job_id, backend, kind, dumps(data), shown)
         return bool(answer[0] == b"adopted")
 
-    async def outbox_due(self, backend: Backend, limit: int = 100) -> list[LegRef]:
-        """Rows to send now, each for this caller alone until its next turn."""
-        answer = await self.scripts.call("outbox_take", backend, limit)
-        return [LegRef(text(answer[i]), int(answer[i + 1])) for i in range(0, len(answer), 2)]
-
     async def following(self, claim: Claim) -> LegRef | None:
         """The next of this job's ordering key, where it is that one's turn and it was not sent."""
         answer = await self.scripts.call("following", claim.backend, claim.options.ordering_key or "")
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
-
-    async def outbox_wake(self, backend: Backend) -> int:
-        """The backend answers again: its waiting rows are tried now."""
-        return int((await self.scripts.call("outbox_wake", backend))[0])
-
-    async def resend(self, job_id: str, backend: Backend) -> bool:
-        """A leg without an outcome goes back into the outbox. False: it runs, has ended, or is not due."""
-        return bool((await self.scripts.call("resend", job_id, backend))[0])

@@ -1,4 +1,4 @@
-"""The outbox: a row to try a backend with, and what goes into it again."""
+"""The outbox: what is due, a row to try a backend with, and what goes into it again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ class Outbox:
     def __init__(self, scripts: Scripts):
         self._scripts = scripts
 
+    async def due(self, backend: Backend, limit: int = 100) -> list[LegRef]:
+        """Rows to send now, each for this caller alone until its next turn."""
+        answer = await self._scripts.call("outbox_take", backend, limit)
+        return [LegRef(text(answer[i]), int(answer[i + 1])) for i in range(0, len(answer), 2)]
+
+    async def wake(self, backend: Backend) -> int:
+        """The backend answers again: its waiting rows are tried now. How many there were."""
+        return int((await self._scripts.call("outbox_wake", backend))[0])
+
     async def open_age(self, backend: Backend) -> int:
         """Of the oldest leg without an outcome, whether in the outbox or not, in ms; 0 without one."""
         return int((await self._scripts.call("open_age", backend))[0])
@@ -19,6 +28,10 @@ class Outbox:
         """A row whose next try is still ahead, for this caller alone until then."""
         answer = await self._scripts.call("outbox_probe", backend)
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
+
+    async def resend(self, job_id: str, backend: Backend) -> bool:
+        """A leg without an outcome goes back into the outbox. False: it runs, has ended, or is not due."""
+        return bool((await self._scripts.call("resend", job_id, backend))[0])
 
     async def republish(
         self, backend: Backend, older_ms: int, offset: int = 0, limit: int = 100

@@ -20,6 +20,7 @@ from booking_queue.handlers.base import Outside
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import Leg
 from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
@@ -166,7 +167,7 @@ class Lane:
 
     async def deliver_outbox(self) -> None:
         """What the gateway's reconciler does."""
-        for leg in await self.ledger.outbox_due(self.backend):
+        for leg in await Outbox(self.ledger.scripts).due(self.backend):
             await self.publisher.publish([leg])
 
     async def idle(self) -> None:

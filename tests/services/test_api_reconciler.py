@@ -49,7 +49,7 @@ class Room:
 
     def reconciler(self) -> Reconciler:
         link = Link(RQ, ServiceClient(self.service.url, deadline=2))
-        return Reconciler(link, self.ledger, Outbox(self.scripts), self.metrics, self.clock)
+        return Reconciler(link, Outbox(self.scripts), self.metrics, self.clock)
 
     async def left(self) -> Backlog:
         return await read_backlog(self.redis, self.settings, RQ)
@@ -116,7 +116,7 @@ async def test_a_full_page_asks_for_the_next_turn_at_once(room: Room) -> None:
 async def test_a_backend_that_takes_new_legs_and_never_this_one_is_not_asked_without_end(room: Room) -> None:
     """Its circuit stays closed; what is retried in vain stays a fifth of what is sent, and a few."""
     link = Link(RQ, ServiceClient(room.service.url, deadline=2), budget=RetryBudget(room.clock))
-    reconciler = Reconciler(link, room.ledger, Outbox(room.scripts), room.metrics, room.clock)
+    reconciler = Reconciler(link, Outbox(room.scripts), room.metrics, room.clock)
     await room.job()
     wire, vain, firsts = room.service.wire, 0, 0
     for _ in range(25):

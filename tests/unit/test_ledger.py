@@ -104,9 +104,9 @@ async def test_starts_without_an_outcome_are_counted_and_hand_backs_are_not(book
 
 async def test_outbox_rows_are_for_one_reconciler_at_a_time(book: Book) -> None:
     job = await book.job(KAFKA)
-    assert await book.ledger.outbox_due(KAFKA) == [], "the direct publish has its chance first"
+    assert await Outbox(book.scripts).due(KAFKA) == [], "the direct publish has its chance first"
     await book.redis.zadd(f"{book.prefix}:outbox:kafka", {job: 1})
-    taken = await asyncio.gather(*(book.ledger.outbox_due(KAFKA) for _ in range(5)))
+    taken = await asyncio.gather(*(Outbox(book.scripts).due(KAFKA) for _ in range(5)))
     assert sorted(len(rows) for rows in taken) == [0, 0, 0, 0, 1]
     await book.ledger.published(LegRef(job, 1), KAFKA, {"offset": 4})
     sent = await book.ledger.outgoing(LegRef(job, 1), KAFKA)

@@ -10,6 +10,7 @@ import pytest
 
 from booking_queue.backends.stream.delivery import Entry
 from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from tests.unit.stream_lane import Streams, completed, eventually, holding, streams_of, worker_of
 
@@ -218,7 +219,7 @@ async def test_a_pending_entry_that_somebody_deleted_raises_an_alarm_and_is_sent
     assert answer[2] == [entry.place.encode()]
     assert (await streams.publisher.stats())["alarms"]["pendingEntriesDeleted"] == 1
     assert await streams.pending() == []
-    (due,) = await streams.ledger.outbox_due(streams.publisher.backend)
+    (due,) = await Outbox(streams.scripts).due(streams.publisher.backend)
     await streams.publisher.publish([due])
     assert await streams.taken_ids("w1", 1) == [job]
 

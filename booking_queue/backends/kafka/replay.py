@@ -26,6 +26,7 @@ from booking_queue.clock import iso, now_ms
 from booking_queue.domain.errors import LedgerUnavailable, UnreadableMessage
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.ledger import Ledger, dumps
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
 
@@ -95,6 +96,7 @@ class Replayer:
         self._settings = settings
         self._topics = topics
         self._ledger = ledger
+        self._outbox = Outbox(ledger.scripts)
         self._redis = ledger.scripts.redis
         self._task: asyncio.Task[None] | None = None
 
@@ -198,7 +200,7 @@ class Replayer:
         known = await self._ledger.get(job_id)
         leg = known.legs.get(Backend.KAFKA) if known else None
         progress.found[leg.state.value if leg else "expired"] += 1
-        if span.run_missing and leg and not leg.state.terminal and await self._ledger.resend(job_id, Backend.KAFKA):
+        if span.run_missing and leg and not leg.state.terminal and await self._outbox.resend(job_id, Backend.KAFKA):
             progress.ran += 1
         else:
             progress.skipped += 1
