@@ -4,6 +4,7 @@
 function ledger.call_off(id, backend)
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
+  ledger.leave_line(id, backend)
   ledger.vacate(id, backend, get(id, 'type')[1])
 end
 

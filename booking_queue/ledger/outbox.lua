@@ -4,6 +4,7 @@ local LOOKED_AT = 100 -- rows: the cost stays the same however many wait
 
 -- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter, at most 30 s).
 function ops.outbox_take(a)
+  ledger.look_at_lines()
   local outbox, out = ledger.outbox(a[1]), {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', NOW, 'LIMIT', 0, tonumber(a[2]))) do
     local leg = ledger.leg(id, a[1], 'gen', 'tries')

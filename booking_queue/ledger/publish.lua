@@ -69,9 +69,9 @@ function ops.postpone(a)
   return { 'postponed', leg.due }
 end
 
--- Neither runs nor waits for its time or its turn.
+-- Neither runs nor waits for its time, its turn or a limit.
 local function lost(id, backend, leg, age)
-  if leg.state == 'cancelling' or tonumber(leg.due or 0) + age >= NOW then return false end
+  if leg.limited or leg.state == 'cancelling' or tonumber(leg.due or 0) + age >= NOW then return false end
   if leg.state == 'active' and tonumber(leg.lease) + age >= NOW then return false end
   return ledger.its_turn(id, backend, get(id, 'order')[1])
 end
@@ -82,7 +82,7 @@ function ops.republish(a)
   local backend, age, offset, limit, gone, out = a[1], tonumber(a[2]), tonumber(a[3]), tonumber(a[4]), 0, {}
   local open = redis.call('ZRANGEBYSCORE', ledger.open(backend), '-inf', NOW - age, 'LIMIT', offset, limit)
   for _, id in ipairs(open) do
-    local leg = ledger.leg(id, backend, 'state', 'lease', 'due')
+    local leg = ledger.leg(id, backend, 'state', 'lease', 'due', 'limited')
     if not leg.state then
       gone = gone + redis.call('ZREM', ledger.open(backend), id)
     elseif lost(id, backend, leg, age) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
@@ -93,12 +93,12 @@ function ops.republish(a)
   return { #open < limit and -1 or offset + #open - gone, out }
 end
 
--- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time. A second copy does
+-- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time or a limit. A second copy does
 -- no harm: the claim folds it. -> 1 if it will be
 function ops.resend(a)
-  local leg = ledger.leg(a[1], a[2], 'state', 'lease', 'due')
+  local leg = ledger.leg(a[1], a[2], 'state', 'lease', 'due', 'limited')
   local runs = leg.state == 'active' and tonumber(leg.lease) > NOW
   if not leg.state or TERMINAL[leg.state] or leg.state == 'cancelling' or runs then return { 0 } end
-  if tonumber(leg.due or 0) > NOW then return { 0 } end
+  if leg.limited or tonumber(leg.due or 0) > NOW then return { 0 } end
   return { redis.call('ZADD', ledger.outbox(a[2]), 'NX', NOW, a[1]) }
 end

@@ -12,7 +12,8 @@ from booking_queue.backends.kafka import delivery as delivery_module
 from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
 from booking_queue.backends.kafka.letters import Origin
 from booking_queue.domain.job import Backend, State
-from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.ledger import Claim, LegRef, Refused
+from booking_queue.ledger.limits import Limits
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import Desk, desk_of
 
@@ -78,6 +79,20 @@ async def test_a_retry_and_a_burial_are_done_with_whether_or_not_kafka_takes_the
     rows = [await desk.in_outbox(LegRef(claim.job_id, 1)) for claim in (first, second)]
     assert rows == [away, away], "the row stands for the copy until it is sent"
     assert len(desk.notes.sent) == (0 if away else 2)
+
+
+async def test_the_end_of_one_sends_the_next_that_a_limit_held_up(desk: Desk) -> None:
+    await Limits(desk.ledger.scripts).put({"type:noop": {"concurrency": 1}})
+    running, claim = await in_hand(desk)
+    leg = await desk.job()
+    await desk.outbound.send(leg)
+    answer = await desk.ledger.claim(leg.job_id, Backend.KAFKA, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+    desk.notes.sent.clear()
+    assert await running.ack(claim)
+    (sent,) = desk.notes.sent
+    assert (sent.headers["messageId"], sent.headers["generation"]) == (leg.job_id, "2")
+    assert not await desk.in_outbox(leg)
 
 
 async def test_a_heartbeat_does_not_mistake_the_hand_over_for_a_lost_lease(desk: Desk) -> None:
