@@ -17,7 +17,8 @@ class Timestamps(TypedDict):
 
 
 class LegAnswer(TypedDict):
-    """A job on one backend. `due`: when it goes on, of one that waits for its time."""
+    """A job on one backend. `due`: when it goes on, of one that waits for its time. `limitedBy`: the limit that holds
+    it up: a backend, `type:` and a type, or `rateLimit` for its own."""
 
     state: State
     progress: int
@@ -26,6 +27,7 @@ class LegAnswer(TypedDict):
     worker: str | None
     timestamps: Timestamps
     due: str | None
+    limitedBy: str | None
     error: str | None
     receipt: dict[str, Any] | None
     result: Any

@@ -21,6 +21,7 @@ from booking_queue.domain.booking import STEP_NAMES, confirmation_number
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.record import BookingState, Leg, Record
 
+_WAITING = (State.DELAYED, State.RETRYING, State.PENDING)
 _ASKED = ("userId", "hotelId", "checkIn", "checkOut", "guests", "roomType", "simulate")
 
 
@@ -86,7 +87,8 @@ def _leg(leg: Leg) -> LegAnswer:
         "step": leg.step or None,
         "worker": leg.worker or None,
         "timestamps": {"enqueued": iso(leg.enqueued), "started": iso(leg.started), "finished": iso(leg.finished)},
-        "due": iso(leg.due) if leg.due and leg.state in (State.DELAYED, State.RETRYING, State.PENDING) else None,
+        "due": iso(leg.due) if leg.due and leg.state in _WAITING and not leg.limited_by else None,
+        "limitedBy": leg.limited_by or None,
         "error": leg.error,
         "receipt": leg.receipt,
         "result": leg.result,

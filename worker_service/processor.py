@@ -98,7 +98,7 @@ class Processor:
                 return answer
             if answer.reason == "suspect" and seat.take():
                 continue
-            if answer.reason == "stale":
+            if answer.reason in ("stale", "limited"):  # a newer copy is under way, or will be once it may start
                 await self._surely(lambda: delivery.ack(None))
                 return None
             if answer.reason == "missing":

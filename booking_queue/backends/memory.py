@@ -133,8 +133,8 @@ class MemoryDelivery:
         return True
 
     async def _send_next(self, claim: Claim | None) -> None:
-        if claim and claim.options.ordering_key and (leg := await self._ledger.following(claim)):
-            await self._publisher.publish([leg])
+        if claim:
+            await self._publisher.publish(await self._ledger.following(claim))
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         leg = await self._ledger.retry(claim, error, delay_ms)

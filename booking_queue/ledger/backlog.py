@@ -39,7 +39,10 @@ async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Ba
             for job_id in dict.fromkeys([*oldest, *unsent]):
                 pipe.zscore(unfinished, job_id)
                 pipe.zscore(outbox, job_id)
-                pipe.hmget(f"{settings.key_prefix}:job:{job_id.decode()}", [f"{backend}.due", f"{backend}.finished"])
+                pipe.hmget(
+                    f"{settings.key_prefix}:job:{job_id.decode()}",
+                    [f"{backend}.{name}" for name in ("due", "finished", "limited")],
+                )
             found = await pipe.execute()
     except (RedisError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
@@ -51,5 +54,7 @@ async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Ba
 
 def _age(now: int, accepted: float | None, _: float | None, leg: list[bytes | None]) -> float:
     """Since when it might start. Its score in the outbox would not tell: that moves on at every try."""
-    due, finished = leg
+    due, finished, limited = leg
+    if limited:
+        return 0
     return max(0, now - max(float(accepted or finished or now), float(due or 0))) / 1000

@@ -6,6 +6,7 @@ function ledger.call_off(id, backend)
   local leg, job = ledger.leg(id, backend, 'state', 'lease'), ledger.job(id, 'type', 'order')
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
+  ledger.leave_line(id, backend)
   ledger.vacate(id, backend, job.type)
   if leg.state == 'active' then ledger.hold_turn(backend, job.order, tonumber(leg.lease)) end
   ledger.end_turn(id, backend, job.order)

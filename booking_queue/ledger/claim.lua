@@ -18,9 +18,9 @@ local function refusal(id, backend, leg, job, gen)
   return ledger.held_up(backend, job)
 end
 
-local function claimed(leg, job, token, starts)
+local function claimed(backend, leg, job, token, starts)
   return { 'claimed', tostring(token), leg.attempt, starts, job.type, job.data, job.options, job.trace, job.created,
-           job.round or '1', leg.due or '0', leg.redrives or '0' }
+           job.round or '1', leg.due or '0', leg.redrives or '0', ledger.takes_place(backend, job.type) and 1 or 0 }
 end
 
 -- claim: id, backend, generation, worker, nonce, alone (1: it may kill its process) -> token, attempt, earlier starts without outcome, type, data, options, …
@@ -28,13 +28,14 @@ end
 function ops.claim(a)
   local id, backend, nonce = a[1], a[2], a[5]
   local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started', 'redrives',
-                         'nonce', 'token')
+                         'nonce', 'token', 'limited')
   local job = ledger.job(id, 'type', 'data', 'options', 'trace', 'created', 'round', 'order', 'tenant')
   if leg.state == 'active' and leg.nonce == nonce then
     ledger.extend(id, backend, leg.token)
-    return claimed(leg, job, leg.token, leg.starts - 1)
+    return claimed(backend, leg, job, leg.token, leg.starts - 1)
   end
   local no = refusal(id, backend, leg, job, tonumber(a[3]))
+  if no and no[1] == 'limited' then ledger.stand_in_line(id, backend, a[3] + 1, job, no[3], no[2]) end
   if no then return no end
   if tonumber(leg.starts) >= SUSPECT and a[6] ~= '1' then return { 'suspect', 500 } end
   if tonumber(leg.starts) > 0 then ledger.count(backend, 'crashed') end
@@ -44,9 +45,10 @@ function ops.claim(a)
   if not leg.started then fields.started = NOW end
   ledger.set_leg(id, backend, fields)
   redis.call('ZREM', ledger.outbox(backend), id)
+  if leg.limited then ledger.leave_line(id, backend) end
   ledger.emit(id, backend, 'started', { worker = a[4], attempt = leg.attempt + 1, starts = leg.starts + 1 })
   ledger.occupy(id, backend, job, fields.lease, token)
-  return claimed(leg, job, token, leg.starts)
+  return claimed(backend, leg, job, token, leg.starts)
 end
 
 -- extend: id, backend, token

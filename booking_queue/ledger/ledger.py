@@ -32,11 +32,13 @@ class Claim:
     round: int
     due: int = 0  # ms since 1970; 0 for at once
     redrives: int = 0  # of this leg, after it was dead
+    takes_place: bool = False  # a limit tells how many of its like run at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an envelope may not start: missing, stale or suspect; or for `wait_ms` busy, early, turn, paused, limited."""
+    """Why an envelope may not start: missing, stale or suspect; or for `wait_ms` busy, early, turn, paused.
+    Limited: the ledger keeps it in line, and sends a newer copy once it may start."""
 
     reason: str
     wait_ms: int = 0
@@ -128,7 +130,7 @@ class Ledger:
         if answer[0] != b"claimed":
             wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
             return Refused(text(answer[0]), wait)
-        _, token, attempt, starts, kind, data, options, trace, created, round_, due, redrives = answer
+        _, token, attempt, starts, kind, data, options, trace, created, round_, due, redrives, place = answer
         return Claim(
             job_id=job_id,
             backend=backend,
@@ -143,6 +145,7 @@ class Ledger:
             round=int(round_),
             due=int(due),
             redrives=int(redrives),
+            takes_place=bool(place),
         )
 
     async def _owned(self, op: str, claim: Claim, *args: Arg) -> bool:
@@ -231,7 +234,9 @@ class Ledger:
         answer = await self.scripts.call("adopt", job_id, backend, kind, dumps(data), shown)
         return bool(answer[0] == b"adopted")
 
-    async def following(self, claim: Claim) -> LegRef | None:
-        """The next of this job's ordering key, where it is that one's turn and it was not sent."""
+    async def following(self, claim: Claim) -> list[LegRef]:
+        """What the end of this job let go on and was not sent: the next of its ordering key, or under its limits."""
+        if not (claim.options.ordering_key or claim.takes_place):
+            return []
         answer = await self.scripts.call("following", claim.job_id, claim.backend)
-        return LegRef(text(answer[0]), int(answer[1])) if answer else None
+        return [LegRef(text(answer[i]), int(answer[i + 1])) for i in range(0, len(answer), 2)]

@@ -3,7 +3,7 @@
 -- Scopes: a backend's name, `type:` and a type, `key:` and the key of a job's own rateLimit, `tenant:` and a tenant,
 -- `tenant` for every one that has none of its own.
 
-local LOOK_AGAIN = 100 -- ms: nobody tells who waits that a running job has ended
+local LOOK_AGAIN = 100 -- ms: when one of those that run will end, nobody knows
 
 local settings -- of this script: scope.name -> value
 local function limit(scope, name)
@@ -20,6 +20,7 @@ end
 
 local function running(scope) return P .. ':running:' .. scope end
 local function starts(scope) return P .. ':starts:' .. scope end
+local function expected(scope) return P .. ':expected:' .. scope end -- who was let in and has not started yet
 
 function ledger.paused(backend) return limit(backend, 'paused') == 1 end
 
@@ -78,36 +79,49 @@ local function own_rate(job)
   return own
 end
 
--- Why a leg of this job may not start now: 'paused' or 'limited' and ms to wait; nothing if it may.
+-- Why a leg of this job may not start now: 'paused' or 'limited', ms to wait, and the limit; nothing if it may.
 function ledger.held_up(backend, job)
   if ledger.paused(backend) then return { 'paused', 1000 } end
-  local wait, scopes = nil, { backend, 'type:' .. job.type }
-  for _, scope in ipairs(scopes) do
-    wait = wait or too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
+  for _, scope in ipairs({ backend, 'type:' .. job.type }) do
+    local wait = too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
+    if wait then return { 'limited', wait, scope } end
   end
   local own = own_rate(job)
-  if own and not wait then wait = too_soon('key:' .. own.key, own.max, own.durationMs) end
-  return wait and { 'limited', wait } or nil
+  local wait = own and too_soon('key:' .. own.key, own.max, own.durationMs)
+  return wait and { 'limited', wait, 'key:' .. own.key } or nil
+end
+
+-- Does a limit tell how many of it run at a time?
+function ledger.takes_place(backend, kind)
+  return limit(backend, 'concurrency') or limit('type:' .. kind, 'concurrency')
 end
 
 -- It starts, or goes on: `until_` is the end of its lease.
 function ledger.occupy(id, backend, job, until_, fresh)
   local member = backend .. ':' .. id
   for _, scope in ipairs({ backend, 'type:' .. job.type }) do
-    if limit(scope, 'concurrency') then
+    local most, window = limit(scope, 'concurrency'), fresh and limit(scope, 'rate') and limit(scope, 'window')
+    if most then
       redis.call('ZADD', running(scope), until_, member)
       redis.call('PEXPIRE', running(scope), 2 * LEASE)
     end
-    local window = fresh and limit(scope, 'rate') and limit(scope, 'window')
     if window then note_start(scope, member .. ':' .. fresh, window) end
+    if fresh and (most or window) then redis.call('ZREM', expected(scope), member) end
   end
   local own = fresh and own_rate(job)
-  if own then note_start('key:' .. own.key, member .. ':' .. fresh, own.durationMs) end
+  if own then
+    note_start('key:' .. own.key, member .. ':' .. fresh, own.durationMs)
+    redis.call('ZREM', expected('key:' .. own.key), member)
+  end
 end
 
 function ledger.vacate(id, backend, kind)
   for _, scope in ipairs({ backend, 'type:' .. kind }) do
-    if limit(scope, 'concurrency') then redis.call('ZREM', running(scope), backend .. ':' .. id) end
+    if limit(scope, 'concurrency') then
+      redis.call('ZREM', running(scope), backend .. ':' .. id)
+      redis.call('ZREM', expected(scope), backend .. ':' .. id)
+      ledger.let_in(scope)
+    end
   end
 end
 
@@ -124,6 +138,7 @@ function ops.limits_put(a)
     else
       redis.call('HSET', P .. ':limits', a[i], a[i + 1])
     end
+    ledger.look_soon(string.match(a[i], '^(.*)%.'))
   end
   settings = nil
   return { 1 }

@@ -5,6 +5,7 @@ local SPREAD = 28000  -- ms: the longest that a row waits for its next try, beyo
 
 -- outbox_take: backend, limit. Due rows, each for this caller alone until its next turn (full jitter).
 function ops.outbox_take(a)
+  ledger.look_at_lines()
   local outbox, out = ledger.outbox(a[1]), {}
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', outbox, '-inf', NOW, 'LIMIT', 0, tonumber(a[2]))) do
     local leg = ledger.leg(id, a[1], 'gen', 'tries')

@@ -73,10 +73,10 @@ function ops.postpone(a)
   return { 'postponed', leg.due }
 end
 
--- Has neither run, nor waited for its time or its turn, for longer than `age` (ms). `busy`: its broker holds others, and
--- may hold this one: once it was sent again, that is so only after twice the time.
+-- Has neither run, nor waited for its time, its turn or a limit, for longer than `age` (ms). `busy`: its broker holds
+-- others, and may hold this one: once it was sent again, that is so only after twice the time.
 local function lost(id, backend, leg, age, busy)
-  if leg.state == 'cancelling' then return false end
+  if leg.limited or leg.state == 'cancelling' then return false end
   local since = math.max(tonumber(leg.due or 0), tonumber(leg.enqueued or 0))
   if leg.state == 'active' then since = math.max(since, tonumber(leg.lease)) end
   local last = math.max(since, tonumber(leg.resent or 0))
@@ -94,7 +94,7 @@ function ops.republish(a)
   while seen < #open and (not busy or #out < most) do
     seen = seen + 1
     local id = open[seen]
-    local leg = ledger.leg(id, backend, 'state', 'lease', 'due', 'enqueued', 'resent')
+    local leg = ledger.leg(id, backend, 'state', 'lease', 'due', 'enqueued', 'resent', 'limited')
     if not leg.state then
       gone = gone + redis.call('ZREM', ledger.open(backend), id)
     elseif lost(id, backend, leg, age, busy) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
@@ -106,12 +106,12 @@ function ops.republish(a)
   return { seen < limit and seen == #open and -1 or offset + seen - gone, out }
 end
 
--- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time. A second copy does
--- no harm: the claim folds it. -> 1 if it will be
+-- resend: id, backend. Once more onto the broker, unless it runs, has ended, or waits for its time or a limit. A second
+-- copy does no harm: the claim folds it. -> 1 if it will be
 function ops.resend(a)
-  local leg = ledger.leg(a[1], a[2], 'state', 'lease', 'due')
+  local leg = ledger.leg(a[1], a[2], 'state', 'lease', 'due', 'limited')
   local runs = leg.state == 'active' and tonumber(leg.lease) > NOW
   if not leg.state or TERMINAL[leg.state] or leg.state == 'cancelling' or runs then return { 0 } end
-  if tonumber(leg.due or 0) > NOW then return { 0 } end
+  if leg.limited or tonumber(leg.due or 0) > NOW then return { 0 } end
   return { redis.call('ZADD', ledger.outbox(a[2]), 'NX', NOW, a[1]) }
 end

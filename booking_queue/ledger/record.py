@@ -32,6 +32,7 @@ class Leg:
     error: str | None
     receipt: dict[str, Any] | None
     result: Any
+    limited_by: str  # the limit that holds it up; rateLimit: the job's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ def _leg(backend: Backend, fields: dict[str, str]) -> Leg:
         value = get(name)
         return json.loads(value) if value else None
 
+    limit = get("limited") or ""
     return Leg(
         backend=backend,
         state=State(fields[f"{backend}.state"]),
@@ -154,6 +156,7 @@ def _leg(backend: Backend, fields: dict[str, str]) -> Leg:
         error=get("error"),
         receipt=loaded("receipt"),
         result=loaded("result"),
+        limited_by="rateLimit" if limit.startswith("key:") else limit,
     )
 
 

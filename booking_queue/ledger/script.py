@@ -27,6 +27,7 @@ CORE = (
     "ledger.lua",  # first: what the others stand on
     "turns.lua",
     "limits.lua",
+    "limited.lua",
     "accept.lua",
     "publish.lua",
     "outbox.lua",

@@ -31,15 +31,19 @@ function ledger.its_turn(id, backend, key)
   end
 end
 
--- The next in line, sent by the outbox; a script that knows its broker does it at once.
+-- To its broker: at once by a script that knows that one, else by the outbox, or by a worker that asks what follows.
 ledger.on_turn = {}
+function ledger.give(id, backend, gen, at)
+  redis.call('ZADD', ledger.outbox(backend), at, id)
+  if ledger.on_turn[backend] then ledger.on_turn[backend](id, gen) end
+end
 
 -- Whose turn it is, and has not been sent.
 local function following(backend, key)
   local first = redis.call('ZRANGE', turns(backend, key), 0, 0)[1]
   if not first then return end
-  local leg = ledger.leg(first, backend, 'state', 'gen', 'due')
-  if leg.state == 'pending' or leg.state == 'delayed' then return first, leg end
+  local leg = ledger.leg(first, backend, 'state', 'gen', 'due', 'limited')
+  if (leg.state == 'pending' or leg.state == 'delayed') and not leg.limited then return first, leg end
 end
 
 -- It stands in line no more; had it the turn, the next one is sent.
@@ -49,16 +53,18 @@ function ledger.end_turn(id, backend, key)
   redis.call('ZREM', turns(backend, key), id)
   if place > 0 then return end
   local first, leg = following(backend, key)
-  if not first then return end
-  redis.call('ZADD', ledger.outbox(backend), math.max(NOW, tonumber(leg.due or 0)), first)
-  if ledger.on_turn[backend] then ledger.on_turn[backend](first, leg.gen) end
+  if first then ledger.give(first, backend, leg.gen, math.max(NOW, tonumber(leg.due or 0))) end
 end
 
--- following: id, backend -> id, generation of the next of this job's ordering key. For a worker whose broker is outside
--- Redis: it sends the next itself.
+-- following: id, backend -> id, generation, … of what the end of this job let go on: the next of its ordering key, and
+-- who was let in by its limits. For a worker whose broker is outside Redis: it sends them itself.
 function ops.following(a)
-  local key = get(a[1], 'order')[1]
-  if not key then return {} end
-  local first, leg = following(a[2], key)
-  return first and { first, leg.gen } or {}
+  local job, backend, out = ledger.job(a[1], 'order', 'type'), a[2], {}
+  if not job.type then return out end
+  if job.order then
+    local first, leg = following(backend, job.order)
+    if first then out = { first, leg.gen } end
+  end
+  for _, scope in ipairs({ backend, 'type:' .. job.type }) do ledger.add_let_in(scope, backend, out) end
+  return out
 end

@@ -58,6 +58,8 @@ export type Leg = {
   finished: number | null;
   /** When it goes on, of one that waits for its time. */
   due: number | null;
+  /** The limit that holds it up; "" for none. */
+  limitedBy: string;
   error: string;
   receipt: [string, string][];
 };
@@ -167,6 +169,7 @@ function toLeg(value: Told<LegAnswer>): Leg {
     started: instant(times?.started),
     finished: instant(times?.finished),
     due: instant(value.due),
+    limitedBy: text(value.limitedBy),
     error: reason(value.error),
     receipt: receipt.filter(([, part]) => part !== ""),
   };

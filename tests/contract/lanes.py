@@ -41,7 +41,9 @@ class Lane:
         self.settings = settings
         self.journal = Journal()
         self.redis = connect(settings)
-        self.scripts = Scripts(self.redis, settings, extra=rq_queue.LUA + "\n" + redis_stream.LUA)
+        # The reference broker stands in for RQ: RQ's own Lua would put the next of an ordering key onto RQ.
+        self._lua = "" if kind == "memory" else rq_queue.LUA + "\n" + redis_stream.LUA
+        self.scripts = Scripts(self.redis, settings, extra=self._lua)
         self.ledger = Ledger(self.scripts)
         self.broker = MemoryBroker(lease_seconds=settings.lease_seconds)
         self.publisher = self._publisher()
@@ -86,9 +88,7 @@ class Lane:
         """Starts a consumer with the real processor. Without `heartbeat` it is a zombie in the making."""
         redis = connect(self.settings)
         self._stack.push_async_callback(redis.aclose)
-        # The reference broker stands in for RQ: RQ's own Lua would put the next of an ordering key onto RQ.
-        lua = "" if self.kind == "memory" else rq_queue.LUA + "\n" + redis_stream.LUA
-        scripts = Scripts(redis, self.settings, extra=lua)
+        scripts = Scripts(redis, self.settings, extra=self._lua)
         name = f"w{len(self._workers) + 1}"
         tools = Tools(
             settings=self.settings,

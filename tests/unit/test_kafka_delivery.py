@@ -14,7 +14,8 @@ from booking_queue.backends.kafka.delivery import KafkaDelivery, bury_raw
 from booking_queue.backends.kafka.letters import Origin
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend, State
-from booking_queue.ledger.ledger import Claim, LegRef
+from booking_queue.ledger.ledger import Claim, LegRef, Refused
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.unit.kafka_desk import Desk, desk_of
@@ -105,6 +106,20 @@ async def test_a_lost_lease_is_told_also_after_an_outcome_that_came_too_late(des
     assert await delivery.extend(second)
     await desk.ledger.release(second)
     assert not await delivery.extend(second)
+
+
+async def test_the_end_of_one_sends_the_next_that_a_limit_held_up(desk: Desk) -> None:
+    await Limits(desk.ledger.scripts).put({"type:noop": {"concurrency": 1}})
+    running, claim = await in_hand(desk)
+    leg = await desk.job()
+    await desk.outbound.send(leg)
+    answer = await desk.ledger.claim(leg.job_id, Backend.KAFKA, 1, "w")
+    assert isinstance(answer, Refused) and answer.reason == "limited"
+    desk.notes.sent.clear()
+    assert await running.ack(claim)
+    (sent,) = desk.notes.sent
+    assert (sent.headers["messageId"], sent.headers["generation"]) == (leg.job_id, "2")
+    assert not await desk.in_outbox(leg)
 
 
 async def test_what_only_waits_is_given_up_with_its_partition(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from rq.registry import StartedJobRegistry
 from rq.results import Result
 
 from booking_queue.backends import rq_queue
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from tests.contract.worker import eventually
@@ -44,6 +45,22 @@ async def test_a_published_job_is_one_of_rqs_own(both: Both) -> None:
     assert job.created_at == datetime.fromtimestamp(record.created / 1000, UTC)
     assert job.enqueued_at and job.enqueued_at >= job.created_at
     assert record.legs[both.lane.backend].receipt == {"jobId": job_id, "queue": both.rq.name()}
+
+
+async def test_a_job_that_a_limit_holds_up_is_in_no_queue_and_whole_again_when_it_is_let_in(both: Both) -> None:
+    limits = Limits(both.lane.ledger.scripts)
+    await limits.put({"type:noop": {"rate": 1, "window": 86_400_000}})
+    jobs = [await both.lane.send(priority="high") for _ in range(2)]
+    await both.lane.worker()
+    await both.lane.reach(jobs[0], "completed")
+    await both.lane.reach(jobs[1], "delayed")
+    await both.lane.idle()
+    job, queue = both.rq.job(jobs[1]), both.rq.queue("-high")
+    assert (job.get_status(), job.meta["generation"]) == (JobStatus.SCHEDULED, 2)
+    assert not (queue.job_ids or queue.started_job_registry.get_job_ids() or queue.scheduled_job_registry.get_job_ids())
+    await limits.put({"type:noop": {"rate": None, "window": None}})
+    await both.lane.reach(jobs[1], "completed")
+    assert both.rq.job(jobs[1]).get_status() is JobStatus.FINISHED
 
 
 async def test_each_level_has_its_queue(both: Both) -> None:

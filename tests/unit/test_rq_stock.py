@@ -158,6 +158,32 @@ def test_a_failed_attempt_is_tried_again_as_the_ledger_says(stock: Stock) -> Non
     assert stock.world.calls == ["charge", "charge", "document", "mail"]
 
 
+def test_a_job_that_a_limit_holds_up_does_not_keep_rqs_worker(stock: Stock) -> None:
+    jobs = [stock.publish("booking", BOOKING, rate_limit={"key": "k", "max": 1, "durationMs": 1000}) for _ in range(2)]
+    stock.work()
+    done, waits = sorted(jobs, key=lambda job_id: stock.leg(job_id).generation)
+    leg, job = stock.leg(waits), stock.rq.job(waits)
+    assert stock.leg(done).state is State.COMPLETED
+    assert (leg.state, leg.limited_by, leg.attempts, leg.starts) == (State.DELAYED, "rateLimit", 0, 0)
+    assert job.get_status() is JobStatus.SCHEDULED and job.meta["generation"] == leg.generation == 2
+
+    async def lifted(lane: Lane) -> None:
+        redis: Any = lane.redis
+        prefix = stock.settings.key_prefix
+        (limit,) = await redis.zrange(f"{prefix}:limited", 0, -1)
+        await redis.delete(f"{prefix}:starts:{limit.decode()}")
+        await redis.zadd(f"{prefix}:limited", {limit: 1})
+        await lane.scripts.call("rq_tend", 100)
+
+    stock.lane(lifted)
+    stock.work()
+    assert (stock.leg(waits).state, stock.leg(waits).attempts) == (State.COMPLETED, 1)
+    stock.promote(waits)  # the copy that RQ kept
+    stock.work()
+    assert stock.rq.job(waits).get_status() is JobStatus.FINISHED
+    assert stock.world.calls.count("charge") == 2
+
+
 def test_should_rqs_worker_die_before_it_has_scheduled_the_outbox_does(stock: Stock) -> None:
     stock.world.charges_fail = 1
     job_id = stock.publish("booking", BOOKING)

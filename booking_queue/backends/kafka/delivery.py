@@ -49,10 +49,10 @@ class KafkaDelivery:
         return self.done
 
     async def _send_next(self, claim: Claim | None) -> None:
-        """The next of its ordering key need not wait for the gateway's turn."""
-        if claim and claim.options.ordering_key:
+        """What it let go on need not wait for the gateway's turn."""
+        if claim:
             with suppress(LedgerUnavailable):
-                if leg := await self._ledger.following(claim):
+                for leg in await self._ledger.following(claim):
                     await self._outbound.send(leg)
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:

@@ -122,6 +122,7 @@ end
 
 -- A leg that rests dies without a start.
 function rq.die(id, reason)
+  ledger.leave_line(id, 'rq')
   ledger.finish(id, 'rq', 'dead', { error = reason })
   ledger.emit(id, 'rq', 'dead', { error = reason })
 end
@@ -141,6 +142,8 @@ function rq.settle(id, queue, leg)
     rq.fail(id, queue, leg.error or '')
   elseif leg.state == 'cancelled' or leg.state == 'cancelling' then
     cancel(id, queue)
+  elseif leg.limited then
+    rq.write(id, queue, leg.gen, 'scheduled')
   elseif STATUS[leg.state] then
     redis.call('HSET', rq.key(id), 'status', STATUS[leg.state])
   end

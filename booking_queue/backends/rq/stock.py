@@ -20,6 +20,7 @@ from booking_queue.domain.job import Backend, Priority, State
 from booking_queue.ledger.ledger import Claim, Ledger, dumps
 from booking_queue.settings import Settings
 
+LIMITED_SECONDS = 30
 FOREVER = 1_000_000  # RQ's count of tries must not end what the ledger's has not
 
 
@@ -110,6 +111,9 @@ class StockDelivery:
         leg = record.legs.get(Backend.RQ) if record else None
         if leg and leg.state is State.DEAD:
             self._bury(leg.error or "dead")
+        elif leg and leg.limited_by:  # RQ's scheduler brings this copy back, should the line not have let it in by then
+            self._job.meta["generation"] = leg.generation
+            self._settle(True, Retry(max=FOREVER, interval=LIMITED_SECONDS))
         else:
             self._settle(True, leg.result if leg else None)
 

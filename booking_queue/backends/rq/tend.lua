@@ -39,6 +39,7 @@ end
 -- rq_tend: limit -> promoted, given back, ms until the next is due (-1: none is)
 function ops.rq_tend(a)
   local promoted, given, first = 0, 0, -1
+  ledger.look_at_lines()
   for _, queue in ipairs(rq.QUEUES) do
     given = given + reap(queue, a[1])
     promoted = promoted + promote(queue, a[1])

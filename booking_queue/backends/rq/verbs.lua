@@ -65,7 +65,7 @@ end
 -- rq_drop: … . A copy too many, taken off unrun.
 function ops.rq_drop(a)
   rq.leave(a)
-  rq.settle(a[1], a[2], ledger.leg(a[1], 'rq', 'state', 'error'))
+  rq.settle(a[1], a[2], ledger.leg(a[1], 'rq', 'state', 'error', 'limited', 'gen'))
   return { 1 }
 end
 

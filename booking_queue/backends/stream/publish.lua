@@ -54,6 +54,7 @@ end
 
 -- stream_promote: limit -> ms until the next one is due, false when there is none
 function ops.stream_promote(a)
+  ledger.look_at_lines()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', stream.due, '-inf', NOW, 'LIMIT', 0, tonumber(a[1]))) do
     promote(id)
   end

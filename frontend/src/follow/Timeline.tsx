@@ -33,6 +33,8 @@ function says(event: FeedEvent): string {
       return "queued";
     case "delayed":
       return event.due === null ? "waits until it is due" : `waits ${duration(event.due - event.at)}, until it is due`;
+    case "limited":
+      return "waits: a limit is reached";
     case "started":
       return started(event);
     case "step":

@@ -83,6 +83,7 @@ const PHASE_AFTER: Record<string, Phase | "end"> = {
   adopted: "wait",
   queued: "wait",
   delayed: "wait",
+  limited: "wait",
   released: "wait",
   redriven: "wait",
   started: "run",

@@ -38,6 +38,7 @@ export function doing(leg: Leg): string {
     case "queued":
       return "Waits for a worker";
     case "delayed":
+      if (leg.limitedBy) return `Waits: the limit ${leg.limitedBy} is reached`;
       return leg.due === null ? "Waits until it is due" : `Waits until ${new Date(leg.due).toLocaleString()}`;
     case "active":
       return running(leg);

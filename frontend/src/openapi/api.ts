@@ -68,7 +68,8 @@ export interface BookingAnswer {
   links: Links;
 }
 /**
- * A job on one backend. `due`: when it goes on, of one that waits for its time.
+ * A job on one backend. `due`: when it goes on, of one that waits for its time. `limitedBy`: the limit that holds
+ * it up: a backend, `type:` and a type, or `rateLimit` for its own.
  */
 export interface LegAnswer {
   state: "pending" | "queued" | "delayed" | "active" | "retrying" | "completed" | "dead" | "cancelling" | "cancelled";
@@ -78,6 +79,7 @@ export interface LegAnswer {
   worker: string | null;
   timestamps: Timestamps;
   due: string | null;
+  limitedBy: string | null;
   error: string | null;
   receipt: {
     [k: string]: unknown;
