@@ -109,5 +109,5 @@ async def test_a_job_that_is_cancelled_in_line_never_runs(lane: Lane) -> None:
     await limits.put(NO_LIMIT)
     await completed(lane, waiting[1:])
     assert waiting[0] not in lane.journal.started
-    assert (await lane.leg(waiting[0])).state == "cancelled"
+    assert (await lane.leg(waiting[0])).state == "cancelling"
     await lane.idle()
