@@ -229,5 +229,9 @@ class LimitsAnswer(TypedDict):
 
 
 class SessionAnswer(TypedDict):
+    """`tenant` and `scopes` are of the key that this browser came with; "": no tenant's, it sees everybody's."""
+
     required: bool
     expiresAt: str | None
+    tenant: str
+    scopes: list[str]

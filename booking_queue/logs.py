@@ -64,6 +64,7 @@ class JsonLines(logging.Formatter):
     def __init__(self, service: str):
         super().__init__()
         self.service = service
+        self.always: dict[str, str] = {}
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -71,6 +72,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self.service,
             "event": _clean("event", record.getMessage()),
+            **self.always,
         }
         if traceparent := trace.current.get():
             line["traceId"] = trace.trace_id(traceparent)
@@ -125,3 +127,10 @@ def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("booking_queue").setLevel(level.upper())
+
+
+def always(**fields: str) -> None:
+    """What every line of this process says from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonLines):
+            handler.formatter.always |= fields

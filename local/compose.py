@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import TextIO
 
@@ -17,8 +19,7 @@ from local.urls import print_urls, wait_for_kafka, wait_until_serving
 COMPOSE = ["docker", "compose"]
 API_KEY = [*COMPOSE, "exec", "-T", "api", "cat", "/run/booking-queue/api_key"]
 REDIS_PASSWORD = [*COMPOSE, "exec", "-T", "redis", "cat", "/run/booking-queue/redis_password"]
-# The id is the worker's name: a container's host name.
-PS_FORMAT = "table {{.ID}}\t{{.Service}}\t{{.Status}}\t{{.Ports}}"
+PS_FORM = "{:<15}{:<14}{:<36}{}"
 DEV_FILES = ["-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml"]
 # Before anything is started that would only fail and be started again. There are no secrets yet.
 NO_SECRETS = ["-e", "REDIS_PASSWORD_FILE=", "-e", "API_KEY_FILE="]
@@ -36,7 +37,7 @@ def run(word: str, rest: list[str]) -> int:
         "stop": lambda: _compose("stop", *rest),
         "start": lambda: _compose("start", *rest),
         "logs": lambda: _compose("logs", "--follow", "--tail", "50", *rest),
-        "ps": lambda: _compose("ps", "--all", "--format", PS_FORMAT),
+        "ps": ps,
     }
     if word in ("scale", "stop", "start", "logs", "ps") and not _runs():
         print("Nothing runs. `make up` starts the suite.")
@@ -63,6 +64,23 @@ def _compose(*words: str, out: TextIO | None = None) -> int:
         return 0
 
 
+def _quietly(title: str, *words: str) -> int:
+    """One line while it goes well; where it fails, all that it said."""
+    begun = time.monotonic()
+    print(f"{title} …", end="", file=sys.stderr, flush=True)
+    try:
+        done = subprocess.run(
+            [*COMPOSE, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    except KeyboardInterrupt:
+        return 130
+    ended = "failed" if done.returncode else "done"
+    print(f" {ended} after {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr, flush=True)
+    return done.returncode
+
+
 def up(*files: str) -> int:
     try:
         env.check()
@@ -71,10 +89,14 @@ def up(*files: str) -> int:
     except (PortsTaken, env.BadSetting) as error:
         print(error, file=sys.stderr)
         return 1
-    failed = _compose("build", "secrets") or _compose(*CHECK)  # all services are that image
-    failed = failed or _compose(*files, "up", "--build", "--detach")
+    failed = (
+        _quietly("Building the images (minutes, the first time)", *files, "build")
+        or _quietly("Checking the settings", *CHECK)
+        or _quietly("Starting the containers (Redis and Kafka are fetched once)", *files, "up", "--detach")
+    )
     if failed:
         return failed
+    print("Waiting until all services serve", file=sys.stderr, flush=True)
     silent = wait_until_serving(120)
     if silent:
         print(f"Not serving: {', '.join(silent)}. `make logs S={silent[0]}` tells more.", file=sys.stderr)
@@ -132,9 +154,20 @@ def dev() -> int:
     return failed
 
 
+def ps() -> int:
+    """A worker's name is its container's id, which is its host name."""
+    command = [*COMPOSE, "ps", "--all", "--format", "json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    print(PS_FORM.format("NAME", "WORKER", "STATE", "ADDRESS"))
+    for told in map(json.loads, done.stdout.splitlines()):
+        worker = told["ID"] if told["Service"] == "worker" else ""
+        print(PS_FORM.format(told["Service"], worker, told["Status"], told["Ports"]).rstrip())
+    return done.returncode
+
+
 def down() -> int:
     ran = _runs()
-    failed = _compose("--profile", "*", "down")
+    failed = _quietly("Stopping the containers", "--profile", "*", "down")
     if not failed:
         print(f"Stopped: {', '.join(ran)}." if ran else "Nothing ran.")
         print("The data stays in Docker's volumes booking-queue_*: `make up` goes on, `make clean` removes it.")

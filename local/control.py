@@ -133,6 +133,7 @@ def stop_all() -> list[str]:
     if supervisor_pid():
         running = states()
         ran = [name for stage in STAGES for name in stage if running.get(name) not in (None, "stopped")]
+        print(f"Stopping {', '.join(ran)} …", file=sys.stderr, flush=True)  # workers finish what they have in hand
         for stage in reversed(STAGES):
             if any(name in ran for name in stage):  # together: one after the other, each would wait for the last
                 ask("stop", timeout=5, name=f"({'|'.join(stage)})$", waiting=False, match="regex")

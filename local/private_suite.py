@@ -29,7 +29,7 @@ class PrivateSuite:
         self.redis = RedisProcess(self.folder / "redis", secrets.token_urlsafe(16))
         self.kafka = KafkaProcess(self.folder / "kafka")
         self.ports = {name: free_port() for name in SERVICES}
-        self.smtp_port = free_port()
+        self.smtp_port, self.frontend_port = free_port(), free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._more_env = env
         self._workers = 0
@@ -51,6 +51,7 @@ class PrivateSuite:
             "KAFKA_SERVICE_URL": self.url("kafka_service"),
             "MONITORING_URL": self.url("monitoring_service"),
             "PROVIDERS_URL": self.url("providers"),
+            "FRONTEND_URL": f"http://{LOOPBACK}:{self.frontend_port}",
             "SMTP_HOST": LOOPBACK,
             "SMTP_PORT": str(self.smtp_port),
             "DOCUMENTS_DIR": str(self.folder / "documents"),

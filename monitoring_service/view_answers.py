@@ -56,7 +56,10 @@ class KafkaRows(TypedDict):
 
 
 class View(Staleness):
+    """`broker`: host and port, as the suite reaches it."""
+
     timestamp: str
+    broker: str
 
 
 class RqAnswer(RqRows, View):

@@ -33,6 +33,7 @@ from monitoring_service.view_answers import (
     ServicesAnswer,
     StreamRows,
     StreamsAnswer,
+    View,
 )
 
 FIRST = 10
@@ -44,6 +45,8 @@ class Views:
         self._board = board
         self._health = health
         self._ledger = Ledger(Scripts(redis, board.settings))
+        settings = board.settings
+        self.redis, self.kafka_broker = f"{settings.redis_host}:{settings.redis_port}", settings.kafka_broker
         self.rq: Source[RqRows] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
         self.streams: Source[StreamRows] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
         self.kafka: Source[KafkaRows] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
@@ -149,16 +152,20 @@ EMPTY_KAFKA: KafkaRows = {
 # These never fail: what the source said last, or nothing, with its staleness.
 
 
+def _of(source: Source[Any], broker: str) -> View:
+    return {"timestamp": iso(now_ms()), "broker": broker, **source.staleness()}
+
+
 async def rq(views: Views) -> RqAnswer:
     await views.rq.recent()
-    return {"timestamp": iso(now_ms()), **(views.rq.value or EMPTY_RQ), **views.rq.staleness()}
+    return {**(views.rq.value or EMPTY_RQ), **_of(views.rq, views.redis)}
 
 
 async def streams(views: Views) -> StreamsAnswer:
     await views.streams.recent()
-    return {"timestamp": iso(now_ms()), **(views.streams.value or EMPTY_STREAMS), **views.streams.staleness()}
+    return {**(views.streams.value or EMPTY_STREAMS), **_of(views.streams, views.redis)}
 
 
 async def kafka(views: Views) -> KafkaAnswer:
     await views.kafka.recent()
-    return {"timestamp": iso(now_ms()), **(views.kafka.value or EMPTY_KAFKA), **views.kafka.staleness()}
+    return {**(views.kafka.value or EMPTY_KAFKA), **_of(views.kafka, views.kafka_broker)}

@@ -87,6 +87,7 @@ async def run(settings: Settings) -> None:
         worker_id = await named(presence, redis, stop)
         if stop.is_set():
             return
+        logs.always(workerId=worker_id)  # without Docker all workers write to one file
         stack.push_async_callback(presence.leave)
         tools = await tools_of(settings, redis, worker_id, stack, rq_queue.LUA + "\n" + redis_stream.LUA)
         await work(settings, tools, presence, stop, stack)
@@ -125,7 +126,7 @@ async def work(
     app = side_of(settings, tools, own)
     listener = server.listen("worker", settings.bind_host, settings.port)
     about = {"address": address_of(listener)}
-    log.event("worker_started", workerId=tools.worker_id, **about)
+    log.event("worker_started", **about)
     finished = asyncio.Event()
     rooms: list[Any] = [
         heartbeat.run(finished),
@@ -141,7 +142,7 @@ async def work(
     finally:
         finished.set()
         await asyncio.wait(tasks, timeout=8)
-    log.event("worker_stopped", workerId=tools.worker_id)
+    log.event("worker_stopped")
 
 
 def main() -> None:

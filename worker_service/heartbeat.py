@@ -150,7 +150,7 @@ class Presence:
         while not finished.is_set():
             with suppress(RedisError, OSError):
                 if not await self._renew(about()):
-                    log.error("name_lost", workerId=self.worker_id)
+                    log.error("name_lost")
                     stop.set()
                     return
             with suppress(TimeoutError):

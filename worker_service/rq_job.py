@@ -30,6 +30,7 @@ def perform(type: str, data: dict[str, Any]) -> Any:
 async def _perform(job: StockJob, kind: str, data: dict[str, Any]) -> Any:
     settings = job.settings()
     logs.configure("worker", settings.log_level)
+    logs.always(workerId=job.worker_id)
     async with AsyncExitStack() as stack:
         redis = connect(settings)
         stack.push_async_callback(redis.aclose)

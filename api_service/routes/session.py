@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api_service.answers import SessionAnswer
 from booking_queue import logs
 from booking_queue.clock import iso
+from booking_queue.domain.access import OPERATOR, Key
 from booking_queue.settings import Settings
 from booking_queue.web import session
 from booking_queue.web.auth import by_secret, by_session
@@ -31,11 +32,12 @@ def router(settings: Settings) -> APIRouter:
 
     @routes.get(session.PATH, response_model=SessionAnswer)
     async def get_session(request: Request) -> Response:
-        """Whether a key is needed here, and until when this browser's session holds."""
+        """Whether a key is needed here, until when this browser's session holds, and what its key may."""
         if settings.auth != "required":
-            return _said(False, None)
+            return _said(False, None, OPERATOR)
         held = session.read(settings.api_key, session.token_of(request.scope))
-        return _said(True, held.expires if held and await by_session(request.scope, held) else None)
+        key = await by_session(request.scope, held)
+        return _said(True, held.expires if held and key else None, key)
 
     @routes.post(session.PATH, response_model=SessionAnswer)
     async def open_session(body: NewSession, request: Request) -> Response:
@@ -53,19 +55,25 @@ def router(settings: Settings) -> APIRouter:
             raise Problem(401, "That is no API key of ours", error="Unauthorized")
         token = session.issue(settings.api_key, key.id)
         held = session.read(settings.api_key, token)
-        return _with_cookie(_said(True, held.expires if held else None), token, request)
+        return _with_cookie(_said(True, held.expires if held else None, key), token, request)
 
     @routes.delete(session.PATH, response_model=SessionAnswer)
     async def forget_session(request: Request) -> Response:
         """This browser forgets the cookie. One that was copied holds until it expires, or its key is revoked."""
         _from_our_page(request, settings)
-        return _with_cookie(_said(settings.auth == "required", None), "", request)
+        required = settings.auth == "required"
+        return _with_cookie(_said(required, None, None if required else OPERATOR), "", request)
 
     return routes
 
 
-def _said(required: bool, until: int | None) -> Response:
-    body: SessionAnswer = {"required": required, "expiresAt": iso(until * 1000) if until else None}
+def _said(required: bool, until: int | None, key: Key | None) -> Response:
+    body: SessionAnswer = {
+        "required": required,
+        "expiresAt": iso(until * 1000) if until else None,
+        "tenant": key.tenant if key else "",
+        "scopes": sorted(key.scopes) if key else [],
+    }
     return JsonResponse(body, headers={"Cache-Control": "no-store"})
 
 

@@ -20,7 +20,10 @@ import {
   parseRoute,
   usePath,
 } from "./route.ts";
-import { KeyButton, KeyDialog, useSession } from "./session/KeyDialog.tsx";
+import { NotForThisKey } from "./session/Allowed.tsx";
+import { KeyButton, KeyDialog } from "./session/KeyDialog.tsx";
+import { lacking, needOf } from "./session/may.ts";
+import { useSession } from "./session/useSession.ts";
 import { ErrorBoundary } from "./ui/ErrorBoundary.tsx";
 import { Link } from "./ui/Link.tsx";
 import { Workers } from "./workers/Workers.tsx";
@@ -105,7 +108,8 @@ function FindBooking() {
   );
 }
 
-const PAGES: readonly (readonly [to: string, name: string, pages: readonly Route["page"][]])[] = [
+/** Each with the pages that belong to it, its own first. */
+const PAGES: readonly (readonly [to: string, name: string, pages: readonly [Route["page"], ...Route["page"][]]])[] = [
   [OVERVIEW, "Overview", ["overview"]],
   [JOBS, "Jobs", ["jobs", "follow"]],
   [LETTERS, "Dead letters", ["letters", "letter"]],
@@ -118,7 +122,9 @@ export function App() {
   const path = usePath();
   const route = parseRoute(path);
   const name = title(route);
-  const { round } = useSession();
+  const session = useSession();
+  const why = lacking(session, needOf(route.page));
+  const shownPages = PAGES.filter(([, , [page]]) => !lacking(session, needOf(page)));
   const main = useRef<HTMLElement>(null);
   const shown = useRef(path);
 
@@ -135,12 +141,12 @@ export function App() {
         Skip to the content
       </a>
       <header className="top">
-        <Link to={OVERVIEW} className="brand">
+        <Link to={shownPages[0]?.[0] ?? OVERVIEW} className="brand">
           <img src="/icon.svg" alt="" width="24" height="24" />
           <span>booking-queue</span>
         </Link>
         <nav aria-label="Pages">
-          {PAGES.map(([to, label, pages]) => (
+          {shownPages.map(([to, label, pages]) => (
             <Link key={to} to={to} current={pages.includes(route.page)}>
               {label}
             </Link>
@@ -151,8 +157,8 @@ export function App() {
       </header>
       <StatusStrip />
       <main id="main" ref={main} tabIndex={-1} aria-label={name}>
-        <ErrorBoundary key={`${path} ${round}`}>
-          <Page route={route} />
+        <ErrorBoundary key={`${path} ${session.round}`}>
+          {why ? <NotForThisKey name={name} why={why} /> : <Page route={route} />}
         </ErrorBoundary>
       </main>
       <KeyDialog />

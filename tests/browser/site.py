@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from local.node import FRONTEND, build_pages, find_node, preview_command
 from local.paths import LOCAL
-from local.probe import LOOPBACK, free_port, wait_until
+from local.probe import LOOPBACK, wait_until
 from tests.system.suites import LocalSuite, Suite
 
 SHOTS = LOCAL / "screenshots"
@@ -38,10 +38,16 @@ def served(suite: Suite) -> Iterator[str]:
     if not isinstance(suite, LocalSuite):
         yield suite.url("frontend")
         return
+    with previewed(suite.url("api"), suite.url("monitoring"), suite.private.frontend_port) as url:
+        yield url
+
+
+@contextmanager
+def previewed(api: str, monitoring: str, port: int) -> Iterator[str]:
+    """The pages before these two services."""
     build_pages()
-    port = free_port()
     url = f"http://{LOOPBACK}:{port}"
-    environment = {**os.environ, "API_URL": suite.url("api"), "MONITORING_URL": suite.url("monitoring")}
+    environment = {**os.environ, "API_URL": api, "MONITORING_URL": monitoring}
     process = subprocess.Popen(
         preview_command(find_node(), port), cwd=FRONTEND, env=environment, stdout=subprocess.DEVNULL
     )
@@ -109,6 +115,21 @@ def sideways(page: Page) -> int:
     return pixels
 
 
+# Text that ends in dots, or behind the edge of what holds it, and is told in full nowhere.
+CUT = """
+() => [...document.querySelectorAll("body *")].filter(each => {
+  const { clipPath, overflowX, textOverflow } = getComputedStyle(each);
+  if (each.closest("[title]") || clipPath !== "none" || each.scrollWidth <= each.clientWidth + 1) return false;
+  return textOverflow === "ellipsis" || (overflowX === "hidden" && each.textContent.trim() && each.checkVisibility());
+}).map(each => each.textContent.trim())
+"""
+
+
+def cut(page: Page) -> list[str]:
+    found: list[str] = page.evaluate(CUT)
+    return found
+
+
 def settled(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
@@ -125,6 +146,7 @@ def clean(page: Page, name: str) -> list[str]:
             found += [f"{name} {scheme}: {each}" for each in axe(page)]
         if (over := sideways(page)) > 0:
             found.append(f"{name} {width}: scrolls {over} px sideways")
+        found += [f"{name} {width}: cut off: {each}" for each in cut(page)]
         shoot(page, f"{name}-{width}-{scheme}")
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     return found

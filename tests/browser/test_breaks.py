@@ -37,7 +37,7 @@ def test_kafka_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None
     expect(lane).not_to_contain_text("Stale")
     site.suite.stop("kafka")
     try:
-        expect(strip).to_contain_text("The Kafka service does not answer", timeout=40_000)
+        expect(strip).to_contain_text("Kafka does not answer: its new jobs are kept and wait", timeout=40_000)
         expect(lane).to_contain_text("Stale")
         assert not clean(page, "overview-broken")
         booking = site.book("steady")
@@ -66,6 +66,8 @@ def test_without_services_a_page_says_so(page: Page, site: Site, path: str) -> N
     page.goto(f"{site.url}{path}")
     expect(page.locator(".strip-status")).to_contain_text("Monitoring does not answer")
     expect(page.locator("main")).to_contain_text("cannot be reached")
+    page.locator(".strip-status summary").click()
+    expect(page.locator(".strip-status li")).to_contain_text("Bookings are taken and done without it")
     expect(page.locator("main")).not_to_contain_text(
         re.compile("No entry|Nothing is active|is empty|No bookings|No dead")
     )

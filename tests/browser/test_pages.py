@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -53,6 +55,20 @@ def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Sit
     assert not clean(page, "booking")
 
 
+def test_what_the_button_sends_can_be_sent_by_curl(page: Page, site: Site) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{site.url}/bookings/new")
+    page.get_by_label("User", exact=True).fill("o'hara")
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    answer = subprocess.run(words, capture_output=True, check=True, timeout=20).stdout
+    assert site.get("api", f"/api/bookings/{json.loads(answer)['bookingId']}")["userId"] == "o'hara"
+    page.get_by_label("Hotel").fill("")
+    page.get_by_label("User", exact=True).focus()
+    expect(page.get_by_role("button", name="Copy as curl")).to_be_disabled()
+
+
 def test_a_burst_is_sent_and_found_again(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/bookings/new")
     page.get_by_label("Hotel").fill("burst")
@@ -85,13 +101,20 @@ def test_the_lanes_are_seen_at_work(page: Page, site: Site) -> None:
     settled(page)
     lanes = ("rq", "redisStreams", "kafka")
     bookings = [
-        {"userId": f"busy-{number}", **STAY, "backends": [lanes[number % 3]], "simulate": {"slowMs": 1000}}
+        {"userId": f"busy-{number}", **STAY, "backends": [lanes[number % 3]], "simulate": {"slowMs": 2000}}
         for number in range(90)
     ]
     site.post("api", "/api/bookings/batch", {"bookings": bookings})
     for lane in lanes:
         expect(page.locator(f".lane-card.lane-{lane} .running .figure")).not_to_have_text("0")
     assert not clean(page, "overview-busy")
+    page.get_by_role("link", name="Workers", exact=True).click()
+    expect(page.locator(".runs").first).to_contain_text("more")
+    assert not clean(page, "workers-busy")
+    page.get_by_role("link", name="Backends").click()
+    expect(page.get_by_text("The first ten that are active")).to_be_visible()
+    expect(page.locator(".broker.lane-redisStreams tbody")).to_have_count(2)
+    assert not clean(page, "backends-busy")
 
 
 def test_a_dead_letter_is_edited_and_redriven_to_another_backend(page: Page, site: Site) -> None:
@@ -119,6 +142,7 @@ def test_dead_letters_that_match_are_discarded_together(page: Page, site: Site) 
     letters = [site.dead_letter() for _ in range(3)]
     page.goto(f"{site.url}/dead-letters?backend=kafka")
     expect(page.get_by_role("link", name=letters[0][:8])).to_be_visible()
+    assert not clean(page, "dead-letters-busy")
     page.get_by_label("Select all shown").check()
     page.get_by_role("button", name="Discard selected").click()
     page.get_by_role("button", name="Discard", exact=True).click()
@@ -144,6 +168,10 @@ def test_what_died_is_sent_again_from_the_list(page: Page, site: Site) -> None:
     booking = site.book("phoenix", backends=["rq"], simulate=fault)
     state = f"/api/bookings/{booking}"
     assert wait_until(lambda: site.get("api", state)["compensation"] is not None, 30, every=0.2)
+    page.goto(f"{site.url}/bookings/{booking}")
+    expect(page.locator(".outcome .pill")).to_contain_text("failed")
+    expect(page.get_by_role("link", name="Dead letter on RQ")).to_be_visible()
+    assert not clean(page, "booking-failed")
     page.goto(f"{site.url}/bookings?q=phoenix")
     page.get_by_label(re.compile("^Select booking")).check()
     expect(page.get_by_text("1 can be retried")).to_be_visible()

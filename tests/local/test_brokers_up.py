@@ -81,7 +81,8 @@ def test_brokers_come_up_come_back_and_go(developer: Developer) -> None:
     assert developer.run("up").returncode == 0
     assert time.monotonic() - again < 10
 
-    assert developer.run("down").returncode == 0
+    stopped = developer.run("down")
+    assert (stopped.returncode, stopped.stderr) == (0, "Stopping redis, kafka …\n")
     assert not redis_answers("127.0.0.1", developer.redis, developer.password)
     assert not kafka_answers("127.0.0.1", developer.kafka)
 

@@ -244,7 +244,8 @@ async def test_a_browser_s_session_is_the_tenant_s_and_ends_with_its_key(shop: S
     opened = await shop.ask("", "POST", "/api/session", json={"apiKey": key["apiKey"]})
     assert opened.status_code == 200 and key["apiKey"] not in opened.headers["set-cookie"]
     assert (await shop.ask("", "GET", "/api/bookings")).json()["items"] == []
-    assert (await shop.ask("", "GET", "/api/session")).json()["expiresAt"]
+    told = (await shop.ask("", "GET", "/api/session")).json()
+    assert told["expiresAt"] and (told["tenant"], told["scopes"]) == ("acme", ["bookings:read"])
     assert (await shop.ask("", "GET", "/api/limits")).status_code == 403
     await shop.ask(API_KEY, "DELETE", f"/api/keys/{key['id']}")
     assert (await shop.ask("", "GET", "/api/bookings")).status_code == 401

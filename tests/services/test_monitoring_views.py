@@ -106,6 +106,14 @@ async def test_partitions_with_their_offsets_and_lag(world: World) -> None:
     assert body["partitions"] == KAFKA_STATS["offsets"]
 
 
+async def test_where_each_broker_is_for_who_asks_it_himself(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"kafka_broker": "kafka.example:9092"})
+    await world.start()
+    redis = f"{world.settings.redis_host}:{world.settings.redis_port}"
+    found = {path: (await world.get(f"/queue/{path}"))["broker"] for path in ("rq", "streams", "kafka")}
+    assert found == {"rq": redis, "streams": redis, "kafka": "kafka.example:9092"}
+
+
 async def test_the_real_kafka_service_says_what_it_expects(settings: Settings) -> None:
     async with world_of(settings) as world, live(kafka_service(settings)) as kafka:
         await world.start(kafka_service_url=kafka.url)

@@ -9,6 +9,7 @@ import pytest
 from fastapi import APIRouter
 
 from api_service.routes import session as routes
+from booking_queue.domain.access import Scope
 from booking_queue.settings import Settings
 from booking_queue.web import session
 from booking_queue.web.service import create_app
@@ -63,7 +64,7 @@ async def test_forgetting_ends_it_and_others_cannot_make_us_forget(server: Live)
     foreign = await server.http.delete("/api/session", headers={"origin": "http://evil.example"})
     assert foreign.status_code == 403 and (await server.http.get("/jobs")).status_code == 200
     answer = await server.http.delete("/api/session", headers={"origin": server.url})
-    assert answer.json() == {"required": True, "expiresAt": None}
+    assert answer.json() == {"required": True, "expiresAt": None, "tenant": "", "scopes": []}
     assert (await server.http.get("/jobs")).status_code == 401
 
 
@@ -89,7 +90,8 @@ async def test_a_key_that_is_no_text_is_refused(server: Live) -> None:
 async def test_without_a_key_there_is_nothing_to_open() -> None:
     settings = Settings()
     async with live(create_app("test", settings, default_port=0, routers=[routes.router(settings)])) as server:
-        assert (await server.http.get("/api/session")).json() == {"required": False, "expiresAt": None}
+        told = (await server.http.get("/api/session")).json()
+        assert told == {"required": False, "expiresAt": None, "tenant": "", "scopes": sorted(Scope)}
         assert (await opened(server)).status_code == 409
 
 

@@ -43,6 +43,15 @@ def test_an_event_is_one_json_line(out: io.StringIO) -> None:
     }
 
 
+def test_a_worker_s_lines_say_whose_they_are_once_it_has_its_name(out: io.StringIO) -> None:
+    log = logs.get("worker")
+    log.event("waits_for_a_name")
+    logs.always(workerId="vm-2")
+    log.event("job_started", jobId="j1")
+    before, after = lines(out)
+    assert ("workerId" in before, after["workerId"], after["jobId"]) == (False, "vm-2", "j1")
+
+
 @pytest.mark.parametrize("end", ["", "\ud800", "\u202e日本"])
 def test_user_text_cannot_make_a_line_or_colour_a_terminal(out: io.StringIO, end: str) -> None:
     nasty = 'a"}\n{"event":"forged"}\r\x1b[31m\u2028\x00' + end

@@ -1,9 +1,13 @@
 import type { ReactNode } from "react";
 import { BACKEND_NAMES, type Backend } from "../api.ts";
 import type { Lane } from "../live/board.ts";
-import { Command } from "../ui/Copy.tsx";
+import { Allowed } from "../session/Allowed.tsx";
+import { CHANGE_ALL } from "../session/may.ts";
+import { useSession } from "../session/useSession.ts";
+import { Command, curl } from "../ui/Copy.tsx";
 import { count, words } from "../ui/format.ts";
 import { PauseButton } from "./PauseButton.tsx";
+import { commandsOf } from "./commands.ts";
 
 export type Given = { lane: Lane | undefined; paused: boolean | null; changed: () => void };
 
@@ -11,7 +15,7 @@ type Props = Given & {
   backend: Backend;
   about: string;
   stale: string;
-  commands: readonly (readonly [does: string, text: string])[];
+  broker: string;
   children: ReactNode;
 };
 
@@ -30,37 +34,56 @@ function Figures({ lane }: { lane: Lane | undefined }) {
   );
 }
 
+/** The broker's own tools, as they are run where the suite runs. */
+function AskIt({ backend, broker }: { backend: Backend; broker: string }) {
+  const { access } = useSession();
+  const { commands, note } = commandsOf(backend, broker, curl("/monitoring/queue/kafka", access));
+  return (
+    <details className="commands">
+      <summary>Ask it yourself</summary>
+      <ul>
+        {commands.map(([does, text]) => (
+          <li key={does}>
+            <p className="note">{does}</p>
+            <Command text={text} about={does} />
+          </li>
+        ))}
+      </ul>
+      {note && <p className="note">{note}</p>}
+    </details>
+  );
+}
+
 /** What one broker holds, in its own words, and how to ask it oneself. */
-export function Broker({ backend, about, lane, paused, changed, stale, commands, children }: Props) {
+export function Broker({ backend, about, lane, paused, changed, stale, broker, children }: Props) {
+  const silent = stale || lane?.stale;
   return (
     <section className={`card broker lane-${backend}`} aria-labelledby={`broker-${backend}`}>
       <div className="section-head">
         <h2 id={`broker-${backend}`}>{BACKEND_NAMES[backend]}</h2>
-        <PauseButton backend={backend} paused={paused} done={changed} />
+        <Allowed need={CHANGE_ALL}>
+          <PauseButton backend={backend} paused={paused} done={changed} />
+        </Allowed>
       </div>
-      <p className="note">{about}</p>
-      <p className="silent">{stale || lane?.stale}</p>
+      <p className={silent ? "silent" : "note"}>{silent || about}</p>
       <Figures lane={lane} />
       <div className={`broker-tables ${stale ? "old" : ""}`}>{children}</div>
-      <details className="commands">
-        <summary>Ask it yourself</summary>
-        <ul>
-          {commands.map(([does, text]) => (
-            <li key={does}>
-              <p className="note">{does}</p>
-              <Command text={text} about={does} />
-            </li>
-          ))}
-        </ul>
-      </details>
+      <AskIt backend={backend} broker={broker} />
     </section>
   );
 }
 
-type TableProps = { caption: string; head: readonly string[]; empty: string; rows: { key: string; cells: ReactNode[] }[] };
+type TableProps = {
+  caption: string;
+  head: readonly string[];
+  empty: string;
+  rows: { key: string; cells: ReactNode[] }[];
+  numbers?: readonly string[];
+};
 
-/** The first cell of a row names it. */
-export function Table({ caption, head, empty, rows }: TableProps) {
+/** The first cell of a row names it; `numbers` are the columns that hold some. */
+export function Table({ caption, head, empty, rows, numbers = [] }: TableProps) {
+  const look = (name: string | undefined) => (name && numbers.includes(name) ? "right" : undefined);
   if (rows.length === 0) {
     return (
       <div className="broker-table">
@@ -76,7 +99,7 @@ export function Table({ caption, head, empty, rows }: TableProps) {
         <thead>
           <tr>
             {head.map((name) => (
-              <th key={name} scope="col">
+              <th key={name} scope="col" className={look(name)}>
                 {name}
               </th>
             ))}
@@ -87,7 +110,9 @@ export function Table({ caption, head, empty, rows }: TableProps) {
             <tr key={key}>
               <th scope="row">{first}</th>
               {rest.map((cell, place) => (
-                <td key={head[place + 1]}>{cell}</td>
+                <td key={head[place + 1]} className={look(head[place + 1])}>
+                  {cell}
+                </td>
               ))}
             </tr>
           ))}

@@ -32,10 +32,6 @@ export function Brokers() {
       <Rq {...given("rq")} />
       <Streams {...given("redisStreams")} />
       <Kafka {...given("kafka")} />
-      <p className="note">
-        redis-cli asks for a password: set REDISCLI_AUTH to what is in .local/secrets/redis_password. With Docker, run these
-        in the containers with `docker compose exec`.
-      </p>
     </div>
   );
 }

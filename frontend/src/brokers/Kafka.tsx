@@ -4,13 +4,17 @@ import { Broker, type Given, Table } from "./Broker.tsx";
 import { type KafkaView, byTopic, none, readKafka } from "./views.ts";
 
 const EVERY_MS = 2000;
-const SERVER = "--bootstrap-server 127.0.0.1:9092";
-const COMMANDS = [
-  ["Offsets and lag of the group, by partition", `kafka-consumer-groups.sh ${SERVER} --describe --group booking-workers`],
-  ["The topic and its partitions", `kafka-topics.sh ${SERVER} --describe --topic booking-events`],
-  ["What is in it", `kafka-console-consumer.sh ${SERVER} --topic booking-events --from-beginning --max-messages 10`],
-  ["Without Kafka's scripts, from our service", "curl -s localhost:3003/groups"],
-] as const;
+
+/** All topics begin alike: where there is little room, that is left out. */
+function Place({ topic, partition, prefix }: { topic: string; partition: number; prefix: string }) {
+  const begins = prefix !== "" && topic.startsWith(prefix) ? prefix : "";
+  return (
+    <code title={`${topic}/${partition}`}>
+      {begins && <span className="prefix">{begins}</span>}
+      <span>{`${topic.slice(begins.length)}/${partition}`}</span>
+    </code>
+  );
+}
 
 function rowsOf(view: KafkaView | null) {
   const owners = new Map(view?.members.flatMap((each) => each.partitions.map((at) => [at, each.worker] as const)) ?? []);
@@ -18,7 +22,7 @@ function rowsOf(view: KafkaView | null) {
     partitions.map((each) => ({
       key: `${topic} ${each.partition}`,
       cells: [
-        <code key="at">{`${topic}/${each.partition}`}</code>,
+        <Place key="at" topic={topic} partition={each.partition} prefix={view?.topic ?? ""} />,
         count(each.end),
         each.committed === null ? "–" : count(each.committed),
         count(each.lag),
@@ -36,11 +40,12 @@ export function Kafka(given: Given) {
       backend="kafka"
       about="A partitioned log: each partition is read by one worker, and an offset is committed once all before it is done."
       stale={error?.message ?? data?.stale ?? ""}
-      commands={COMMANDS}
+      broker={data?.broker ?? ""}
     >
       <Table
         caption="Partitions (of retry topics only those with something in them)"
-        head={["Partition", "End offset", "Committed", "Lag", "Read by"]}
+        head={["Partition", "End", "Committed", "Lag", "Read by"]}
+        numbers={["End", "Committed", "Lag"]}
         empty={none(data, "It has no partitions.")}
         rows={rowsOf(data)}
       />

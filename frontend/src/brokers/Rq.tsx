@@ -1,27 +1,24 @@
 import { useState } from "react";
 import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
+import { JobId } from "../ui/Short.tsx";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
 import { REGISTRIES, type Registry, none, readRq } from "./views.ts";
 
 const EVERY_MS = 2000;
-const URL = `"redis://:$(cat .local/secrets/redis_password)@127.0.0.1:6379"`;
-const COMMANDS = [
-  ["Queues and registries, as RQ's own tool shows them", `.venv/bin/rq info -S json -u ${URL}`],
-  ["How many wait", "redis-cli LLEN rq:queue:booking-queue"],
-  ["The failed registry, newest first", "redis-cli ZREVRANGE rq:failed:booking-queue 0 9 WITHSCORES"],
-  ["One job's hash", "redis-cli HGETALL rq:job:<id>"],
-] as const;
 
 export function Rq(given: Given) {
   const { data, error } = usePoll(readRq, EVERY_MS);
-  const [chosen, setChosen] = useState<Registry>("active");
+  const [own, setChosen] = useState<Registry | null>(null);
+  const chosen = own ?? "active";
+  // Where somebody comes in, the first registry with something in it; it stays, whatever comes then.
+  if (own === null && data) setChosen(REGISTRIES.find((each) => data.jobs[each].length > 0) ?? "active");
   const rows = (data?.jobs[chosen] ?? []).map((job) => ({
     key: job.id,
     cells: [
       <Link key="id" to={followPath(job.id)}>
-        <code>{job.id.slice(0, 8)}</code>
+        <JobId id={job.id} />
       </Link>,
       job.name,
       job.note,
@@ -33,7 +30,7 @@ export function Rq(given: Given) {
       backend="rq"
       about="Lists and sorted sets: a queue a level, and a registry for each state a job can be in."
       stale={error?.message ?? data?.stale ?? ""}
-      commands={COMMANDS}
+      broker={data?.broker ?? ""}
     >
       <div className="registries">
         <div className="buttons windows" role="group" aria-label="Registry">
@@ -44,7 +41,7 @@ export function Rq(given: Given) {
           ))}
         </div>
         <Table
-          caption={`${chosen}, the first ten`}
+          caption={`The first ten that are ${chosen}`}
           head={["Job", "Type", "More"]}
           empty={none(data, `Nothing is ${chosen}.`)}
           rows={rows}

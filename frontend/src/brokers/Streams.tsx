@@ -1,18 +1,12 @@
 import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
+import { JobId } from "../ui/Short.tsx";
 import { duration } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
 import { none, readStreams } from "./views.ts";
 
 const EVERY_MS = 2000;
-const COMMANDS = [
-  ["The stream: its length, its first and last entry", "redis-cli XINFO STREAM booking-stream"],
-  ["Who reads, how far behind the group is", "redis-cli XINFO GROUPS booking-stream"],
-  ["What was delivered and not acknowledged: id, consumer, idle, deliveries", "redis-cli XPENDING booking-stream booking-workers - + 10"],
-  ["The newest entries", "redis-cli XREVRANGE booking-stream + - COUNT 10"],
-  ["Its dead letters", "redis-cli XREVRANGE booking-stream-dlq + - COUNT 10"],
-] as const;
 
 export function Streams(given: Given) {
   const { data, error } = usePoll(readStreams, EVERY_MS);
@@ -25,9 +19,13 @@ export function Streams(given: Given) {
     cells: [
       <code key="id">{each.streamId}</code>,
       each.type,
-      <Link key="job" to={followPath(each.messageId)}>
-        <code>{each.messageId.slice(0, 8)}</code>
-      </Link>,
+      each.messageId ? (
+        <Link key="job" to={followPath(each.messageId)}>
+          <JobId id={each.messageId} />
+        </Link>
+      ) : (
+        "–"
+      ),
     ],
   }));
   return (
@@ -36,11 +34,12 @@ export function Streams(given: Given) {
       backend="redisStreams"
       about="An append-only log with a consumer group: an entry is pending from its delivery until it is acknowledged."
       stale={error?.message ?? data?.stale ?? ""}
-      commands={COMMANDS}
+      broker={data?.broker ?? ""}
     >
       <Table
         caption="Pending entries"
         head={["Entry", "Owner", "Idle", "Deliveries"]}
+        numbers={["Idle", "Deliveries"]}
         empty={none(data, "No entry is pending: everything delivered was acknowledged.")}
         rows={pending}
       />

@@ -14,8 +14,8 @@ describe("what the brokers say", () => {
     });
     expect(pending).toEqual([{ id: "1-0", consumer: "w", idleMs: 3187, deliveries: 2 }]);
     expect([total, stale]).toEqual([2, "Stale, from 4 s ago: no answer"]);
-    const { jobs } = toRq({ failed: [{ id: "a", name: "booking", failedReason: "no" }], delayed: [{ id: "b", delay: 4200 }] });
-    expect([jobs.failed[0]?.note, jobs.delayed[0]?.note, jobs.waiting]).toEqual(["no", "in 4 s", []]);
+    const { jobs } = toRq({ failed: [{ id: "a", name: "booking", failedReason: "no" }], delayed: [{ id: "b", delay: 3_570_000 }] });
+    expect([jobs.failed[0]?.note, jobs.delayed[0]?.note, jobs.waiting]).toEqual(["no", "in 60 min", []]);
     expect(() => [toStreams({}), toRq({}), toKafka({})]).not.toThrow();
     expect(toPaused({ limits: { rq: { paused: true }, kafka: { paused: false } } })).toEqual(new Set(["rq"]));
   });

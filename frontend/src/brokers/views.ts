@@ -1,4 +1,5 @@
 import { type Told, answer, list, number, record, text } from "../api.ts";
+import { age } from "../ui/format.ts";
 import { staleness } from "../live/board.ts";
 import type { KafkaAnswer, PartitionAnswer, RqAnswer, RqRow, StreamsAnswer } from "../openapi/monitoring.ts";
 
@@ -7,7 +8,7 @@ const view = async <T>(name: string, signal: AbortSignal): Promise<Told<T>> =>
 
 export type Member = { worker: string; host: string; partitions: string[] };
 export type Partition = { topic: string; partition: number; end: number; begin: number; committed: number | null; lag: number };
-export type KafkaView = { stale: string; topic: string; group: string; lag: number | null; partitions: Partition[]; members: Member[] };
+export type KafkaView = { stale: string; broker: string; topic: string; group: string; lag: number | null; partitions: Partition[]; members: Member[] };
 
 function toPartition(it: Told<PartitionAnswer> | null): Partition {
   return {
@@ -29,6 +30,7 @@ function toMember(value: unknown): Member {
 export function toKafka(body: Told<KafkaAnswer>): KafkaView {
   return {
     stale: staleness(body),
+    broker: text(body.broker),
     topic: text(body.topic),
     group: text(body.group),
     lag: body.lag ?? null,
@@ -39,7 +41,7 @@ export function toKafka(body: Told<KafkaAnswer>): KafkaView {
 
 export type Pending = { id: string; consumer: string; idleMs: number; deliveries: number };
 export type Recent = { streamId: string; type: string; messageId: string };
-export type StreamView = { stale: string; stream: string; total: number | null; pending: Pending[]; recent: Recent[] };
+export type StreamView = { stale: string; broker: string; stream: string; total: number | null; pending: Pending[]; recent: Recent[] };
 
 export function toStreams(body: Told<StreamsAnswer>): StreamView {
   const pending = list(body.pendingMessages).map((each) => {
@@ -50,17 +52,17 @@ export function toStreams(body: Told<StreamsAnswer>): StreamView {
     const it = record(each);
     return { streamId: text(it["streamId"]), type: text(it["type"]), messageId: text(it["messageId"]) };
   });
-  return { stale: staleness(body), stream: text(body.stream), total: body.totalMessages ?? null, pending, recent };
+  return { stale: staleness(body), broker: text(body.broker), stream: text(body.stream), total: body.totalMessages ?? null, pending, recent };
 }
 
 export const REGISTRIES = ["waiting", "active", "delayed", "failed", "completed"] as const;
 export type Registry = (typeof REGISTRIES)[number];
 export type RqJob = { id: string; name: string; note: string };
-export type RqView = { stale: string; jobs: Record<Registry, RqJob[]> };
+export type RqView = { stale: string; broker: string; jobs: Record<Registry, RqJob[]> };
 
 function note(registry: Registry, it: Told<RqRow> | null): string {
   if (registry === "active") return `${number(it?.progress)} %`;
-  if (registry === "delayed") return `in ${Math.round(number(it?.delay) / 1000)} s`;
+  if (registry === "delayed") return `in ${age(number(it?.delay) / 1000)}`;
   if (registry === "failed") return text(it?.failedReason);
   return registry === "completed" ? text(record(it?.returnvalue)["confirmationNumber"]) : "";
 }
@@ -69,7 +71,7 @@ export function toRq(body: Told<RqAnswer>): RqView {
   const of = (registry: Registry) =>
     list(body[registry]).map((it) => ({ id: text(it?.id), name: text(it?.name), note: note(registry, it) }));
   const jobs = Object.fromEntries(REGISTRIES.map((each) => [each, of(each)])) as Record<Registry, RqJob[]>;
-  return { stale: staleness(body), jobs };
+  return { stale: staleness(body), broker: text(body.broker), jobs };
 }
 
 export const readKafka = async (signal: AbortSignal) => toKafka(await view<KafkaAnswer>("kafka", signal));

@@ -2,12 +2,16 @@ import { type FormEvent, useState } from "react";
 import { ApiError, createBooking } from "../api.ts";
 import type { NewBooking } from "../openapi/api.ts";
 import { followPath, navigate } from "../route.ts";
+import { useSession } from "../session/useSession.ts";
+import { Copy, curl } from "../ui/Copy.tsx";
 import { Burst } from "./Burst.tsx";
 import { type Draft, type Errors, serverErrors, toBooking } from "./booking.ts";
 import { bookings } from "./burst.ts";
 import { Amount, Faults, Queueing, Stay } from "./Sections.tsx";
 import { useDraft } from "./useDraft.ts";
 import "./create.css";
+
+const BOOKINGS = "/api/bookings";
 
 function focusFirst(form: HTMLFormElement, errors: Errors): void {
   for (const control of form.querySelectorAll<HTMLInputElement>("input, select")) {
@@ -25,27 +29,36 @@ function explain(cause: unknown): string {
   return cause.message;
 }
 
+const several = (draft: Draft) => Number(draft.amount) > 1;
+
 function toRequest(draft: Draft): string {
   const amount = Number(draft.amount);
-  if (amount === 1) return `POST /api/bookings\n\n${JSON.stringify(toBooking(draft), null, 2)}`;
+  if (amount === 1) return `POST ${BOOKINGS}\n\n${JSON.stringify(toBooking(draft), null, 2)}`;
   const first: NewBooking[] = bookings(draft, Math.min(2, amount));
   const more = amount > 2 ? `\n\n… ${(amount - 2).toLocaleString("en")} more` : "";
-  return `POST /api/bookings/batch\n\n${JSON.stringify({ bookings: first }, null, 2)}${more}`;
+  return `POST ${BOOKINGS}/batch\n\n${JSON.stringify({ bookings: first }, null, 2)}${more}`;
 }
 
 function Request({ draft }: { draft: Draft | null }) {
+  const { access } = useSession();
   return (
     <aside className="card request" aria-labelledby="request">
-      <h2 id="request">The request</h2>
-      <p className="note">{draft ? "What the button sends, and curl could:" : "The form has something to mend first."}</p>
+      <div className="request-head">
+        <h2 id="request">The request</h2>
+        <Copy
+          text={draft ? curl(BOOKINGS, access, toBooking(draft)) : ""}
+          label="Copy as curl"
+          about={draft && several(draft) ? "of one booking" : ""}
+          disabled={!draft}
+        />
+      </div>
+      <p className="note">{draft ? "What the button sends, and curl could" : "The form has something to mend first"}</p>
       <pre className={draft ? undefined : "old"}>
         <code>{draft ? toRequest(draft) : "…"}</code>
       </pre>
     </aside>
   );
 }
-
-const several = (draft: Draft) => Number(draft.amount) > 1;
 
 function useSend(form: ReturnType<typeof useDraft>) {
   const [sending, setSending] = useState(false);

@@ -1,6 +1,8 @@
 import { type Booking, confirmationUrl } from "../api.ts";
 import { beginAfresh } from "../create/useDraft.ts";
 import { CREATE } from "../route.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { BOOK } from "../session/may.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { ago } from "../ui/format.ts";
@@ -50,9 +52,11 @@ function Head({ id, following }: { id: string; following: Following }) {
             Open the PDF
           </a>
         )}
-        <Link to={CREATE} className="button" before={beginAfresh}>
-          Book another
-        </Link>
+        <Allowed need={BOOK}>
+          <Link to={CREATE} className="button" before={beginAfresh}>
+            Book another
+          </Link>
+        </Allowed>
       </div>
       <Line {...following} />
     </header>

@@ -2,8 +2,11 @@ import { useCallback, useState } from "react";
 import { BACKENDS, BACKEND_NAMES, type Booking, answer, bookingPath } from "../api.ts";
 import { cancel } from "../jobs/api.ts";
 import { letterPath } from "../route.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { BOOK, SEE_LETTERS } from "../session/may.ts";
+import { useSession } from "../session/useSession.ts";
 import { Confirm } from "../ui/Confirm.tsx";
-import { Copy } from "../ui/Copy.tsx";
+import { Copy, curl } from "../ui/Copy.tsx";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
 
@@ -71,18 +74,21 @@ function CancelButton({ booking }: { booking: Booking }) {
   );
 }
 
-const curl = (id: string) => `curl -s ${window.location.origin}${bookingPath(id)}/status`;
-
 export function Tools({ booking }: { booking: Booking }) {
+  const { access } = useSession();
   const dead = BACKENDS.filter((backend) => booking.legs[backend]?.state === "dead");
   return (
     <>
-      <Copy text={curl(booking.id)} label="Copy as curl" />
-      <CancelButton booking={booking} />
+      <Copy text={curl(`${bookingPath(booking.id)}/status`, access)} label="Copy as curl" />
+      <Allowed need={BOOK}>
+        <CancelButton booking={booking} />
+      </Allowed>
       {dead.map((backend) => (
-        <Link key={backend} to={letterPath(backend, booking.id)} className="button">
-          Dead letter on {BACKEND_NAMES[backend]}
-        </Link>
+        <Allowed key={backend} need={SEE_LETTERS}>
+          <Link to={letterPath(backend, booking.id)} className="button">
+            Dead letter on {BACKEND_NAMES[backend]}
+          </Link>
+        </Allowed>
       ))}
     </>
   );

@@ -1,5 +1,7 @@
 import { useState } from "react";
 import { many } from "../letters/api.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { BOOK, SEND_AGAIN } from "../session/may.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { type Row, canBeCancelled, cancel, deadLegs } from "./api.ts";
 import { type Told, each, summed } from "./rows.ts";
@@ -55,12 +57,16 @@ export function Bulk({ rows, selection, done }: Props) {
   };
   return (
     <div className="bulk">
-      <button type="button" disabled={working || dead.length === 0} onClick={() => void go("retry")}>
-        Retry<span className="hidden"> selected</span>
-      </button>
-      <button type="button" disabled={working || able.length === 0} onClick={() => setAsking(true)}>
-        Cancel<span className="hidden"> selected</span>
-      </button>
+      <Allowed need={SEND_AGAIN}>
+        <button type="button" disabled={working || dead.length === 0} onClick={() => void go("retry")}>
+          Retry<span className="hidden"> selected</span>
+        </button>
+      </Allowed>
+      <Allowed need={BOOK}>
+        <button type="button" disabled={working || able.length === 0} onClick={() => setAsking(true)}>
+          Cancel<span className="hidden"> selected</span>
+        </button>
+      </Allowed>
       <p className="note" role="status">
         {chosen.length > 0 && !working ? chances(chosen, dead, able) : said}
       </p>

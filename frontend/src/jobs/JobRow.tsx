@@ -2,7 +2,7 @@ import { BACKENDS, BACKEND_NAMES, SHORT_NAMES } from "../api.ts";
 import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill, markOf, toneOf } from "../ui/Pill.tsx";
-import { ago } from "../ui/format.ts";
+import { JobId, When } from "../ui/Short.tsx";
 import type { Row, RowLeg } from "./api.ts";
 
 function legWords(leg: RowLeg): string {
@@ -47,7 +47,7 @@ export function JobRow({ row, chosen, choose, now }: Props) {
       </td>
       <th scope="row">
         <Link to={followPath(row.id)} className="row-link">
-          <code>{short}</code>
+          <JobId id={row.id} />
         </Link>
         <span className="who">
           {row.user} · {row.hotel}
@@ -60,7 +60,9 @@ export function JobRow({ row, chosen, choose, now }: Props) {
         <Legs row={row} />
       </td>
       <td className="aux">{row.priority}</td>
-      <td className="aux when">{row.createdAt === null ? "" : ago(row.createdAt, now)}</td>
+      <td className="aux when">
+        <When at={row.createdAt} now={now} />
+      </td>
     </tr>
   );
 }

@@ -1,4 +1,5 @@
 import type { Ref } from "react";
+import { BACKENDS, BACKEND_NAMES } from "../api.ts";
 import { useNow } from "../ui/useNow.ts";
 import { JobRow } from "./JobRow.tsx";
 import type { Row } from "./api.ts";
@@ -15,6 +16,13 @@ export function JobTable({ rows, selection, list, hold }: Props) {
       onFocus={() => hold(true)}
       onBlur={(event) => hold(event.currentTarget.contains(event.relatedTarget))}
     >
+      <ul className="lanes-key" aria-hidden="true">
+        {BACKENDS.map((backend) => (
+          <li key={backend} className={`lane-${backend}`}>
+            {BACKEND_NAMES[backend]}
+          </li>
+        ))}
+      </ul>
       <table className="rows jobs">
         <caption className="hidden">Bookings, newest first</caption>
         <thead>

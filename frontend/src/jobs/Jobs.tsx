@@ -1,9 +1,12 @@
 import { useRef, useState } from "react";
 import { CREATE, JOBS, useQuery } from "../route.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { BOOK } from "../session/may.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { Unreached } from "../ui/Unreached.tsx";
 import { useKeys } from "../ui/useKeys.ts";
 import { Bulk } from "./Bulk.tsx";
 import { Choose, ChooseBackend, Search } from "./Filters.tsx";
@@ -29,9 +32,11 @@ function Nothing({ page, query }: { page: Page; query: URLSearchParams }) {
   return (
     <div className="nothing">
       <p>No bookings yet</p>
-      <Link to={CREATE} className="button primary">
-        Make the first one
-      </Link>
+      <Allowed need={BOOK}>
+        <Link to={CREATE} className="button primary">
+          Make the first one
+        </Link>
+      </Allowed>
     </div>
   );
 }
@@ -83,7 +88,7 @@ export function Jobs() {
         <ChooseBackend query={query} path={JOBS} />
       </div>
       <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
-        <div className="list-head">
+        <div className={page?.rows.length ? "list-head" : "list-head idle"}>
           <Bulk rows={page?.rows ?? []} selection={selection} done={again} />
           <button type="button" className={fresh > 0 ? "plain" : "plain away"} onClick={showAll}>
             {fresh} newer: show
@@ -91,7 +96,7 @@ export function Jobs() {
         </div>
         {page && page.rows.length === 0 && <Nothing page={page} query={query} />}
         {page && page.rows.length > 0 && <JobTable rows={page.rows} selection={selection} list={list} hold={setHold} />}
-        {!page && <div className="placeholder tall">{error && <p className="notice bad">{error.message}</p>}</div>}
+        {!page && (error ? <Unreached error={error} /> : <div className="placeholder tall" />)}
         <Pager query={query} next={page?.next ?? null} more={page && page.rows.length === 0 ? "Look further" : "Older"} />
       </section>
       <Shortcuts keys={KEYS} on={on} toggle={toggle} />

@@ -58,10 +58,10 @@ export function BulkLetters({ letters: shown, selection, query, more, done }: Pr
       <label htmlFor={field}>Redrive to</label>
       <BackendSelect id={field} value={to} change={setTo} />
       <button type="button" disabled={chosen.length === 0} onClick={() => setAsking("redrive")}>
-        Redrive selected
+        Redrive<span className="hidden"> selected</span>
       </button>
       <button type="button" disabled={chosen.length === 0} onClick={() => setAsking("discard")}>
-        Discard selected
+        Discard<span className="hidden"> selected</span>
       </button>
       {selection.all && more && (
         <button type="button" className="plain" aria-pressed={everything} onClick={() => setEverything(!everything)}>

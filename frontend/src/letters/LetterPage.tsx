@@ -1,12 +1,15 @@
 import { useEffect, useState } from "react";
-import { BACKEND_NAMES, type Backend, text } from "../api.ts";
+import { BACKEND_NAMES, type Backend, text, toBackend } from "../api.ts";
 import { Timeline } from "../follow/Timeline.tsx";
 import { LETTERS, followPath } from "../route.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { SEND_AGAIN } from "../session/may.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { words } from "../ui/format.ts";
 import { Actions } from "./Actions.tsx";
 import { type Inspected, readLetter } from "./api.ts";
+import { pretty } from "./diff.ts";
 import "../create/create.css";
 import "../follow/follow.css";
 import "./letters.css";
@@ -37,12 +40,25 @@ function Facts({ letter }: { letter: Inspected }) {
         <dd className="buttons">
           {letter.legs.map(([backend, state]) => (
             <span key={backend}>
-              {backend} <Pill state={state} />
+              {BACKEND_NAMES[toBackend(backend) ?? letter.backend]} <Pill state={state} />
             </span>
           ))}
         </dd>
       </div>
     </dl>
+  );
+}
+
+/** For who may look, but not send it again. */
+function Payload({ letter }: { letter: Inspected }) {
+  return (
+    <section className="card payload" aria-labelledby="payload">
+      <h2 id="payload">Payload</h2>
+      <pre>
+        <code>{pretty(letter.data)}</code>
+      </pre>
+      <p className="note">To send it again, or to discard it, a key with the scope ops:write is needed.</p>
+    </section>
   );
 }
 
@@ -81,7 +97,9 @@ export function LetterPage({ backend, id }: { backend: Backend; id: string }) {
       </header>
       {letter && (
         <div className="follow">
-          <Actions letter={letter} />
+          <Allowed need={SEND_AGAIN} otherwise={<Payload letter={letter} />}>
+            <Actions letter={letter} />
+          </Allowed>
           <Timeline events={letter.timeline} cut={false} waiting={false} />
         </div>
       )}

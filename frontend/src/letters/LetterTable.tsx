@@ -3,7 +3,7 @@ import { SHORT_NAMES, text } from "../api.ts";
 import type { Selection } from "../jobs/useSelection.ts";
 import { letterPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
-import { ago } from "../ui/format.ts";
+import { JobId, When } from "../ui/Short.tsx";
 import { useNow } from "../ui/useNow.ts";
 import { keyOf } from "./BulkLetters.tsx";
 import type { Letter } from "./api.ts";
@@ -29,7 +29,7 @@ function LetterRow({ letter, selection, now }: RowProps) {
       </td>
       <th scope="row">
         <Link to={letterPath(letter.backend, letter.id)} className="row-link">
-          <code>{letter.id.slice(0, 8)}</code>
+          <JobId id={letter.id} />
         </Link>
         <span className="who">{who || letter.type || "not a job"}</span>
       </th>
@@ -40,7 +40,9 @@ function LetterRow({ letter, selection, now }: RowProps) {
         <span>{letter.error}</span>
       </td>
       <td className="aux">{letter.attempts}</td>
-      <td className="aux when">{letter.failedAt === null ? "" : ago(letter.failedAt, now)}</td>
+      <td className="aux when">
+        <When at={letter.failedAt} now={now} />
+      </td>
     </tr>
   );
 }

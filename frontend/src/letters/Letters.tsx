@@ -2,10 +2,13 @@ import { useCallback, useRef, useState } from "react";
 import { ChooseBackend, Search } from "../jobs/Filters.tsx";
 import { focusedRow, moveFocus, moveInside, useSelection } from "../jobs/useSelection.ts";
 import { CREATE, LETTERS, useQuery } from "../route.ts";
+import { Allowed } from "../session/Allowed.tsx";
+import { SEND_AGAIN } from "../session/may.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
 import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { Unreached } from "../ui/Unreached.tsx";
 import { useKeys } from "../ui/useKeys.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { BulkLetters, keyOf } from "./BulkLetters.tsx";
@@ -74,14 +77,18 @@ export function Letters() {
         <Freshness at={at} error={error} everyMs={EVERY_MS} />
       </div>
       <div className="filters card" role="search" aria-label="Filters">
-        <Search query={query} path={LETTERS} label="Find" hint="id, user, hotel or part of the reason" field={search} />
+        <Search query={query} path={LETTERS} label="Find" hint="id, user, hotel, reason" field={search} />
         <ChooseBackend query={query} path={LETTERS} />
       </div>
       <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
-        <BulkLetters letters={letters} selection={selection} query={query} more={page?.next !== null} done={again} />
+        <Allowed need={SEND_AGAIN}>
+          <div className={letters.length > 0 ? undefined : "idle"}>
+            <BulkLetters letters={letters} selection={selection} query={query} more={page?.next !== null} done={again} />
+          </div>
+        </Allowed>
         {page && letters.length === 0 && <Nothing page={page} query={query} />}
         {letters.length > 0 && <LetterTable letters={letters} selection={selection} list={list} />}
-        {!page && <div className="placeholder tall">{error && <p className="notice bad">{error.message}</p>}</div>}
+        {!page && (error ? <Unreached error={error} /> : <div className="placeholder tall" />)}
         <Pager path={LETTERS} query={query} next={page?.next ?? null} more={letters.length > 0 ? "Older" : "Look further"} />
       </section>
       <Shortcuts keys={KEYS} on={on} toggle={toggle} />

@@ -1,22 +1,25 @@
 import { isStale } from "../ui/stale.ts";
 import { ago } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
+import { LOOK_AT_ALL } from "../session/may.ts";
+import { useLacking, useSession } from "../session/useSession.ts";
 import { type Trouble, troubles } from "./alarms.ts";
 import type { Board } from "./board.ts";
 import { BOARD_MS, useBoard } from "./useBoard.ts";
 import "./live.css";
 
-function allWell(board: Board): string {
+function noAlarm(board: Board): string {
   const count = board.workers.length;
-  return `All well: three backends answer, ${count} worker${count === 1 ? "" : "s"}`;
+  return `No alarm: three backends answer, ${count} worker${count === 1 ? "" : "s"}`;
 }
 
+/** The first is named above. */
 function More({ found }: { found: Trouble[] }) {
   return (
     <ul>
-      {found.map((each) => (
+      {found.map((each, place) => (
         <li key={each.title + each.detail}>
-          <strong>{each.title}</strong> {each.detail && <span>{each.detail}</span>}
+          {place > 0 && <strong>{each.title}</strong>} {each.detail && <span>{each.detail}</span>}
         </li>
       ))}
     </ul>
@@ -25,6 +28,19 @@ function More({ found }: { found: Trouble[] }) {
 
 /** Always there, so that nothing moves when something goes wrong: one line, the worst first, the rest on request. */
 export function StatusStrip() {
+  const { grant } = useSession();
+  if (!useLacking(LOOK_AT_ALL)) return <HowThingsAre />;
+  return (
+    <div className="strip-status" role="status">
+      <p className="fresh">
+        {grant?.tenant ? `You see what the tenant ${grant.tenant} has` : "You see what your key may"}; how the whole suite does
+        is shown to operators
+      </p>
+    </div>
+  );
+}
+
+function HowThingsAre() {
   const board = useBoard();
   const now = useNow(1000);
   const late = board.at !== null && isStale(board.at, now, BOARD_MS);
@@ -33,7 +49,7 @@ export function StatusStrip() {
   if (!first) {
     return (
       <div className="strip-status" role="status">
-        <p className={board.data ? "fresh live" : "fresh"}>{board.data ? allWell(board.data) : "Asking how things are…"}</p>
+        <p className={board.data ? "fresh live" : "fresh"}>{board.data ? noAlarm(board.data) : "Asking how things are…"}</p>
       </div>
     );
   }

@@ -4,25 +4,25 @@ import type { Polled } from "./poller.ts";
 
 export type Trouble = { title: string; detail: string; bad: boolean };
 
+/** What is down, and what that means for who sends bookings. */
 const SOURCES: Record<string, string> = {
-  rq: "RQ's service",
-  redisStreams: "The Redis Streams service",
-  kafka: "The Kafka service",
-  workers: "The workers",
-  ledger: "Redis, the ledger,",
+  workers: "The workers do not answer: their figures are old",
+  ledger: "Redis, the ledger, does not answer: nothing is taken on until it does",
 };
 
 const ABOUT: Record<string, string> = { rq: "RQ", redisStreams: "Redis Streams", kafka: "Kafka" };
 
 const TITLES: Record<string, (about: string) => string> = {
-  source_stale: (about) => `${SOURCES[about] ?? about} ${about === "workers" ? "do" : "does"} not answer: old figures`,
+  source_stale: (about) => SOURCES[about] ?? `${ABOUT[about] ?? about} does not answer: its new jobs are kept and wait`,
   no_worker: () => "No worker runs: bookings are accepted and wait",
   worker_lost: (about) => `Worker ${about} is gone; its jobs run elsewhere`,
   worker_silent: (about) => `Worker ${about} does not answer`,
   outbox_late: (about) => `${ABOUT[about] ?? about} gets no jobs: they wait in the outbox`,
   lane_stands_still: (about) => `${ABOUT[about] ?? about} stands still: due work waits beside free workers`,
   job_kills_workers: () => "A job kills each worker that starts it",
+  consumer_stood_still: (about) => `Worker ${about} stood still on Kafka and was set going again`,
   redis_refuses_writes: () => "Redis refuses to write",
+  redis_refused: () => "Redis refused to write",
   stream_meddled_with: () => "Somebody meddled with the stream",
   stream_entries_deleted: () => "Somebody deleted entries of the stream",
   stream_group_destroyed: () => "Somebody destroyed the stream's group",
@@ -47,7 +47,8 @@ export function troubles({ data, error }: Polled<Board>, late: boolean): Trouble
   if (error instanceof ApiError && error.status === 401) {
     return [...told, { title: "A key is needed to see how things are", detail: "Enter it with the button above", bad: false }];
   }
-  const detail = error ? `${error.message}; trying again` : "Waiting for an answer";
+  const why = error ? `${error.message}; trying again` : "Waiting for an answer";
+  const detail = `${why}. Bookings are taken and done without it; Jobs and Dead letters do not need it either.`;
   const so = data ? "these figures are old" : "how things are is not known";
   return [{ title: `Monitoring does not answer: ${so}`, detail, bad: true }, ...told];
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ApiError } from "../api.ts";
 import { troubles } from "./alarms.ts";
-import { toBoard } from "./board.ts";
+import { toBoard, untouched } from "./board.ts";
 
 const none = { p50: null, p95: null, p99: null };
 
@@ -11,12 +11,12 @@ describe("toBoard", () => {
       queues: { rq: { waiting: 0 }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
       staleness: {
         rq: { stale: false, ageSeconds: 0.4, error: null },
-        redisStreams: { stale: true, ageSeconds: 14.2, error: "no answer within 2 s" },
+        redisStreams: { stale: true, ageSeconds: 14.2, error: "http://127.0.0.1:3002 answered 503: away" },
         kafka: { stale: true, ageSeconds: null, error: null },
       },
     });
     expect(lanes.rq).toMatchObject({ figures: { waiting: 0 }, stale: "" });
-    const why = "Stale, from 14 s ago: no answer within 2 s";
+    const why = "Stale, from 14 s ago: answered 503: away";
     expect(lanes.redisStreams).toMatchObject({ figures: { totalMessages: 7 }, stale: why });
     expect(lanes.kafka).toMatchObject({ figures: null, stale: "No answer yet" });
     expect(toBoard({}).lanes.kafka.stale).toBe("No figures");
@@ -36,6 +36,15 @@ describe("toBoard", () => {
     expect(lanes.rq.common).toMatchObject({ ...rq, wait: { p50: 4, p95: null, p99: 9 }, run: none });
     expect(lanes.redisStreams.common).toMatchObject({ waiting: 0, active: 1, done: null });
     expect(overSeconds).toBe(10);
+  });
+
+  it("knows a suite to which nothing was ever sent from one of which it knows nothing", () => {
+    const zero = { rq: 0, redisStreams: 0, kafka: 0 };
+    const idle = { rq: { processed: 0, failed: 0 }, redisStreams: { processed: 0, failed: 0 }, kafka: { processed: 0, failed: 0 } };
+    const body = { backlog: zero, workers: { running: zero }, metrics: { jobs: idle } };
+    expect(untouched(toBoard(body))).toBe(true);
+    expect(untouched(toBoard({ ...body, metrics: { jobs: { ...idle, kafka: { processed: 1, failed: 0 } } } }))).toBe(false);
+    expect(untouched(toBoard({ ...body, backlog: { ...zero, kafka: null } }))).toBe(false);
   });
 
   it("reads workers that answer and those that do not", () => {
@@ -63,15 +72,25 @@ describe("troubles", () => {
     const data = toBoard({ alarms });
     const titles = troubles({ data, error: null, at: 0 }, false).map((each) => each.title);
     expect(titles).toEqual([
-      "The Kafka service does not answer: old figures",
+      "Kafka does not answer: its new jobs are kept and wait",
       "x: brand new",
       "Worker w-1 is gone; its jobs run elsewhere",
     ]);
   });
 
+  it("says what is down and what that means, and is calm about what mended itself", () => {
+    const told = (alarm: string, about: string) => {
+      const data = toBoard({ alarms: [{ alarm, about, detail: "" }] });
+      return troubles({ data, error: null, at: 0 }, false)[0];
+    };
+    expect(told("source_stale", "ledger")?.title).toContain("nothing is taken on");
+    expect(told("source_stale", "workers")?.title).toBe("The workers do not answer: their figures are old");
+    expect(told("consumer_stood_still", "w-1")).toMatchObject({ bad: false, title: "Worker w-1 stood still on Kafka and was set going again" });
+  });
+
   it("says before all else that nobody watches", () => {
     const [first] = troubles({ data: null, error: new Error("cannot be reached"), at: null }, false);
-    expect(first).toMatchObject({ bad: true, detail: "cannot be reached; trying again" });
+    expect(first).toMatchObject({ bad: true, detail: expect.stringMatching(/^cannot be reached; trying again. .*without it/) });
     expect(troubles({ data: toBoard({}), error: null, at: 0 }, false)).toEqual([]);
   });
 

@@ -61,11 +61,14 @@ export type Board = {
   sla: { seconds: number | null; types: Share[] };
 };
 
+/** Where a complaint begins with whose it is, which the page says already. */
+const ADDRESS = /^https?:\/\/\S+ /;
+
 /** Why what is told is not of now; "" where it is. */
 export function staleness(it: Told<Staleness> | null | undefined): string {
   if (it?.stale !== true) return "";
   const age = typeof it.ageSeconds === "number" ? `Stale, from ${Math.round(it.ageSeconds)} s ago` : "No answer yet";
-  return it.error ? `${age}: ${reason(it.error)}` : age;
+  return it.error ? `${age}: ${reason(it.error).replace(ADDRESS, "")}` : age;
 }
 
 const known = (value: unknown): number | null => (typeof value === "number" && Number.isFinite(value) ? value : null);
@@ -160,6 +163,13 @@ export function toBoard(body: Dashboard): Board {
     },
   };
 }
+
+/** Nothing was ever sent; a lane of which nothing is known may have been used. */
+export const untouched = ({ lanes }: Board) =>
+  BACKENDS.every((backend) => {
+    const { waiting, active, done, dead } = lanes[backend].common;
+    return [waiting, active, done, dead].every((figure) => figure === 0);
+  });
 
 export async function readBoard(signal: AbortSignal): Promise<Board> {
   return toBoard((await answer<DashboardAnswer>("/monitoring/dashboard", {}, signal)).body);

@@ -404,9 +404,14 @@ export interface RedrivenLetters {
   items: LetterOutcome[];
   nextCursor: string | null;
 }
+/**
+ * `tenant` and `scopes` are of the key that this browser came with; "": no tenant's, it sees everybody's.
+ */
 export interface SessionAnswer {
   required: boolean;
   expiresAt: string | null;
+  tenant: string;
+  scopes: string[];
 }
 export interface Problem {
   type: string;

@@ -234,6 +234,7 @@ export interface KafkaAnswer {
   ageSeconds: number | null;
   error: string | null;
   timestamp: string;
+  broker: string;
 }
 export interface PartitionAnswer {
   topic: string;
@@ -253,6 +254,7 @@ export interface RqAnswer {
   ageSeconds: number | null;
   error: string | null;
   timestamp: string;
+  broker: string;
 }
 /**
  * What else there is depends on the state.
@@ -290,6 +292,7 @@ export interface StreamsAnswer {
   ageSeconds: number | null;
   error: string | null;
   timestamp: string;
+  broker: string;
 }
 export interface Problem {
   type: string;

@@ -48,6 +48,7 @@ export function Charts() {
       <div className="section-head">
         <h2 id="series">The last minutes</h2>
         <Legend />
+        <Freshness at={at} error={error} everyMs={every} quiet />
         <div className="buttons windows" role="group" aria-label="How far back">
           {WINDOWS.map(([each, name]) => (
             <button key={each} type="button" aria-pressed={each === seconds} onClick={() => setSeconds(each)}>
@@ -55,7 +56,6 @@ export function Charts() {
             </button>
           ))}
         </div>
-        <Freshness at={at} error={error} everyMs={every} />
       </div>
       <div className={`charts ${error && data ? "old" : ""}`}>
         <Chart title="Done a second" series={rates} write={brief} least={1} seconds={seconds} />

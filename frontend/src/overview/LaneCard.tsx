@@ -61,19 +61,20 @@ function Facts({ common }: { common: Common | undefined }) {
 
 function Stations({ backend, common }: { backend: Backend; common: Common | undefined }) {
   const [active, slots] = [common?.active ?? 0, common?.slots ?? 0];
+  const done = common?.perSecond ?? 0;
   return (
     <div className="stations">
       <Station name="In" value={common?.acceptedPerSecond} more="/s" />
-      <Pipe lane={backend} way="in" />
+      <Pipe lane={backend} way="in" perSecond={common?.acceptedPerSecond ?? 0} />
       <Station name="Waiting" value={common?.waiting} part={level(common?.waiting ?? 0)} />
-      <Pipe lane={backend} way="start" />
+      <Pipe lane={backend} way="start" perSecond={done} />
       <Station
         name="Running"
         value={common?.active}
         more={`of ${known(common?.slots, brief)}`}
         part={slots > 0 ? (100 * active) / slots : 0}
       />
-      <Pipe lane={backend} way="end" />
+      <Pipe lane={backend} way="end" perSecond={done} />
       <div className="ends">
         <Station name="Done" value={common?.done} more={known(common?.perSecond, rate)} />
         <Station name="Died" value={common?.dead}>

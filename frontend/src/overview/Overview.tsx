@@ -1,8 +1,11 @@
 import { BACKENDS } from "../api.ts";
 import { readPaused } from "../brokers/limits.ts";
+import { untouched } from "../live/board.ts";
 import { BOARD_MS, useBoard } from "../live/useBoard.ts";
 import { CREATE } from "../route.ts";
 import { Services } from "../services/Services.tsx";
+import { Allowed } from "../session/Allowed.tsx";
+import { BOOK } from "../session/may.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
@@ -24,9 +27,11 @@ export function Overview() {
           <h1>Overview</h1>
           <p className="lead">One booking workflow on three queue backends, side by side.</p>
         </div>
-        <Link to={CREATE} className="button primary">
-          New booking
-        </Link>
+        <Allowed need={BOOK}>
+          <Link to={CREATE} className="button primary">
+            New booking
+          </Link>
+        </Allowed>
       </div>
       <Tiles board={data} />
       <section aria-labelledby="lanes">
@@ -40,8 +45,14 @@ export function Overview() {
           ))}
         </div>
         <p className="note legend-note">
-          Each dot is one job, in the moment it moves. Rates of the last {over} s, wait and run of the last {latency} s; done
-          and dead since the ledger began.
+          {data && untouched(data) ? (
+            <>
+              Nothing has run yet: <Link to={CREATE}>send a booking, or 200</Link>, and watch each on its way as a dot.
+            </>
+          ) : (
+            `Each dot is one job, in the moment it moves; a way is as thick as many take it. Rates of the last ${over} s, ` +
+            `wait and run of the last ${latency} s; done and died since the ledger began.`
+          )}
         </p>
       </section>
       <Charts />

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "react";
 import type { Backend } from "../api.ts";
 import { onEvents } from "../live/feed.ts";
-import { type Dot, type Tone, type Way, along, born } from "./flow.ts";
+import { type Dot, type Tone, type Way, along, born, breadth } from "./flow.ts";
 
 const RADIUS = 3.5;
 const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -51,8 +51,12 @@ function painter(canvas: HTMLCanvasElement) {
   };
 }
 
-/** A way that jobs take, each as a dot in the moment that it happens. Still, where motion is not wanted. */
-export function Pipe({ lane, way }: { lane: Backend; way: Way }) {
+type Props = { lane: Backend; way: Way; perSecond: number };
+
+/** A way that jobs take, as thick as many do; each is a dot in the moment that it does. No dots where motion is not
+ * wanted. */
+export function Pipe({ lane, way, perSecond }: Props) {
+  const thick = breadth(perSecond);
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (!canvas.current) return undefined;
@@ -66,7 +70,10 @@ export function Pipe({ lane, way }: { lane: Backend; way: Way }) {
     };
   }, [lane, way]);
   return (
-    <span className={`pipe ${way}`} aria-hidden="true">
+    <span className={`pipe ${thick > 0 ? "flows" : ""}`} aria-hidden="true">
+      <svg focusable="false">
+        <line x1="0" x2="100%" y1="50%" y2="50%" strokeWidth={thick || 2} />
+      </svg>
       <canvas ref={canvas} />
     </span>
   );

@@ -16,17 +16,14 @@ function sum(board: Board | null, name: Figure): number | null {
 const or = (value: number | null | undefined, write: (value: number) => string) =>
   value === null || value === undefined ? "–" : write(value);
 
-/** What the work asks for, beside what there is. */
-const wanted = (workers: number, count: number) => (count > workers ? `${count} wanted` : `${count} would do`);
-
 /** The whole suite in six figures. */
 export function Tiles({ board }: { board: Board | null }) {
   const share = board?.sla.types.find((each) => each.type === "booking")?.share;
-  const within = board?.sla.seconds ? `within ${board.sla.seconds} s` : "in time";
+  const within = board?.sla.seconds ? `bookings done in ${board.sla.seconds} s` : "bookings done in time";
   return (
     <dl className="tiles">
       <div className="card">
-        <dt>done, in all</dt>
+        <dt>done</dt>
         <dd>{or(sum(board, "perSecond"), rate)}</dd>
       </div>
       <div className="card">
@@ -43,7 +40,7 @@ export function Tiles({ board }: { board: Board | null }) {
       </div>
       <div className="card">
         <dt>
-          <Link to={LETTERS}>died, in all</Link>
+          <Link to={LETTERS}>died</Link>
         </dt>
         <dd>{or(sum(board, "dead"), brief)}</dd>
       </div>
@@ -53,7 +50,9 @@ export function Tiles({ board }: { board: Board | null }) {
         </dt>
         <dd>
           {board ? board.workers.length : "–"}
-          {board?.wanted ? <span className="wanted">{wanted(board.workers.length, board.wanted)}</span> : null}
+          {board?.wanted ? (
+            <span className={board.wanted > board.workers.length ? "wanted more" : "wanted"}>{board.wanted} needed</span>
+          ) : null}
         </dd>
       </div>
       <div className="card">

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type FeedEvent, toEvent } from "../follow/events.ts";
-import { along, born, level } from "./flow.ts";
+import { along, born, breadth, level } from "./flow.ts";
 import { alone, pick, said, toHistory } from "./history.ts";
 
 const event = (kind: string, backend: string): FeedEvent => {
@@ -36,6 +36,12 @@ describe("dots", () => {
 describe("level", () => {
   it("can be read at 5 and at 50,000", () => {
     expect([0, 5, 50, 50_000, 1e9].map(level)).toEqual([0, 16, 34, 94, 100]);
+  });
+});
+
+describe("a way", () => {
+  it("is as thick as what goes along it, and bare where nothing does", () => {
+    expect([0, 0.1, 1, 100, 1e6].map(breadth)).toEqual([0, 3.1, 3.9, 9, 12]);
   });
 });
 

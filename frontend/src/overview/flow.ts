@@ -52,5 +52,9 @@ export function along(dot: Dot, now: number): number | null {
   return dot.back ? 1 - eased : eased;
 }
 
+/** How thick a way is drawn, in pixels: each tenfold of what goes along it in a second is a step. 0: nothing does. */
+export const breadth = (perSecond: number): number =>
+  perSecond > 0 ? Math.round(10 * Math.min(12, 3 + 3 * Math.log10(1 + perSecond))) / 10 : 0;
+
 /** How full a tank looks: each tenfold is a step, so that 5 and 50,000 can both be read. */
 export const level = (count: number): number => Math.min(100, Math.round(20 * Math.log10(1 + Math.max(0, count))));

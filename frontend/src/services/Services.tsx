@@ -36,7 +36,7 @@ export function Services() {
         <h2 id="services">
           Services <span className="aside">{data && summary(data.services)}</span>
         </h2>
-        <Freshness at={at} error={error} everyMs={EVERY_MS} />
+        <Freshness at={at} error={error} everyMs={EVERY_MS} quiet />
       </div>
       {data && (
         <div className={error ? "old" : undefined}>

@@ -1,8 +1,7 @@
-import { type FormEvent, useEffect, useId, useRef, useSyncExternalStore } from "react";
-import { type Session, ask, close, forget, open, snapshot, subscribe } from "./session.ts";
+import { type FormEvent, useEffect, useId, useRef } from "react";
+import { ask, close, forget, open } from "./session.ts";
+import { useSession } from "./useSession.ts";
 import "./session.css";
-
-export const useSession = (): Session => useSyncExternalStore(subscribe, snapshot);
 
 /** Takes the key, and keeps it nowhere: what the browser holds from then on is a cookie that scripts cannot read. */
 export function KeyDialog() {

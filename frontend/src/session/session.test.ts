@@ -28,8 +28,10 @@ describe("reduce", () => {
     expect(after(held, { type: "sent" }, { type: "refused" }).access).toBe("held");
   });
 
-  it("asks again when the key is forgotten", () => {
-    expect(after(held, { type: "forgotten" })).toMatchObject({ access: "needed", asking: true });
+  it("asks again when the key is forgotten, and knows nothing of it any more", () => {
+    const acme: Change = { ...held, grant: { tenant: "acme", scopes: ["ops:read"] } };
+    expect(after(acme)).toMatchObject({ access: "held", grant: { tenant: "acme" } });
+    expect(after(acme, { type: "forgotten" })).toMatchObject({ access: "needed", asking: true, grant: null });
   });
 });
 
@@ -49,10 +51,11 @@ describe("a session", () => {
     await open("wrong");
     expect(snapshot()).toMatchObject({ asking: true, error: "That is not the API key" });
 
-    const fetch = answering(200, { required: true, expiresAt: "2026-01-01T00:00:00Z" });
+    const told = { required: true, expiresAt: "2026-01-01T00:00:00Z", tenant: "acme", scopes: ["bookings:read"] };
+    const fetch = answering(200, told);
     vi.stubGlobal("fetch", fetch);
     await open("right");
-    expect(snapshot()).toMatchObject({ access: "held", asking: false });
+    expect(snapshot()).toMatchObject({ access: "held", asking: false, grant: { tenant: "acme", scopes: ["bookings:read"] } });
     expect(fetch).toHaveBeenCalledWith("/api/session", expect.objectContaining({ body: '{"apiKey":"right"}' }));
 
     await forget();

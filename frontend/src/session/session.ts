@@ -1,11 +1,16 @@
-import { ApiError, answer, text, whenRefused } from "../api.ts";
+import { ApiError, type Told, answer, text, whenRefused } from "../api.ts";
 import type { SessionAnswer } from "../openapi/api.ts";
 
 /** What this browser may: `open` where no key is needed, `held` with a session, `needed` without. */
 export type Access = "unknown" | "open" | "held" | "needed";
 
+/** What a key may, and whose it is: "" is no tenant's. */
+export type Grant = { tenant: string; scopes: readonly string[] };
+
 export type Session = {
   access: Access;
+  /** Of the key in use; null where none is, or where the gateway does not say. */
+  grant: Grant | null;
   /** The dialog is shown; closed by hand it stays so until somebody asks for it. */
   asking: boolean;
   sending: boolean;
@@ -14,22 +19,23 @@ export type Session = {
   round: number;
 };
 
-export const nobody: Session = { access: "unknown", asking: false, sending: false, error: "", round: 0 };
+export const nobody: Session = { access: "unknown", grant: null, asking: false, sending: false, error: "", round: 0 };
 
 export type Change =
-  | { type: "told"; required: boolean; held: boolean }
+  | { type: "told"; required: boolean; held: boolean; grant?: Grant | null }
   | { type: "refused" }
   | { type: "ask" }
   | { type: "close" }
   | { type: "sent" }
-  | { type: "opened" }
+  | { type: "opened"; grant?: Grant | null }
   | { type: "failed"; error: string }
   | { type: "forgotten" };
 
 export function reduce(state: Session, change: Change): Session {
   switch (change.type) {
     case "told": {
-      if (!change.required || change.held) return { ...state, access: change.required ? "held" : "open" };
+      const grant = change.grant ?? null;
+      if (!change.required || change.held) return { ...state, access: change.required ? "held" : "open", grant };
       return reduce(state, { type: "refused" });
     }
     case "refused":
@@ -42,19 +48,30 @@ export function reduce(state: Session, change: Change): Session {
     case "sent":
       return { ...state, sending: true, error: "" };
     case "opened":
-      return { ...state, access: "held", asking: false, sending: false, error: "", round: state.round + 1 };
+      return {
+        ...state,
+        access: "held",
+        grant: change.grant ?? null,
+        asking: false,
+        sending: false,
+        error: "",
+        round: state.round + 1,
+      };
     case "failed":
       return { ...state, sending: false, error: change.error };
     case "forgotten":
-      return { ...state, access: "needed", asking: true, error: "", round: state.round + 1 };
+      return { ...state, access: "needed", grant: null, asking: true, error: "", round: state.round + 1 };
   }
 }
 
 const PATH = "/api/session";
 
-async function readSession(): Promise<{ required: boolean; held: boolean }> {
+const toGrant = ({ tenant, scopes }: Told<SessionAnswer>): Grant | null =>
+  scopes ? { tenant: text(tenant), scopes: scopes.map(text) } : null;
+
+async function readSession(): Promise<{ required: boolean; held: boolean; grant: Grant | null }> {
   const { body } = await answer<SessionAnswer>(PATH, {});
-  return { required: body.required === true, held: text(body.expiresAt) !== "" };
+  return { required: body.required === true, held: text(body.expiresAt) !== "", grant: toGrant(body) };
 }
 
 let current = nobody;
@@ -91,8 +108,9 @@ export async function open(apiKey: string): Promise<void> {
   tell({ type: "sent" });
   try {
     const body = JSON.stringify({ apiKey });
-    await answer(PATH, { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    tell({ type: "opened" });
+    const headers = { "Content-Type": "application/json" };
+    const told = await answer<SessionAnswer>(PATH, { method: "POST", headers, body });
+    tell({ type: "opened", grant: toGrant(told.body) });
   } catch (cause) {
     tell({ type: "failed", error: cause instanceof ApiError ? cause.message : String(cause) });
   }

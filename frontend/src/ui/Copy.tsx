@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import type { Access } from "../session/session.ts";
 
 const SHOWN_MS = 2000;
 
@@ -11,10 +12,10 @@ async function toClipboard(text: string): Promise<boolean> {
   }
 }
 
-type Props = { text: string; label?: string; about?: string };
+type Props = { text: string; label?: string; about?: string; disabled?: boolean };
 
 /** `about` tells a screen reader what is copied, where the label alone does not. */
-export function Copy({ text, label = "Copy", about }: Props) {
+export function Copy({ text, label = "Copy", about, disabled = false }: Props) {
   const [said, setSaid] = useState("");
   useEffect(() => {
     if (!said) return undefined;
@@ -23,7 +24,7 @@ export function Copy({ text, label = "Copy", about }: Props) {
   }, [said]);
   const copy = async () => setSaid((await toClipboard(text)) ? "Copied" : "Not allowed");
   return (
-    <button type="button" className="copy" onClick={copy}>
+    <button type="button" className="copy" onClick={copy} disabled={disabled}>
       <span className="both">
         <span className={said ? "away" : undefined}>
           {label}
@@ -35,6 +36,14 @@ export function Copy({ text, label = "Copy", about }: Props) {
       </span>
     </button>
   );
+}
+
+/** What asks the same from a shell, with the key where one is needed; with a body it is sent as JSON. */
+export function curl(path: string, access: Access, body?: unknown): string {
+  const key = access === "held" ? ' -H "x-api-key: $KEY"' : "";
+  const quoted = JSON.stringify(body)?.replaceAll("'", "'\\''");
+  const data = quoted ? ` -H 'content-type: application/json' -d '${quoted}'` : "";
+  return `curl -s ${window.location.origin}${path}${key}${data}`;
 }
 
 /** A command to run elsewhere. */

@@ -30,7 +30,7 @@ export const count = (value: number) => (Math.abs(value) < 10_000_000 ? grouped 
 /** Where there is little room: 950, 12.3K. */
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 export const brief = (value: number) => (Math.abs(value) < 10_000 ? grouped : compact).format(Math.round(value * 10) / 10);
-export const rate = (value: number) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))}/s`;
+export const rate = (value: number) => `${value < 10 && value > 0 ? value.toFixed(1) : count(Math.round(value))}/s`;
 export const shortDuration = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${brief(ms / 1000)} s`);
 
 export function bytes(value: number): string {

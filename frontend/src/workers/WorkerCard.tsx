@@ -3,8 +3,9 @@ import { stepTitle } from "../follow/lanes.ts";
 import type { Worker } from "../live/board.ts";
 import { followPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
+import { JobId } from "../ui/Short.tsx";
 import { age, ago, bytes, count } from "../ui/format.ts";
-import type { Running } from "./api.ts";
+import { type Running, runsInAll } from "./api.ts";
 
 const SHOWN = 6;
 const known = (value: number | null, write: (value: number) => string) => (value === null ? "–" : write(value));
@@ -31,19 +32,20 @@ function Slots({ worker }: { worker: Worker }) {
   );
 }
 
-function Runs({ jobs, busy }: { jobs: Running[]; busy: boolean }) {
-  if (jobs.length === 0) return <p className="note">{busy ? "Which jobs it runs is not told." : "Runs nothing just now."}</p>;
+function Runs({ jobs, all }: { jobs: Running[]; all: number }) {
+  if (all === 0) return <p className="note">Runs nothing just now.</p>;
+  if (jobs.length === 0) return <p className="note">Which jobs it runs is not told.</p>;
   return (
     <ul className="runs">
       {jobs.slice(0, SHOWN).map((job) => (
         <li key={`${job.id} ${job.backend}`} className={`lane-${job.backend}`}>
           <Link to={followPath(job.id)}>
-            <code>{job.id.slice(0, 8)}</code>
+            <JobId id={job.id} />
           </Link>
           <span>{[stepTitle(job.step), job.seconds === null ? "" : age(job.seconds)].filter(Boolean).join(", ")}</span>
         </li>
       ))}
-      {jobs.length > SHOWN && <li className="note">and {jobs.length - SHOWN} more</li>}
+      {all > SHOWN && <li className="note">and {count(all - SHOWN)} more</li>}
     </ul>
   );
 }
@@ -55,10 +57,10 @@ function facts({ worker, partitions, now }: Props): [string, string][] {
     ["Memory", known(worker.memoryBytes, bytes)],
     ["CPU", known(worker.cpuPercent, (value) => `${value.toFixed(1)} %`)],
     ["Done", known(worker.processed, count)],
-    ["Failed attempts", known(worker.failed, count)],
+    ["Failed", known(worker.failed, count)],
     ["Started", worker.startedAt === null ? "–" : ago(worker.startedAt, now)],
-    ["Last heartbeat", worker.seenSeconds === null ? "within 15 s" : `${age(worker.seenSeconds)} ago`],
-    ["Kafka partitions", partitions === null ? "–" : String(partitions.length)],
+    ["Heartbeat", worker.seenSeconds === null ? "within 15 s" : `${age(worker.seenSeconds)} ago`],
+    ["Partitions", partitions === null ? "–" : String(partitions.length)],
   ];
 }
 
@@ -72,9 +74,9 @@ export function WorkerCard(props: Props) {
           {worker.host}, pid {worker.pid}
         </span>
       </h2>
-      <p className="silent">{worker.error && `Alive, but does not answer: ${worker.error}`}</p>
+      {worker.error && <p className="silent">Alive, but does not answer: {worker.error}</p>}
       <Slots worker={worker} />
-      <Runs jobs={jobs} busy={Object.values(worker.running).some((used) => (used ?? 0) > 0)} />
+      <Runs jobs={jobs} all={runsInAll(worker, jobs)} />
       <dl className="facts-list">
         {facts(props).map(([name, value]) => (
           <div key={name}>

@@ -1,10 +1,12 @@
 import { readKafka } from "../brokers/views.ts";
+import type { Worker } from "../live/board.ts";
 import { BOARD_MS, useBoard } from "../live/useBoard.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Command } from "../ui/Copy.tsx";
 import { age } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
 import { usePoll } from "../ui/usePoll.ts";
+import { killing } from "../brokers/commands.ts";
 import { WorkerCard } from "./WorkerCard.tsx";
 import { readRunning, runsOf } from "./api.ts";
 import "../letters/letters.css";
@@ -28,6 +30,31 @@ function Lost({ lost }: { lost: { id: string; seconds: number | null }[] }) {
   );
 }
 
+/** Other numbers of them, and one less by force. */
+function More({ first, kafka }: { first: Worker | undefined; kafka: string }) {
+  return (
+    <section className="card commands-card" aria-labelledby="more-workers">
+      <h2 id="more-workers">More or fewer</h2>
+      <ul>
+        <li>
+          <p className="note">Set how many there are</p>
+          <Command text="make scale N=4" about="the command that sets the number of workers" />
+        </li>
+        <li>
+          <p className="note">See all processes</p>
+          <Command text="make ps" about="the command that lists the processes" />
+        </li>
+        {first && (
+          <li>
+            <p className="note">Kill {first.id}, and watch its jobs move</p>
+            <Command text={killing(first, kafka)} about="the command that kills a worker" />
+          </li>
+        )}
+      </ul>
+    </section>
+  );
+}
+
 export function Workers() {
   const { data, error, at } = useBoard();
   const running = usePoll(readRunning, EVERY_MS, REST).data ?? [];
@@ -42,16 +69,21 @@ export function Workers() {
       <div className="page-head">
         <div>
           <h1>Workers</h1>
-          <p className="lead">Every replica, found by its heartbeat. Each works for all three backends.</p>
+          <p className={data?.workersStale ? "silent" : "lead"}>
+            {data?.workersStale || "Every replica, found by its heartbeat. Each works for all three backends."}
+          </p>
         </div>
         <Freshness at={at} error={error} everyMs={BOARD_MS} />
       </div>
-      <p className="silent">{data?.workersStale}</p>
       <Lost lost={data?.lost ?? []} />
       {data && data.workers.length === 0 && (
         <p className="notice bad">No worker runs. Bookings are accepted and wait until one is there.</p>
       )}
-      {!data && <p className="notice">{error ? `Nothing is known of the workers: ${error.message}` : "Asking…"}</p>}
+      {!data && (
+        <p className="notice">
+          {error ? `Nothing is known of the workers: ${error.message}. They work on without being watched.` : "Asking…"}
+        </p>
+      )}
       <ul className={`workers ${error && data ? "old" : ""}`}>
         {data?.workers.map((worker) => (
           <WorkerCard
@@ -63,12 +95,7 @@ export function Workers() {
           />
         ))}
       </ul>
-      <section className="card commands-card" aria-labelledby="more-workers">
-        <h2 id="more-workers">More or fewer</h2>
-        <Command text="make scale N=4" about="the command that sets the number of workers" />
-        <Command text="make ps" about="the command that lists the processes" />
-        <p className="note">Kill one (kill -9 and its pid): its jobs move to another worker within 20 s, and you can watch.</p>
-      </section>
+      <More first={data?.workers[0]} kafka={kafka?.broker ?? ""} />
     </div>
   );
 }

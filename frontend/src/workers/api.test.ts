@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { toRunning } from "./api.ts";
+import { toBoard } from "../live/board.ts";
+import { runsInAll, runsOf, toRunning } from "./api.ts";
 
 it("tells which worker runs which leg", () => {
   const leg = (state: string, worker: string) => ({ state, worker, step: "mail" });
@@ -12,4 +13,10 @@ it("tells which worker runs which leg", () => {
     { id: "a", backend: "rq", step: "mail", worker: "w1", seconds: null },
     { id: "b", backend: "kafka", step: "mail", worker: "w2", seconds: null },
   ]);
+});
+
+it("counts all that a worker runs, also those that it does not name", () => {
+  const jobs = [{ jobId: "a", backend: "rq", type: "booking", seconds: 1 }];
+  const { workers } = toBoard({ workers: { list: [{ id: "w", running: { rq: 30, kafka: 19 }, jobs }, { id: "x", jobs }] } });
+  expect(workers.map((worker) => runsInAll(worker, runsOf(worker, [])))).toEqual([49, 1]);
 });

@@ -18,6 +18,12 @@ export function runsOf(worker: Worker, known: readonly Running[]): Running[] {
   });
 }
 
+/** How many it runs: it names some of them alone, and is asked at another moment than the ledger. */
+export function runsInAll(worker: Worker, named: readonly Running[]): number {
+  const told = Object.values(worker.running).reduce<number>((sum, used) => sum + (used ?? 0), 0);
+  return Math.max(named.length, told);
+}
+
 export function toRunning(items: readonly (Told<BookingAnswer> | null)[] | null | undefined): Running[] {
   return list(items).flatMap((it) =>
     BACKENDS.flatMap((backend) => {
