@@ -58,7 +58,7 @@ async def test_rolling_restarts(shared_lab: Lab, results: Results) -> None:
         statuses.extend(await restart_workers(lab, size(5, 20), sent))
 
     count = size(120, 5000)
-    verdict = await Trial(lab, "restarted").run(bookings("restarted", count), restart, per_second=PER_SECOND)
+    verdict = await Trial(lab, "restarted").run(bookings("restarted", count), restart, per_second=2 * PER_SECOND)
     results.add("T12 SIGTERM of one worker after the other", verdict, f"{len(statuses)} restarts")
     assert statuses, "no worker was restarted while the load ran"
     assert set(statuses) == {0}, f"exit statuses {statuses}"
