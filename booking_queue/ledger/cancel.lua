@@ -7,8 +7,12 @@ function ledger.call_off(id, backend)
   ledger.set_leg(id, backend, { state = 'cancelling', lease = 0 })
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.leave_line(id, backend)
-  ledger.vacate(id, backend, job.type)
-  if leg.state == 'active' then ledger.hold_turn(backend, job.order, tonumber(leg.lease)) end
+  -- Its place under a limit, too, is its own until then.
+  if leg.state == 'active' then
+    ledger.hold_turn(backend, job.order, tonumber(leg.lease))
+  else
+    ledger.vacate(id, backend, job.type)
+  end
   ledger.end_turn(id, backend, job.order)
 end
 
@@ -41,7 +45,8 @@ function ops.cancel(a)
   ledger.emit(id, false, 'cancelling')
   local answer = { 'cancelling' }
   for _, backend in ipairs(still) do
-    if tonumber(ledger.leg(id, backend, 'due').due or 0) > NOW then answer[#answer + 1] = backend end
+    local leg = ledger.leg(id, backend, 'due', 'limited')
+    if leg.limited or tonumber(leg.due or 0) > NOW then answer[#answer + 1] = backend end
     ledger.call_off(id, backend)
   end
   ledger.owe(id)

@@ -15,7 +15,7 @@ local function refusal(id, backend, leg, job, gen)
   local early = wait_until(leg)
   if early and leg.state ~= 'active' then return { 'early', early } end
   if not ledger.its_turn(id, backend, job.order) then return { 'turn', 1000 } end
-  return ledger.held_up(backend, job)
+  return ledger.held_up(id, backend, job, leg.limited)
 end
 
 local function claimed(backend, leg, job, token, starts)

@@ -7,9 +7,9 @@ local GRACE = tonumber(ARGV[5]) -- a fresh outbox row is left alone this long: t
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What was taken over and has not begun is free again after half a lease (the first heartbeat comes before it): should
--- its new worker die too, the job does not lie for a whole lease once more.
-local NOT_BEGUN = LEASE / 2
+-- What was taken over and has not begun is free again after two thirds of a lease (the first heartbeat comes after half
+-- of one at most): should its new worker die too, the job does not lie for a whole lease once more.
+local NOT_BEGUN = math.floor(LEASE * 2 / 3)
 local EVENTS_KEPT = 10000   -- of the stream that everybody watches
 local AUDIT_KEPT = 200      -- events kept of one job
 local TERMINAL = { completed = true, dead = true, cancelled = true }
@@ -123,7 +123,7 @@ function ledger.finish(id, backend, state, fields)
   if state == 'dead' then inter(id, backend) end
   ledger.count(backend, state)
   local job = ledger.job(id, 'type', 'order', 'legs', 'kind', 'cancel', 'tenant')
-  ledger.vacate(id, backend, job.type)
+  if state ~= 'cancelled' then ledger.vacate(id, backend, job.type) end -- `call_off` did, where it could
   ledger.end_turn(id, backend, job.order)
   end_record(id, backend, job)
 end

@@ -10,8 +10,6 @@ local LOOK = 5000     -- ms: where a setting may change meanwhile
 local AT_ONCE = 50    -- let in by one look: bounds how long it holds Redis
 local LEVELS = { critical = 0, high = 1, low = 3 }
 
-local LINES = P .. ':limited' -- limits that hold somebody up, by when to look at each next
-local function line(scope, backend) return LINES .. ':' .. backend .. ':' .. scope end
 local function is_own(scope) return string.find(scope, 'key:', 1, true) == 1 end
 
 -- Of a log, what has not expired: how many, and the first of them (ms).
@@ -70,27 +68,32 @@ local function from_line(scope, backend, let)
     ledger.leave_line(id, backend)
     redis.call('ZADD', expected(scope), NOW + COMING, backend .. ':' .. id)
     redis.call('PEXPIRE', expected(scope), COMING)
+    ledger.set_leg(id, backend, { resent = NOW }) -- or it would look lost, having been accepted long ago
     ledger.give(id, backend, gen, NOW)
     id, gen = head(scope, backend)
   end
   return let, id and again
 end
 
+local letting = {} -- who is let in may turn out to be dead, which leaves a place: the loop under way sees to it
+
 -- As many as there is room for, the backends by turns. -> how many
 function ledger.let_in(scope)
-  if not redis.call('ZSCORE', LINES, scope) then return 0 end
+  if letting[scope] or not redis.call('ZSCORE', LINES, scope) then return 0 end
+  letting[scope] = true
   local let, again, at = 0, nil, nil
   for i = 1, #BACKENDS do
     let, at = from_line(scope, BACKENDS[(i + time[2]) % #BACKENDS + 1], let)
     again = at and math.min(again or at, at) or again
   end
   if again then redis.call('ZADD', LINES, again, scope) else redis.call('ZREM', LINES, scope) end
+  letting[scope] = nil
   return let
 end
 
 -- Adds to `out` those just let in whom no broker has yet: id, generation, … Each for this caller alone for a while.
 function ledger.add_let_in(scope, backend, out)
-  for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', expected(scope), '+inf', NOW, 'LIMIT', 0, 10)) do
+  for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', expected(scope), '+inf', NOW, 'LIMIT', 0, #BACKENDS * AT_ONCE)) do
     local id = string.match(member, '^' .. backend .. ':(.*)$')
     local at = id and redis.call('ZSCORE', ledger.outbox(backend), id)
     if at and tonumber(at) <= NOW then
@@ -113,6 +116,13 @@ end
 -- A limit is another: its lines are looked at next.
 function ledger.look_soon(scope) redis.call('ZADD', LINES, 'XX', NOW, scope) end
 
+-- What was kept for it under other limits is the next one's.
+local function give_up_places(id, backend, job, scope)
+  for _, other in ipairs({ backend, 'type:' .. job.type }) do
+    if other ~= scope and redis.call('ZREM', expected(other), backend .. ':' .. id) == 1 then ledger.let_in(other) end
+  end
+end
+
 -- `gen`: a new one, so that every copy under way is one too many. `wait`: ms until one more may start.
 function ledger.stand_in_line(id, backend, gen, job, scope, wait)
   local level = LEVELS[string.match(job.options, '"priority":"(%l+)"') or ''] or 2
@@ -122,4 +132,5 @@ function ledger.stand_in_line(id, backend, gen, job, scope, wait)
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.set_leg(id, backend, { state = 'delayed', gen = gen, lease = 0, limited = scope })
   ledger.emit(id, backend, 'limited', { limit = is_own(scope) and 'rateLimit' or scope })
+  give_up_places(id, backend, job, scope)
 end

@@ -21,6 +21,8 @@ end
 local function running(scope) return P .. ':running:' .. scope end
 local function starts(scope) return P .. ':starts:' .. scope end
 local function expected(scope) return P .. ':expected:' .. scope end -- who was let in and has not started yet
+local LINES = P .. ':limited' -- limits that hold somebody up, by when to look at each next
+local function line(scope, backend) return LINES .. ':' .. backend .. ':' .. scope end
 
 function ledger.paused(backend) return limit(backend, 'paused') == 1 end
 
@@ -49,21 +51,33 @@ function ledger.too_many_outstanding(tenant)
   return redis.call('ZCARD', of_tenant(tenant)) >= most and most or nil
 end
 
-local function too_many_run(scope)
+-- Places that are kept for others, who were let in.
+local function kept(scope, member)
+  redis.call('ZREMRANGEBYSCORE', expected(scope), '-inf', NOW)
+  return redis.call('ZCARD', expected(scope)) - (redis.call('ZSCORE', expected(scope), member) and 1 or 0)
+end
+
+local function too_many_run(scope, member)
   local most = limit(scope, 'concurrency')
   if not most then return nil end
   redis.call('ZREMRANGEBYSCORE', running(scope), '-inf', NOW)
-  return redis.call('ZCARD', running(scope)) >= most and LOOK_AGAIN or nil
+  return redis.call('ZCARD', running(scope)) + kept(scope, member) >= most and LOOK_AGAIN or nil
 end
 
 -- ms until one more may start: exact over any window, at the price of one entry a start in it.
-local function too_soon(scope, most, window)
+local function too_soon(scope, most, window, member)
   if not most or not window then return nil end
   local log = starts(scope)
   redis.call('ZREMRANGEBYSCORE', log, '-inf', NOW - window)
-  if redis.call('ZCARD', log) < most then return nil end
+  if redis.call('ZCARD', log) + kept(scope, member) < most then return nil end
   local first = redis.call('ZRANGE', log, 0, 0, 'WITHSCORES')[2]
-  return math.max(1, tonumber(first) + window - NOW)
+  return first and math.max(1, tonumber(first) + window - NOW) or LOOK_AGAIN
+end
+
+-- There is room, and it belongs to those who have waited in line: to let a newcomer have it would starve them.
+local function behind(scope, backend, member, limited)
+  if redis.call('ZCARD', line(scope, backend)) <= (limited == scope and 1 or 0) then return nil end
+  return not redis.call('ZSCORE', expected(scope), member) and LOOK_AGAIN or nil
 end
 
 local function note_start(scope, member, window)
@@ -80,15 +94,21 @@ local function own_rate(job)
 end
 
 -- Why a leg of this job may not start now: 'paused' or 'limited', ms to wait, and the limit; nothing if it may.
-function ledger.held_up(backend, job)
+-- `limited`: in whose line it stands, if it does.
+function ledger.held_up(id, backend, job, limited)
   if ledger.paused(backend) then return { 'paused', 1000 } end
+  local member = backend .. ':' .. id
   for _, scope in ipairs({ backend, 'type:' .. job.type }) do
-    local wait = too_many_run(scope) or too_soon(scope, limit(scope, 'rate'), limit(scope, 'window'))
+    local rate, window = limit(scope, 'rate'), limit(scope, 'window')
+    local wait = too_many_run(scope, member) or too_soon(scope, rate, window, member)
+    if not wait and (rate or limit(scope, 'concurrency')) then wait = behind(scope, backend, member, limited) end
     if wait then return { 'limited', wait, scope } end
   end
   local own = own_rate(job)
-  local wait = own and too_soon('key:' .. own.key, own.max, own.durationMs)
-  return wait and { 'limited', wait, 'key:' .. own.key } or nil
+  if not own then return nil end
+  local scope = 'key:' .. own.key
+  local wait = too_soon(scope, own.max, own.durationMs, member) or behind(scope, backend, member, limited)
+  return wait and { 'limited', wait, scope } or nil
 end
 
 -- Does a limit tell how many of it run at a time?

@@ -54,8 +54,8 @@ class Line:
         await self.hold(job_id, backend)
         return job_id
 
-    async def hold(self, job_id: str, backend: Backend = RQ) -> None:
-        answer = await self.ledger.claim(job_id, backend, 1, "w")
+    async def hold(self, job_id: str, backend: Backend = RQ, generation: int = 1) -> None:
+        answer = await self.ledger.claim(job_id, backend, generation, "w")
         assert isinstance(answer, Refused) and answer.reason == "limited", answer
 
     async def let_in(self, *backends: Backend) -> list[LegRef]:
@@ -251,3 +251,47 @@ async def test_who_is_cancelled_leaves_the_line_or_the_place_that_was_kept(line:
     await line.ledger.complete(running, {})
     await cancellations.ask(second)
     assert await line.let_in() == [LegRef(third, 2)]
+
+
+async def test_a_newcomer_has_no_place_that_others_wait_for_or_that_is_kept_for_them(
+    line: Line, running: Claim
+) -> None:
+    first, second = await line.held(), await line.held()
+    await Limits(line.book.scripts).put({"type:noop": {"concurrency": 2}})
+    await line.held()  # there is room, and who waits has not been let in yet
+    assert await line.let_in() == [LegRef(first, 2)]
+    await line.ledger.complete(running, {})
+    assert await line.let_in() == [LegRef(second, 2)]
+    await line.held()
+    for job in (second, first):
+        await line.book.claim(job, generation=2)
+
+
+async def test_who_goes_from_one_line_to_another_leaves_the_place_that_was_kept_for_it(line: Line) -> None:
+    await line.ledger.complete(await line.book.claim(await line.job(rate_limit=OWN)), {})
+    await Limits(line.book.scripts).put({"rq": {"concurrency": 1}})
+    running = await line.book.claim(await line.job())
+    both, one = await line.held(rate_limit=OWN), await line.held()
+    await line.ledger.complete(running, {})
+    assert await line.let_in() == [LegRef(both, 2)]
+    await line.hold(both, generation=2)
+    assert await line.let_in() == [LegRef(one, 2)]
+
+
+async def test_who_was_just_let_in_is_not_lost(line: Line, running: Claim) -> None:
+    waiting = await line.held(KAFKA)
+    await line.redis.zadd(line.key("open:kafka"), {waiting: 1})  # accepted long ago
+    await line.ledger.complete(running, {})
+    (leg,) = await line.let_in(KAFKA)
+    await line.ledger.published(leg, KAFKA, {"offset": 1})
+    assert await line.outbox.republish(KAFKA, 60_000) == (None, [])
+
+
+async def test_a_cancelled_job_that_ran_keeps_its_place_until_its_worker_must_have_noticed(
+    line: Line, running: Claim
+) -> None:
+    waiting = await line.held()
+    await Cancellations(line.book.scripts).ask(running.job_id)
+    assert await line.let_in() == []
+    await line.pass_time("running:type:noop")
+    assert await line.let_in() == [LegRef(waiting, 2)]

@@ -69,8 +69,9 @@ class Chance:
             await Cancellations(self.line.book.scripts).ask(self.dice.choice(self.jobs))
 
     async def put(self) -> None:
-        """Never lower than what runs: a limit ends nothing."""
-        self.most = self.dice.choice((max(2, len(self.running)), max(4, len(self.running)), None))
+        """Never lower than what runs, or was cancelled and may not have noticed: a limit ends nothing."""
+        taken = max(len(self.running), await self.line.redis.zcard(self.line.key("running:type:noop")))
+        self.most = self.dice.choice((max(2, taken), max(4, taken), None))
         rate = {"rate": 40, "window": 86_400_000} if self.dice.random() < 0.5 else {"rate": None, "window": None}
         await Limits(self.line.book.scripts).put(
             {"type:noop": {"concurrency": self.most}, self.dice.choice(BACKENDS): rate}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from booking_queue import logs
 from booking_queue.backends.envelope import Envelope
 from booking_queue.backends.kafka.letters import Origin
 from booking_queue.backends.kafka.outbound import Outbound
-from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.domain.errors import BackendUnavailable, BookingQueueError, LedgerUnavailable
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef
 
 AGAIN_SECONDS = 0.5
@@ -49,11 +48,14 @@ class KafkaDelivery:
         return self.done
 
     async def _send_next(self, claim: Claim | None) -> None:
-        """What it let go on need not wait for the gateway's turn."""
-        if claim:
-            with suppress(LedgerUnavailable):
-                for leg in await self._ledger.following(claim):
-                    await self._outbound.send(leg)
+        """What it let go on need not wait for the gateway's turn; should that fail, it does."""
+        if claim is None:
+            return
+        try:
+            for leg in await self._ledger.following(claim):
+                await self._outbound.send(leg)
+        except BookingQueueError as error:
+            log.warning("left_to_the_outbox", after=claim.job_id, why=str(error))
 
     async def retry(self, claim: Claim, error: str, delay_ms: int) -> bool:
         leg = await self._ledger.retry(claim, error, self._outbound.delay(delay_ms))

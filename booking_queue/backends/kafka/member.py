@@ -23,8 +23,11 @@ from booking_queue.tasks import end
 
 POLL_MS = 500  # aiokafka asks a broker one thing at a time: a partition that is resumed may wait this long
 COMMIT_SECONDS = 0.25  # between two commits
-COMMIT_LIMIT = 0.5
-REVOKE_SECONDS = 0.5
+# A rebalance waits REBALANCE_MS for the living too: a heartbeat, REVOKE_SECONDS and two commits are within it.
+REBALANCE_MS = 1200
+HEARTBEAT_MS = 300
+REVOKE_SECONDS = 0.4
+COMMIT_LIMIT = 0.2
 LEAVE_SECONDS = 3.0
 UNREACHABLE_SECONDS = 1.0  # a partition that was not heard of for this long holds nobody back
 
@@ -54,10 +57,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             # The least that a broker allows by default: a second death just before a rebalance costs this once more,
             # and both together stay below a lease. A worker that merely stalls loses its partitions, no more.
             session_timeout_ms=6000,
-            heartbeat_interval_ms=300,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             # A dead worker holds up a rebalance for as long as this, and nobody reads meanwhile; so does the next that
-            # dies in it. The living need a heartbeat to hear of it, REVOKE_SECONDS and two commits.
-            rebalance_timeout_ms=1200,
+            # dies in it.
+            rebalance_timeout_ms=REBALANCE_MS,
             request_timeout_ms=9000,  # a join may take as long as a rebalance
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=256 * 1024,

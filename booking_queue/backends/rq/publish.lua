@@ -28,6 +28,7 @@ function rq.publish(id, gen)
   if state == 'delayed' then
     redis.call('ZADD', rq.scheduled(queue), rq.score(due), id)
   else
+    redis.call('ZREM', rq.scheduled(queue), id) -- a copy of before would call it queued again
     redis.call('RPUSH', rq.list(queue), id)
   end
   local receipt = cjson.encode({ jobId = id, queue = queue })

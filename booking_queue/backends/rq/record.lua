@@ -144,6 +144,7 @@ function rq.settle(id, queue, leg)
     cancel(id, queue)
   elseif leg.limited then
     rq.write(id, queue, leg.gen, 'scheduled')
+    redis.call('PEXPIRE', rq.key(id), RETENTION) -- in no registry, so nothing else would ever remove it
   elseif STATUS[leg.state] then
     redis.call('HSET', rq.key(id), 'status', STATUS[leg.state])
   end
