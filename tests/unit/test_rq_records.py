@@ -58,6 +58,7 @@ async def test_a_job_that_a_limit_holds_up_is_in_no_queue_and_whole_again_when_i
     job, queue = both.rq.job(jobs[1]), both.rq.queue("-high")
     assert (job.get_status(), job.meta["generation"]) == (JobStatus.SCHEDULED, 2)
     assert not (queue.job_ids or queue.started_job_registry.get_job_ids() or queue.scheduled_job_registry.get_job_ids())
+    assert both.rq.ttl(jobs[1]) > 0, "nobody else would remove it, should its record end"
     await limits.put({"type:noop": {"rate": None, "window": None}})
     await both.lane.reach(jobs[1], "completed")
     assert both.rq.job(jobs[1]).get_status() is JobStatus.FINISHED
