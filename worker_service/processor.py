@@ -95,6 +95,8 @@ class Processor:
                 )
             )
             if isinstance(answer, Claim):
+                if answer.earlier_starts:  # taken over: until now its broker held it for us for less than a lease
+                    await self._surely(partial(delivery.extend, answer))
                 return answer
             if answer.reason == "suspect" and seat.take():
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from booking_queue.backends.base import Delivery
 from booking_queue.domain.errors import LedgerUnavailable
@@ -30,6 +30,40 @@ async def test_work_of_a_vanished_consumer_is_done_elsewhere(lane: Lane) -> None
     assert lane.journal.started == [job, job]
     assert lane.journal.finished == [job]
     await lane.idle()
+
+
+class Watched:
+    """A delivery of which a test sees that it is kept."""
+
+    def __init__(self, delivery: Delivery, kept: asyncio.Event):
+        self._delivery = delivery
+        self._kept = kept
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._delivery, name)
+
+    async def extend(self, claim: Claim | None) -> bool:
+        answer = await self._delivery.extend(claim)
+        if claim and answer:
+            self._kept.set()
+        return answer
+
+
+async def test_what_is_taken_over_is_kept_for_a_whole_lease_as_it_begins(lane: Lane) -> None:
+    """Its broker holds it for less until then, and the first heartbeat is far."""
+    kept = asyncio.Event()
+    first = await lane.worker(heartbeat=False)
+    job = await lane.send("gated")
+    await lane.reach(job, "active")
+    assert not kept.is_set()
+    await first.vanish()
+    await lane.worker(
+        heartbeat=False, wrap=lambda handle: lambda delivery: handle(cast("Delivery", Watched(delivery, kept)))
+    )
+    async with asyncio.timeout(20):
+        await kept.wait()
+    lane.journal.gate.set()
+    await lane.reach(job, "completed")
 
 
 async def test_a_zombie_changes_nothing(lane: Lane) -> None:
