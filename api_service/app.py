@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
-from api_service import compensator, feed, janitor, pressure, reconciler
+from api_service import compensator, feed, janitor, reconciler
 from api_service.answers import AcceptedBooking, DelayedAnswer
 from api_service.compensator import Compensator
 from api_service.dead_letters import Inbox
@@ -20,7 +20,6 @@ from api_service.gateway import Gateway
 from api_service.janitor import Janitor
 from api_service.limits import limits_of
 from api_service.link import Link
-from api_service.pressure import Pressure
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
 from api_service.routes import (
@@ -53,6 +52,7 @@ from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.outbox import Outbox
+from booking_queue.ledger.pressure import Pressure
 from booking_queue.ledger.rooms import Rooms
 from booking_queue.ledger.script import Scripts, source
 from booking_queue.metrics import Metrics
@@ -109,7 +109,6 @@ class Parts:
 
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
         turns = [
-            rounds("pressure", self.gateway.pressure.turn, pressure.TURN_SECONDS, stop),
             rounds("compensator", self._compensate, compensator.TURN_SECONDS, stop, wake=self.gateway.compensate),
             rounds("limits", self._tell_limits, LIMITS_SECONDS, stop),
             rounds("epoch", self.epoch.look, EPOCH_SECONDS, stop),

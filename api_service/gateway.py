@@ -12,13 +12,13 @@ from starlette.requests import Request
 from api_service.dead_letters import Inbox
 from api_service.fanout import Fanout
 from api_service.feed import Feed
-from api_service.pressure import Pressure
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
 from booking_queue.ledger.keys import Keys
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.limits import Limits
+from booking_queue.ledger.pressure import Pressure
 from booking_queue.ledger.rooms import Rooms
 from booking_queue.settings import Settings
 

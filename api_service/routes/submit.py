@@ -21,7 +21,6 @@ from booking_queue.clock import iso
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.web.auth import Asking, caller_of, needs
-from booking_queue.web.problems import unavailable
 from booking_queue.web.replies import JsonResponse
 
 router = APIRouter(tags=["bookings"])
@@ -79,7 +78,7 @@ async def create_bookings(body: BookingBatch, gateway: Running, request: Request
     simulation = gateway.settings.simulation == "on"
 
     async def make(new_id: Callable[[int], str]) -> Response:
-        _must_have_room(gateway)
+        await gateway.pressure.must_have_room()
         read = [batch.read(item, simulation=simulation) for item in body.bookings]
         items = [
             item if isinstance(item, batch.Refused) else _job(item, new_id(number), caller.tenant)
@@ -94,13 +93,8 @@ def _fresh_id(_: int) -> str:
     return str(uuid4())
 
 
-def _must_have_room(gateway: Gateway) -> None:
-    if gateway.pressure.full:
-        raise unavailable("The ledger is nearly full: new work is refused until some of it is done")
-
-
 async def _accept(body: NewBooking, booking_id: str, gateway: Gateway, tenant: str) -> tuple[int, dict[Backend, Sent]]:
-    _must_have_room(gateway)
+    await gateway.pressure.must_have_room()
     return await gateway.fanout.submit(*_job(body, booking_id, tenant))
 
 

@@ -20,6 +20,7 @@ from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
 from booking_queue.ledger.epoch import TOLD_SECONDS, Epoch
 from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.pressure import Pressure
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
@@ -69,7 +70,7 @@ class Refusal:
 
 
 class BackendService:
-    """Raises LedgerUnavailable when Redis does not answer."""
+    """Raises LedgerUnavailable when Redis does not answer, and Overloaded when it has no room for new work."""
 
     def __init__(self, publisher: OpenablePublisher, scripts: Scripts, settings: Settings, metrics: Metrics):
         self.publisher = publisher
@@ -77,6 +78,7 @@ class BackendService:
         self.scripts = scripts
         self.redis = scripts.redis
         self.ledger = Ledger(scripts)
+        self.pressure = Pressure(scripts.redis)
         self.settings = settings
         self.metrics = metrics
         self.epoch = Epoch(self.redis, settings, metrics)
@@ -108,6 +110,7 @@ class BackendService:
 
     async def submit(self, job: DirectJob, tenant: str = "") -> Submitted:
         """Accepts a direct post as a record of one leg, then publishes it."""
+        await self.pressure.must_have_room()
         new = self._new(job, tenant)
         accepted = await self.ledger.accept(new)
         (published,) = await self.publish([LegRef(new.id, 1)])
@@ -115,6 +118,7 @@ class BackendService:
 
     async def submit_many(self, items: Sequence[Any], tenant: str = "") -> list[Submitted | Refusal]:
         """One answer per item, in their order. An item is a direct post that may have its own `delay`."""
+        await self.pressure.must_have_room()
         read = [self._read(item, tenant) for item in items]
         new = [item for item in read if isinstance(item, NewJob)]
         answers = await asyncio.gather(*(self.ledger.accept(job) for job in new), return_exceptions=True)

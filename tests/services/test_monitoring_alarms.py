@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from booking_queue.ledger import pressure
 from booking_queue.ledger.connection import refuses_writes
 from booking_queue.settings import Settings
 from local.broker_process import RedisProcess
@@ -198,11 +199,13 @@ async def _snapshot_failed(redis: Redis) -> bool:
     return not info["rdb_bgsave_in_progress"] and info["rdb_last_bgsave_status"] == "err"
 
 
-async def test_a_redis_that_is_full(own: tuple[World, Path]) -> None:
+async def test_a_redis_that_is_full(own: tuple[World, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     world, _ = own
     async with live(queue_service(world.settings)) as queue:
         await world.start(queue_service_url=queue.url)
         await world.until("/dashboard", fresh("rq", "ledger"))
+        monkeypatch.setattr(pressure, "LOOK_SECONDS", 3600)  # it fills up between two looks at it
+        assert (await queue.http.post("/jobs", json=JOB)).status_code == 201
         await world.redis.config_set("maxmemory", "1mb")
         assert (await alarm(world, "redis_refuses_writes", "ledger"))["detail"].startswith("OOM")
         await alarm(world, "redis_memory", "ledger")

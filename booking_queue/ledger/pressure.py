@@ -1,0 +1,43 @@
+"""Whether the ledger has room for new work. Looked at once a second at most, not at each request."""
+
+from __future__ import annotations
+
+import time
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from booking_queue import logs
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded
+
+LOOK_SECONDS = 1.0
+FULL_SHARE = 0.85  # of maxmemory: what is accepted needs room to be worked off
+
+log = logs.get("pressure")
+
+
+class Pressure:
+    def __init__(self, redis: Redis):
+        self._redis = redis
+        self._looked = float("-inf")
+        self._full = False
+
+    async def must_have_room(self) -> None:
+        """To be asked before work is accepted. Raises Overloaded and LedgerUnavailable."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            await self._look()
+        if self._full:
+            raise Overloaded("the ledger is nearly full, and takes new work once some of it is done")
+
+    async def _look(self) -> None:
+        try:
+            memory = await self._redis.info("memory")
+        except (RedisError, OSError) as error:
+            raise LedgerUnavailable(f"Redis does not answer: {error}") from error
+        most = int(memory.get("maxmemory", 0))
+        full = most > 0 and int(memory.get("used_memory", 0)) > FULL_SHARE * most
+        if full != self._full:
+            log.warning("ledger_memory", full=full, used=memory.get("used_memory"), maxmemory=most)
+        self._full = full
