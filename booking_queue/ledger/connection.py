@@ -86,6 +86,8 @@ async def check(redis: Redis) -> None:
     policy = config.get("maxmemory-policy")
     if policy not in (None, "noeviction"):
         raise LedgerUnavailable(f"maxmemory-policy is {policy}: Redis would throw jobs away. Set it to noeviction.")
+    if info.get("aof_enabled") == 0:
+        raise LedgerUnavailable("appendonly is no: Redis would lose jobs when it is started again. Set it to yes.")
     if refusal := refuses_writes(info, config):
         raise LedgerUnavailable(refusal)
 

@@ -169,17 +169,22 @@ async def test_it_starts_without_redis_and_becomes_ready_by_itself(
         assert (await service.http.post("/jobs", json=JOB)).json()["status"] == "queued"
 
 
+@pytest.mark.parametrize(
+    ("name", "bad", "good"), [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendonly", "no", "yes")]
+)
 async def test_a_redis_that_would_throw_jobs_away_is_not_ready(
-    broker_factory: BrokerFactory, redis_settings: Settings
+    broker_factory: BrokerFactory, redis_settings: Settings, name: str, bad: str, good: str
 ) -> None:
     own = broker_factory.redis()
     place = {"redis_host": own.host, "redis_port": own.port, "redis_password": own.password}
     settings = redis_settings.model_copy(update=place)
-    redis = connect(settings)
-    await redis.config_set("maxmemory-policy", "allkeys-lru")
-    await redis.aclose()
-    async with running(settings) as service:
+    async with running(settings) as service, connect(settings) as redis:
+        await redis.config_set(name, bad)
         assert (await service.http.get("/readyz")).status_code == 503
+        with pytest.raises(LedgerUnavailable, match=f"{name} is {bad}.*Set it to {good}"):
+            await check(redis)
+        await redis.config_set(name, good)
+        assert (await service.http.get("/readyz")).status_code == 200
 
 
 class ClusterProcess(RedisProcess):
