@@ -33,9 +33,9 @@ class Voids(Protocol):
 
 
 class Mails(Protocol):
-    async def send_failed(self, booking_id: str, fields: dict[str, Any]) -> str: ...
+    async def send_failed(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> str: ...
 
-    async def send_cancelled(self, booking_id: str, fields: dict[str, Any]) -> str: ...
+    async def send_cancelled(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> str: ...
 
 
 class Compensator:
@@ -83,8 +83,9 @@ class Compensator:
         return paid
 
     async def _tell(self, record: Record) -> None:
+        send = self._mails.send_cancelled if record.cancel else self._mails.send_failed
         try:
-            await (self._mails.send_cancelled if record.cancel else self._mails.send_failed)(record.id, record.data)
+            await send(record.id, record.data, round_=record.round)
         except PermanentError as error:
             log.warning("mail_refused", jobId=record.id, why=str(error))
 

@@ -1,7 +1,7 @@
 """Mails to guests, over a few lasting SMTP connections.
 
-At least once: the Message-ID is the effect key, so that an inbox can fold the copy that a crash between
-send and commit makes.
+At least once: the Message-ID stands for the effect, as its key does, so that an inbox can fold the copy that a crash
+between send and commit makes.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ class Mailer:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[tuple[SMTP, float]] = []
 
-    async def send_confirmation(self, booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None) -> str:
+    async def send_confirmation(
+        self, booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None, *, round_: int = 1
+    ) -> str:
         """The Message-ID."""
-        return await self._send(confirmation(booking_id, fields, pdf))
+        return await self._send(confirmation(booking_id, fields, pdf, round_))
 
-    async def send_failed(self, booking_id: str, fields: Mapping[str, Any]) -> str:
-        return await self._send(failure(booking_id, fields))
+    async def send_failed(self, booking_id: str, fields: Mapping[str, Any], *, round_: int = 1) -> str:
+        return await self._send(failure(booking_id, fields, round_))
 
-    async def send_cancelled(self, booking_id: str, fields: Mapping[str, Any]) -> str:
-        return await self._send(cancellation(booking_id, fields))
+    async def send_cancelled(self, booking_id: str, fields: Mapping[str, Any], *, round_: int = 1) -> str:
+        return await self._send(cancellation(booking_id, fields, round_))
 
     async def close(self) -> None:
         while self._idle:

@@ -58,22 +58,22 @@ class Mail:
         return head + kind + parts + b"--" + boundary + b"--\r\n"
 
 
-def confirmation(booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None) -> Mail:
+def confirmation(booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None, round_: int = 1) -> Mail:
     text = "Thank you for your booking. It is confirmed and paid."
     subject = f"Your booking is confirmed: {fields.get('confirmationNumber', '')}"
-    return Mail(_message_id(booking_id, "mail"), _to(fields), subject, _text(text, booking_id, fields), pdf)
+    return Mail(_message_id(booking_id, "mail", round_), _to(fields), subject, _text(text, booking_id, fields), pdf)
 
 
-def failure(booking_id: str, fields: Mapping[str, Any]) -> Mail:
+def failure(booking_id: str, fields: Mapping[str, Any], round_: int = 1) -> Mail:
     text = "We are sorry: your booking could not be completed. Whatever was charged has been refunded."
     subject = "Your booking could not be completed"
-    return Mail(_message_id(booking_id, "failed"), _to(fields), subject, _text(text, booking_id, fields))
+    return Mail(_message_id(booking_id, "failed", round_), _to(fields), subject, _text(text, booking_id, fields))
 
 
-def cancellation(booking_id: str, fields: Mapping[str, Any]) -> Mail:
+def cancellation(booking_id: str, fields: Mapping[str, Any], round_: int = 1) -> Mail:
     text = "Your booking is cancelled, as you asked. Whatever was charged has been refunded."
     subject = "Your booking is cancelled"
-    return Mail(_message_id(booking_id, "cancelled"), _to(fields), subject, _text(text, booking_id, fields))
+    return Mail(_message_id(booking_id, "cancelled", round_), _to(fields), subject, _text(text, booking_id, fields))
 
 
 def address_of(user_id: str) -> str:
@@ -87,10 +87,11 @@ def _to(fields: Mapping[str, Any]) -> str:
     return address_of(str(fields.get("userId", "")))
 
 
-def _message_id(booking_id: str, kind: str) -> str:
+def _message_id(booking_id: str, kind: str, round_: int) -> str:
+    """Each round of effects has mails of its own: what became of the last one is not the guest's last word."""
     if not _ID.fullmatch(booking_id):
         raise PermanentError("the booking's id cannot stand in a Message-ID")
-    return f"<{booking_id}.{kind}@booking-queue>"
+    return f"<{booking_id}.{kind}" + (f".{round_}" if round_ > 1 else "") + "@booking-queue>"
 
 
 def _text(text: str, booking_id: str, fields: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class Papers(Protocol):
 
 
 class Mails(Protocol):
-    async def send_confirmation(self, booking_id: str, fields: dict[str, Any]) -> Any: ...
+    async def send_confirmation(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class _Work:
         return await self.job.outside.documents.render_and_store(self.key(DOCUMENT), self.paper)
 
     async def mail(self) -> dict[str, Any]:
-        message_id = await self.job.outside.mails.send_confirmation(self.id, self.paper)
+        message_id = await self.job.outside.mails.send_confirmation(self.id, self.paper, round_=self.job.claim.round)
         return {"messageId": message_id}
 
     async def sell(self) -> Committed:

@@ -82,8 +82,8 @@ class Office:
         found: dict[str, Any] = await self.providers.get(f"/payments/{booking_id}:payment{round_}")
         return found
 
-    async def failed_mails(self, booking_id: str) -> list[dict[str, Any]]:
-        found = await self.providers.get(f"/mails?messageId=<{booking_id}.failed@booking-queue>")
+    async def failed_mails(self, booking_id: str, round_: str = "") -> list[dict[str, Any]]:
+        found = await self.providers.get(f"/mails?messageId=<{booking_id}.failed{round_}@booking-queue>")
         mails: list[dict[str, Any]] = found["items"]
         return mails
 
@@ -227,12 +227,13 @@ async def test_a_replica_that_died_on_the_way_is_followed_by_another(office: Off
     assert await office.owed() == 0
 
 
-async def test_a_redriven_booking_has_a_charge_of_its_own_to_void(office: Office) -> None:
+async def test_a_redriven_booking_has_a_charge_of_its_own_to_void_and_a_mail_of_its_own(office: Office) -> None:
     booking_id = await office.failed_booking()
     await office.compensator().turn()
     await charged_again(office, booking_id)
     await office.compensator().turn()
     assert (await office.charge(booking_id, ":2"))["status"] == "voided"
+    assert [mail["deliveries"] for mail in await office.failed_mails(booking_id, ".2")] == [1]
     assert await office.owed() == 0
 
 
@@ -248,12 +249,12 @@ async def test_what_was_done_for_one_round_neither_settles_the_next_nor_puts_it_
     adapter, verb = (office.payments, "void") if at == "void" else (office.mails, "send_failed")
     ask = getattr(adapter, verb)
 
-    async def slow(*args: Any) -> Any:
+    async def slow(*args: Any, **named: Any) -> Any:
         held.set()
         await go_on.wait()
         if fails:
             raise OSError("the provider is away")
-        return await ask(*args)
+        return await ask(*args, **named)
 
     with monkeypatch.context() as slowed:
         slowed.setattr(adapter, verb, slow)
@@ -298,7 +299,7 @@ async def test_a_mail_that_is_refused_for_good_holds_nothing_up(office: Office) 
     booking_id = await office.failed_booking()
 
     class Refusing(Mailer):
-        async def send_failed(self, booking_id: str, fields: Any) -> str:
+        async def send_failed(self, booking_id: str, fields: Any, *, round_: int = 1) -> str:
             raise PermanentError("no such mailbox")
 
     office.mails = Refusing(office.providers.settings)

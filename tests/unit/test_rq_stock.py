@@ -49,7 +49,7 @@ class World:
         self.calls.append("document")
         return {"path": key}
 
-    async def send_confirmation(self, booking_id: str, fields: dict[str, Any]) -> str:
+    async def send_confirmation(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> str:
         self.calls.append("mail")
         return "<m1>"
 
