@@ -19,6 +19,7 @@ INCIDENTS = {
     "ledger_emptied": ("ledger_emptied", "Redis was emptied, or another one took its place: its mark is gone"),
     "vanished": ("stream_entries_deleted", "{n} entries were deleted from a stream while a worker had them in hand"),
     "groups_recreated": ("stream_group_destroyed", "the consumer group was destroyed {n} times; it was made again"),
+    "lost": ("broker_lost_jobs", "it held nothing more, and {n} jobs that it was given had neither run nor ended"),
     "killers": ("job_kills_workers", "{n} jobs are dead because each of their starts killed its worker"),
     "rebuilt": ("consumer_stood_still", "its Kafka consumer stood still and was replaced {n} times"),
     "refused": ("redis_refused", "Redis refused {n} of its writes"),

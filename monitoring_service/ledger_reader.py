@@ -23,7 +23,7 @@ from booking_queue.settings import Settings
 from monitoring_service.sources import Presence
 
 ENDS = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
-ACCIDENTS = ("crashed", "killers", "vanished", "groups_recreated")
+ACCIDENTS = ("crashed", "killers", "vanished", "groups_recreated", "lost")
 COUNTERS = ENDS + ACCIDENTS
 LOST_SHOWN_MS = 120_000  # how long a worker that vanished without a word is still spoken of
 

@@ -17,6 +17,8 @@ REMEDIES = {
     "redis_forgets": "CONFIG SET appendonly yes, and set it where Redis is configured.",
     "stream_entries_deleted": "Their jobs are sent again by themselves; find who runs XDEL or XTRIM on the streams.",
     "stream_group_destroyed": "Nothing is lost: what was done is not done again; find who ran XGROUP DESTROY or DEL.",
+    "broker_lost_jobs": "They are sent again by themselves; find who deletes there (on streams: MAXLEN, XTRIM, XDEL), "
+    "and see that the data is on a volume.",
     "job_kills_workers": "Look at them in the dead letters, mend the handler, then redrive them.",
     "consumer_stood_still": "Nothing, if it happened once; else see that worker's log and the load of its machine.",
     "lane_stands_still": "See whether a limit holds it up (`GET /api/limits`); else restart its workers one by one.",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitoring_service.board import Board
 
 STILL_SECONDS = 30.0
-COUNTED = ("vanished", "groups_recreated", "killers")  # in the ledger, by whoever saw it
+COUNTED = ("vanished", "groups_recreated", "killers", "lost")  # in the ledger, by whoever saw it
 ENDS = ("completed", "dead", "retried", "cancelled")
 
 

@@ -100,6 +100,7 @@ function ops.republish(a)
     elseif lost(id, backend, leg, age, busy) and redis.call('ZADD', ledger.outbox(backend), 'NX', NOW, id) == 1 then
       ledger.set_leg(id, backend, { resent = NOW })
       ledger.count(backend, 'republished')
+      if not busy then ledger.count(backend, 'lost') end -- of a lane with work in it that cannot be told
       out[#out + 1] = id
     end
   end

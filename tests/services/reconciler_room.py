@@ -90,6 +90,9 @@ class Room:
     def republished(self) -> float:
         return self.gauge("legs_republished_total")
 
+    async def lost(self) -> int:
+        return int(await self.redis.hget(self.key("counters"), "rq.lost") or 0)
+
     def gauge(self, name: str) -> float:
         return self.metrics.registry.get_sample_value(name, {"backend": "rq"}) or 0
 

@@ -35,7 +35,7 @@ async def test_what_an_empty_lane_has_lost_is_published_again_and_counted(room: 
     reconciler = room.reconciler()
     room.clock.now += LANE_SECONDS
     await reconciler.turn()
-    assert room.republished == 1
+    assert (room.republished, await room.lost()) == (1, 1)
     await reconciler.turn()
     assert room.service.waiting == 1
     room.clock.now += LANE_SECONDS
@@ -110,6 +110,7 @@ async def test_jobs_that_have_long_waited_behind_others_are_published_again_few_
         await room.look(reconciler)
         copies.append(room.republished)
     assert copies == [10, 20, 25, 25, 25]
+    assert await room.lost() == 0, "nobody knows that, and nobody is alarmed"
 
 
 async def test_young_legs_are_left_alone_and_nobody_is_asked(room: Room) -> None:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from booking_queue.ledger import pressure
 from booking_queue.ledger.connection import refuses_writes
+from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from local.broker_process import RedisProcess
 from monitoring_service import alarms, watch
@@ -130,6 +131,23 @@ async def test_an_entry_deleted_while_in_hand(world: World) -> None:
         await world.redis.xdel(name, *(entry for entry, _ in entries))
         await lane.worker()
         await alarm(world, "stream_entries_deleted", "redisStreams")
+
+
+async def test_entries_trimmed_before_anybody_read_them(world: World) -> None:
+    async with lane_of("redisStreams", world.settings) as lane:
+        await world.start()
+        job = await lane.send()
+        await world.until("/dashboard", watched("ledger"))
+        await world.redis.xtrim(f"{world.settings.name_prefix}booking-stream", maxlen=0)
+
+        async def noticed() -> list[str]:
+            return (await Outbox(lane.scripts).republish(lane.backend, 0))[1]
+
+        assert await eventually(noticed, "the loss to be noticed") == [job]
+        assert "neither run nor ended" in (await alarm(world, "broker_lost_jobs", "redisStreams"))["detail"]
+        await lane.deliver_outbox()
+        await lane.worker()
+        await lane.reach(job, "completed")
 
 
 async def test_a_job_that_kills_workers_and_a_consumer_that_stood_still(world: World) -> None:

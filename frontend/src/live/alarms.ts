@@ -26,6 +26,7 @@ const TITLES: Record<string, (about: string) => string> = {
   stream_meddled_with: () => "Somebody meddled with the stream",
   stream_entries_deleted: () => "Somebody deleted entries of the stream",
   stream_group_destroyed: () => "Somebody destroyed the stream's group",
+  broker_lost_jobs: (about) => `${ABOUT[about] ?? about} lost jobs before they ran; they are sent again`,
   ledger_emptied: () => "Redis was emptied, or went back to an older state",
   redis_memory: () => "Redis is nearly full",
   redis_evicts: () => "Redis may throw jobs away",
