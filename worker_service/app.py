@@ -34,6 +34,7 @@ from worker_service import janitor, pauses, stats
 from worker_service.attempt import Tools, tools_of
 from worker_service.heartbeat import Heartbeat, NameTaken, Presence
 from worker_service.processor import Processor
+from worker_service.standstill import Standstill
 from worker_service.supervisor import Supervisor
 from worker_service.suspects import Suspects
 
@@ -130,6 +131,7 @@ async def work(
     finished = asyncio.Event()
     rooms: list[Any] = [
         heartbeat.run(finished),
+        Standstill(settings.lease_seconds, heartbeat.types).watch(finished),
         tools.watch.run(finished),
         presence.run(lambda: about | own.presence(), stop, finished),
         server.run(app, listener, finished),

@@ -75,6 +75,10 @@ class Heartbeat:
     def running(self) -> int:
         return len(self._running)
 
+    def types(self) -> list[str]:
+        """Of what runs."""
+        return sorted({beat.claim.type for beat in self._running})
+
     def jobs(self, most: int) -> list[dict[str, Any]]:
         """What runs, the oldest first."""
         now = time.monotonic()

@@ -22,6 +22,7 @@ from booking_queue.ledger.ledger import Claim
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
 from worker_service.attempt import Tools, run_handler, tools_of
+from worker_service.standstill import Standstill
 
 AT_A_TIME = 4
 IDLE_SECONDS = 10.0
@@ -172,10 +173,14 @@ async def serve(connection: socket.socket, worker_id: str) -> None:
         stack.push_async_callback(redis.aclose)
         tools = await tools_of(settings, redis, worker_id, stack)
         reader, writer = await asyncio.open_connection(sock=connection, limit=LINE_LIMIT)
-        watching = asyncio.create_task(tools.watch.run(asyncio.Event()))
+        in_hand: list[str] = []
+        standstill = Standstill(settings.lease_seconds, lambda: in_hand)
+        watching = [asyncio.create_task(each(asyncio.Event())) for each in (tools.watch.run, standstill.watch)]
         try:
             while line := await reader.readline():
-                job = asyncio.create_task(answer(CLAIM.validate_json(line), tools))
+                claim = CLAIM.validate_json(line)
+                in_hand[:] = [claim.type]
+                job = asyncio.create_task(answer(claim, tools))
                 gone = asyncio.create_task(reader.read(1))
                 await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
@@ -185,7 +190,7 @@ async def serve(connection: socket.socket, worker_id: str) -> None:
                 writer.write(job.result() + b"\n")
                 await writer.drain()
         finally:
-            await end(watching)
+            await end(*watching)
 
 
 async def answer(claim: Claim, tools: Tools) -> bytes:
