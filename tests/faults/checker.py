@@ -27,6 +27,10 @@ class Limits:
     accepted: float = 0.5
 
 
+ALL_TAKEN = Limits(accepted=1.0)
+"""Where nothing is broken between a client and the ledger."""
+
+
 @dataclass
 class Lane:
     """What one backend is accused of, or all together, and its figures."""
@@ -55,6 +59,7 @@ class Verdict:
     raw_charges: float  # of a million bookings that were charged
     raw_mails: float
     begun_again: list[str]  # a second start of the same attempt, whatever the reason
+    handed_back: list[str]  # begun, and given back before its end
 
     def __str__(self) -> str:
         return "\n".join(f"{name}: {len(found)}, such as {found[0]}" for name, found in self.wrong.items()) or "clean"
@@ -81,7 +86,8 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
     wrong["unexpected"] += _unexpected(history, bookings)
     wrong["refused"] += _refused(history, limits)
     wrong["not charged"] += _money_missing(bookings, paid)
-    wrong["no mail"] += [id for id, legs in bookings.items() if legs[0].confirmed and id not in history.mailed]
+    wrong["not confirmed"] += _not_confirmed(history, bookings)
+    wrong["mails"] += _mails(history, bookings)
     wrong["rooms"] += _rooms(history, bookings)
     wrong["published twice"] += [f"{key}: {copies} messages" for key, copies in history.copies.items() if copies > 1]
     wrong["stolen back"] += [key for key, owners in history.owners.items() if _returned(owners)]
@@ -98,6 +104,7 @@ def judge(history: History, limits: Limits | None = None) -> Verdict:
         history.raw_charges * 1e6 / charged,
         history.raw_mails * 1e6 / charged,
         [job for job, events in history.audits.items() if _begun_again(events)],
+        [job for job, events in history.audits.items() if any(event.event == "released" for event in events)],
     )
 
 
@@ -223,6 +230,30 @@ def _money_missing(bookings: Mapping[str, Sequence[End]], paid: Mapping[str, int
             yield f"{booking} is confirmed and not paid"
         elif not states - ENDED and not legs[0].confirmed and paid.get(booking, 0) > 0:
             yield f"{booking} is {', '.join(sorted(states))} and was not refunded"
+
+
+def _not_confirmed(history: History, bookings: Mapping[str, Sequence[End]]) -> Iterable[str]:
+    """What can succeed is confirmed in the end, unless somebody was told that it is being cancelled."""
+    hopeful = {attempt.user for attempt in history.attempts if attempt.expected is Expected.COMPLETED}
+    for booking, legs in bookings.items():
+        states = {leg.state for leg in legs}
+        wanted = legs[0].user in hopeful and history.cancels.get(booking) != 202
+        if wanted and not states - ENDED and not legs[0].confirmed:
+            yield f"{booking} is {', '.join(sorted(states))} and not confirmed"
+
+
+def _mails(history: History, bookings: Mapping[str, Sequence[End]]) -> Iterable[str]:
+    """A confirmation for each confirmed booking, and one alone; another only for a round after its money was given
+    back. Deliveries of the same Message-ID are one mail to whoever reads it."""
+    refunds: Counter[str] = Counter()
+    for key, number in history.refunds.items():
+        refunds[_booking(key)] += number
+    for booking, legs in bookings.items():
+        number = history.mails.get(booking, 0)
+        if legs[0].confirmed and not number:
+            yield f"{booking} is confirmed, and no mail says so"
+        elif number > 1 + refunds[booking]:
+            yield f"{booking} has {number} confirmations"
 
 
 def _not_cancelled(history: History) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class Expected(StrEnum):
-    COMPLETED = "completed"
+    COMPLETED = "completed"  # and confirmed, unless somebody cancels it
     DEAD = "dead"
     ENDED = "ended"  # either will do
 
@@ -107,7 +107,7 @@ class History:
     refunds: Mapping[str, int] = field(default_factory=dict)  # by key: charges given back
     raw_charges: int = 0
     raw_mails: int = 0
-    mailed: Collection[str] = ()  # bookings of which somebody got a mail
+    mails: Mapping[str, int] = field(default_factory=dict)  # by booking: confirmations that differ in their Message-ID
     nights: Sequence[Night] = ()
     audits: Mapping[str, Sequence[Event]] = field(default_factory=dict)  # by booking
     stopped: Sequence[Stopped] = ()

@@ -220,7 +220,7 @@ class Trial:
             refunds=money.refunds,
             raw_charges=money.calls["charge"],
             raw_mails=money.calls["mail"],
-            mailed=money.mailed,
+            mails=money.mails,
             nights=await observer.nights(self.name, ROOMS),
             audits=await observer.audits(jobs),
             stopped=list(lab.stopped),

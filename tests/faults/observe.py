@@ -50,14 +50,14 @@ OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "
 
 @dataclass(frozen=True)
 class Money:
-    """Charges and refunds by key, raw calls by kind, the bookings in the order of their first charge, and those that a
-    mail was sent of."""
+    """Charges and refunds by key, raw calls by kind, the bookings in the order of their first charge, and how many
+    confirmations the inbox has of each, which counts a Message-ID once."""
 
     charges: Counter[str] = field(default_factory=Counter)
     refunds: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     order: dict[str, None] = field(default_factory=dict)
-    mailed: set[str] = field(default_factory=set)
+    mails: Counter[str] = field(default_factory=Counter)
 
 
 class Observer:
@@ -109,7 +109,7 @@ class Observer:
             except ResponseError:
                 continue
             counts[f"{stream} pending"] = sum(group["pending"] for group in groups)
-            counts[f"{stream} lag"] = sum(group["lag"] or 0 for group in groups)
+            counts[f"{stream} lag"] = sum(1 if group["lag"] is None else group["lag"] for group in groups)
         return counts
 
     async def _kafka_left(self) -> dict[str, int]:
@@ -132,12 +132,15 @@ class Observer:
             if not left:
                 return Quiet(time.monotonic() - since, {}, await self._ownerless())
             await asyncio.sleep(LOOK_SECONDS)
-        return Quiet(None, left)
+        return Quiet(None, left, await self._ownerless())
 
     async def _ownerless(self) -> list[str]:
         """Keys that would stay for ever: each must have an end, stand in somebody's set, or be one of the few that are
         for good, however many jobs there were."""
-        every = [key async for key in self.redis.scan_iter(count=1000)]
+        try:
+            every = [key async for key in self.redis.scan_iter(count=1000)]
+        except (RedisError, OSError):
+            return []  # which is told as what is left
         ends = await self._pipelined("pttl", every)
         shards = set(await self.redis.zrange(f"{self._prefix}:stream:ids", 0, -1))
         return [
@@ -208,8 +211,10 @@ class Observer:
                     found.calls[kind] += 1
                     if kind == "charge":
                         found.order.setdefault(booking)
-                    elif kind == "mail":
-                        found.mailed.add(booking)
+            for (message_id,) in db.execute("SELECT message_id FROM mails"):
+                booking, kind = message_id.strip("<").partition("@")[0].split(".")[:2]
+                if booking in wanted and kind == "mail":
+                    found.mails[booking] += 1
         return found
 
     async def owners(self, found: dict[str, list[str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -117,8 +118,9 @@ async def _letters(lab: ProcessLab, service: str) -> list[dict[str, Any]]:
 
 
 def _reason(dose: Dose, letters: list[dict[str, Any]]) -> str:
+    marked = re.compile(re.escape(dose.mark) + r"(?!\d)")  # the first is not the tenth
     for letter in letters:
         names = (letter.get("jobId"), letter.get("originalMessageId"), letter.get("key"), str(letter.get("data")))
-        if any(dose.mark in (name or "") for name in names):
+        if any(marked.search(name or "") for name in names):
             return str(letter.get("error") or "")
     return ""

@@ -36,7 +36,7 @@ GOOD = History(
     quiet=Quiet(2.0),
     charges={"b1:payment": 1},
     raw_charges=2,
-    mailed={"b1"},
+    mails={"b1": 1},
     nights=[Night("h 2027-03-01", 10, 1, 1)],
     audits={"b1": [STARTED, COMPLETED, Event(3_000, "confirmed")]},
 )
@@ -77,7 +77,16 @@ BAD = {
         replace(GOOD, attempts=[SENT, *[replace(REFUSED, user=f"r{n}") for n in range(9)]]),
         "refused",
     ),
-    "no mail": (replace(GOOD, mailed=()), "no mail"),
+    "no mail": (replace(GOOD, mails={}), "mails"),
+    "two confirmations": (replace(GOOD, mails={"b1": 2}), "mails"),
+    "completed and not confirmed": (
+        replace(GOOD, ends=[replace(DONE, confirmed=False)], charges={}, mails={}, nights=[]),
+        "not confirmed",
+    ),
+    "cancelled, and nobody asked for it": (
+        replace(GOOD, ends=[replace(DONE, confirmed=False, state="cancelled", cancelled=True)], charges={}, mails={}),
+        "not confirmed",
+    ),
     "completed twice": (replace(GOOD, audits={"b1": [STARTED, COMPLETED, COMPLETED]}), "doubled"),
     "not charged": (replace(GOOD, charges={}), "not charged"),
     "not refunded": (
@@ -148,6 +157,7 @@ def test_three_legs_that_share_one_charge_are_well() -> None:
 def test_a_second_round_is_paid_after_the_first_was_given_back() -> None:
     redriven = replace(GOOD, charges={"b1:payment": 1, "b1:payment:2": 1}, refunds={"b1:payment": 1})
     assert judge(redriven).wrong == {}
+    assert judge(replace(redriven, mails={"b1": 2})).wrong == {}
 
 
 def test_a_refund_settles_what_died() -> None:

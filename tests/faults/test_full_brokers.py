@@ -9,7 +9,7 @@ import time
 import httpx
 
 from tests.faults.breaks import crash
-from tests.faults.checker import Limits
+from tests.faults.checker import ALL_TAKEN, Limits
 from tests.faults.conftest import size
 from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, bookings
@@ -84,7 +84,8 @@ async def test_a_consumer_group_is_destroyed(shared_lab: ProcessLab, results: Re
         lab.fault()
 
     try:
-        verdict = await Trial(lab, "destroyed").run(bookings("destroyed", size(150, 1000)), destroy, per_second=40)
+        asked = bookings("destroyed", size(150, 1000))
+        verdict = await Trial(lab, "destroyed").run(asked, destroy, limits=ALL_TAKEN, per_second=40)
     finally:
         await observer.close()
     results.add("T16 XGROUP DESTROY of the workers' group", verdict)

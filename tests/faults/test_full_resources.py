@@ -17,7 +17,7 @@ from local.paths import private_folder
 from tests.brokers import missing
 from tests.faults.checker import Limits
 from tests.faults.conftest import size
-from tests.faults.history import Outcome
+from tests.faults.history import Expected, Outcome
 from tests.faults.lab import Trial
 from tests.faults.load import BACKENDS, Asked, bookings
 from tests.faults.processes import ProcessLab
@@ -41,7 +41,7 @@ async def test_the_last_room(shared_lab: ProcessLab, results: Results) -> None:
     assert put.status_code == 200, put.text
     racers = itertools.product(range(RACERS), range(nights))
     asked = [
-        Asked(f"raced-{n}-{night}", "raced", backend, more=stay(night))
+        Asked(f"raced-{n}-{night}", "raced", backend, Expected.ENDED, stay(night))
         for (n, night), backend in zip(racers, itertools.cycle(BACKENDS), strict=False)
     ]
     trial = Trial(lab, "raced")

@@ -12,6 +12,7 @@ import psutil
 
 from tests.brokers import missing
 from tests.faults.breaks import kill_workers, pause
+from tests.faults.checker import ALL_TAKEN
 from tests.faults.conftest import size
 from tests.faults.history import History
 from tests.faults.lab import Trial
@@ -21,6 +22,7 @@ from tests.faults.results import Results
 
 DELAY_SECONDS = 5
 KEYS = 20
+GROWING = ("api_service", "queue_service", "stream_service", "kafka_service")
 MEMORY_GROWTH = 1.2  # of the last quarter over the second: the first fills caches
 
 
@@ -37,7 +39,7 @@ async def test_workers_join_and_leave(shared_lab: ProcessLab, results: Results) 
             assert await lab.stop_worker(lab.workers[0]) == 0
 
     trial = Trial(lab, "joined")
-    verdict = await trial.run(ordered("joined", count), come_and_go, per_second=60)
+    verdict = await trial.run(ordered("joined", count), come_and_go, limits=ALL_TAKEN, per_second=60)
     results.add("T13 a worker joins or leaves every 5 s, with ordering keys", verdict)
     assert sum(map(len, trial.history.versions.values())) == sum(lane.acked for lane in verdict.lanes.values())
 
@@ -65,7 +67,7 @@ async def test_clocks_an_hour_off(shared_lab: ProcessLab, results: Results) -> N
     trial = Trial(lab, "clock")
     asked = [*delayed, *bookings("clock", count)]
     try:
-        verdict = await trial.run(asked, lambda sent: kill_one(lab, library, sent), per_second=30)
+        verdict = await trial.run(asked, lambda sent: kill_one(lab, library, sent), limits=ALL_TAKEN, per_second=30)
     finally:
         for name in list(lab.workers):
             await lab.stop_worker(name)
@@ -109,12 +111,12 @@ async def test_many_minutes_of_load(own_lab: ProcessLab, results: Results) -> No
     async def live(sent: asyncio.Event) -> None:
         killing = asyncio.create_task(kill_workers(lab, 60, sent))
         while await pause(2, sent):
-            services = [lab.suite.processes[name] for name in ("api_service", "queue_service", "stream_service")]
+            services = [lab.suite.processes[name] for name in GROWING]
             samples.append(sum(psutil.Process(process.pid).memory_info().rss for process in services))
         await killing
 
     began = time.monotonic()
-    verdict = await Trial(lab, "long").run(bookings("long", seconds * 5), live, per_second=15)
+    verdict = await Trial(lab, "long").run(bookings("long", seconds * 5), live, limits=ALL_TAKEN, per_second=15)
     quarter = len(samples) // 4
     growth = sum(samples[-quarter:]) / sum(samples[quarter : 2 * quarter])
     minutes = (time.monotonic() - began) / 60

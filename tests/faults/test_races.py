@@ -124,10 +124,11 @@ async def test_cancels_that_race(shared_lab: ProcessLab, http: httpx.AsyncClient
         while await pause(0.01, sent) or (trial.load and len(asked) < len(trial.load.acked)):
             for booking in trial.load.acked[len(asked) :] if trial.load else ():
                 asked.append(asyncio.create_task(clerk.cancel(booking, random.uniform(0, 0.5))))
-        assert set(await asyncio.gather(*asked)) <= {202, 409}
+        assert set(await asyncio.gather(*asked)) == {202}  # also of what was confirmed: it is refunded
         lab.fault()
 
     verdict = await trial.run(bookings("recanted", size(20, 667)), cancel_each, per_second=PER_SECOND)
     charged, refunded = (sum(one.values()) for one in (trial.history.charges, trial.history.refunds))
     results.add("T15 each booking is cancelled at some moment", verdict, f"{charged} charged, {refunded} refunded")
+    assert trial.history.charges == trial.history.refunds
     assert trial.cancels.keys() == set(trial.load.acked if trial.load else ())
