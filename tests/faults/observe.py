@@ -51,7 +51,7 @@ OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "
 @dataclass(frozen=True)
 class Money:
     """Charges and refunds by key, raw calls by kind, the bookings in the order of their first charge, and how many
-    confirmations the inbox has of each, which counts a Message-ID once."""
+    confirmations of each were delivered, a Message-ID counted once."""
 
     charges: Counter[str] = field(default_factory=Counter)
     refunds: Counter[str] = field(default_factory=Counter)
@@ -211,7 +211,8 @@ class Observer:
                     found.calls[kind] += 1
                     if kind == "charge":
                         found.order.setdefault(booking)
-            for (message_id,) in db.execute("SELECT message_id FROM mails"):
+            delivered = "SELECT DISTINCT key FROM calls WHERE kind = 'mail' AND outcome = 'delivered'"
+            for (message_id,) in db.execute(delivered):
                 booking, kind = message_id.strip("<").partition("@")[0].split(".")[:2]
                 if booking in wanted and kind == "mail":
                     found.mails[booking] += 1
