@@ -135,19 +135,27 @@ class Observer:
         return Quiet(None, left, await self._ownerless())
 
     async def _ownerless(self) -> list[str]:
-        """Keys that would stay for ever: each must have an end, stand in somebody's set, or be one of the few that are
-        for good, however many jobs there were."""
+        """Keys that would stay for ever: each must have an end, stand in somebody's set, be an
+        unfinished job's, or one of the few that are for good, however many jobs there were."""
         try:
             every = [key async for key in self.redis.scan_iter(count=1000)]
         except (RedisError, OSError):
             return []  # which is told as what is left
         ends = await self._pipelined("pttl", every)
         shards = set(await self.redis.zrange(f"{self._prefix}:stream:ids", 0, -1))
+        unfinished = set(await self._zsets("open"))
         return [
             key.decode(errors="replace")
             for key, ttl in zip(every, ends, strict=True)
-            if ttl == -1 and key not in shards and not self._for_good(key.decode(errors="replace"))
+            if ttl == -1
+            and key not in shards
+            and unfinished.isdisjoint(key.split(b":"))
+            and not self._for_good(key.decode(errors="replace"))
         ]
+
+    async def _zsets(self, name: str) -> list[bytes]:
+        """The members of this set of each backend."""
+        return [job for each in BACKENDS for job in await self.redis.zrange(f"{self._prefix}:{name}:{each}", 0, -1)]
 
     def _for_good(self, key: str) -> bool:
         name = key.removeprefix(f"{self._prefix}:")

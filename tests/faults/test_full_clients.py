@@ -133,7 +133,7 @@ async def test_slow_clients(shared_lab: ProcessLab, results: Results) -> None:
         await asyncio.gather(*crowd, return_exceptions=True)
     before, during = (percentile([a.seconds for a in trial.history.attempts], 0.99) for trial in (calm, crowded))
     notes = (
-        f"the others' answers' p99 {during * 1000:.0f} ms, {before * 1000:.0f} ms without; half of the slow ones are slow "
+        f"the others' answers' p99 {during * 1000:.0f} ms, {before * 1000:.0f} ms without; half of them are slow "
         f"with their bodies; {percentile(fewest, 0.5):.0f} at a time"
     )
     results.add(f"T10 {SLOW_CLIENTS} connections that send a byte a second", verdict, notes)

@@ -45,7 +45,8 @@ async def test_a_frozen_worker_wakes_up(shared_lab: Lab, results: Results) -> No
     try:
         count = size(40, 200)
         asked = bookings("frozen", count, slow_share=1, slow_ms=700)
-        verdict = await trial.run(asked, freeze, limits=replace(ALL_TAKEN, rerun_max=None, rerun_p99=None), per_second=40)
+        limits = replace(ALL_TAKEN, rerun_max=None, rerun_p99=None)
+        verdict = await trial.run(asked, freeze, limits=limits, per_second=40)
     finally:
         await observer.close()
     results.add("T5 SIGSTOP of a worker past its lease, then SIGCONT", verdict, f"{held[0]} jobs in its hands")
