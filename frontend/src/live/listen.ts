@@ -7,25 +7,47 @@ const STRETCH_MS = 10;
 
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
   });
+}
+
+let looking: AbortController | null = null;
+
+/** Aborts when the page is hidden. One serves all, so that a connection made again and again leaves nothing behind. */
+function lookedAt(): AbortSignal {
+  if (looking) return looking.signal;
+  const own = (looking = new AbortController());
+  const check = () => {
+    if (!document.hidden) return;
+    looking = null;
+    own.abort();
+  };
+  document.addEventListener("visibilitychange", check, { signal: own.signal });
+  check();
+  return own.signal;
 }
 
 /** Aborts once nobody looks: a browser has few connections to one origin, and hidden pages are not to hold them. */
 export function whileVisible(signal: AbortSignal): AbortSignal {
-  const hidden = new AbortController();
-  const check = () => document.hidden && hidden.abort();
-  document.addEventListener("visibilitychange", check, { signal: AbortSignal.any([signal, hidden.signal]) });
-  check();
-  return AbortSignal.any([signal, hidden.signal]);
+  return AbortSignal.any([signal, lookedAt()]);
 }
 
 export function visible(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const check = () => (!document.hidden || signal.aborted) && resolve();
-    document.addEventListener("visibilitychange", check, { signal });
-    signal.addEventListener("abort", check, { once: true });
+    const done = new AbortController();
+    const check = () => {
+      if (document.hidden && !signal.aborted) return;
+      done.abort();
+      resolve();
+    };
+    document.addEventListener("visibilitychange", check, { signal: done.signal });
+    signal.addEventListener("abort", check, { signal: done.signal });
     check();
   });
 }
@@ -48,14 +70,17 @@ export async function listen(
     open();
     const feed = sseParser(on);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let began = performance.now();
+    let busy = 0;
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       clearTimeout(silence);
       silence = setTimeout(() => stop.abort(), SILENCE_MS);
+      const began = performance.now();
       feed(part.value);
-      if (performance.now() - began < STRETCH_MS) continue;
+      // What was waited for the network does not count: the browser had its turn then.
+      busy += performance.now() - began;
+      if (busy < STRETCH_MS) continue;
       await pause(0, both);
-      began = performance.now();
+      busy = 0;
     }
   } finally {
     clearTimeout(silence);
