@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 from redis.asyncio import Redis
@@ -32,6 +32,11 @@ from monitoring_service.workers import Workers, WorkersReader
 EVERY_SECONDS = 1.0
 
 Lane = TypeVar("Lane", bound=LaneStats)
+
+
+class Cpu(NamedTuple):
+    machine: float
+    process: float
 
 
 class Board:
@@ -65,10 +70,13 @@ class Board:
         self.watch = Watch(self.epoch)
         self._sampler = Sampler()
         self.process = psutil.Process()
+        self.cpu = self._cpu()
         self._counted: Workers | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        psutil.cpu_percent()
-        self.process.cpu_percent()
+
+    def _cpu(self) -> Cpu:
+        """Since it was asked last: asked in the same rhythm whoever looks, and by one alone."""
+        return Cpu(psutil.cpu_percent(), self.process.cpu_percent())
 
     def _stats(self, backend: Backend, shape: type[Lane]) -> Callable[[], Awaitable[Lane]]:
         async def ask() -> Lane:
@@ -92,6 +100,11 @@ class Board:
             return lane.oldest_age_seconds
         return self.ledger.value.backlog[backend].oldest_age if self.ledger.value else None
 
+    def lag(self, backend: Backend) -> int | None:
+        """The last that is known."""
+        lane: LaneStats | None = self.lane(backend).value
+        return lane.lag if lane else None
+
     def start(self) -> None:
         if path := self.settings.history_file:
             self.epoch.known = str(history_file.load(path, self.tiers).get("epoch") or "")
@@ -100,6 +113,7 @@ class Board:
 
     def tick(self) -> None:
         """Takes down how things stand."""
+        self.cpu = self._cpu()
         workers, ledger = self.workers.value, self.ledger.fresh_value
         if workers is not None and workers is not self._counted:
             self.totals.add(workers.answering)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -16,6 +18,8 @@ from monitoring_service.ledger_reader import LedgerNumbers
 from monitoring_service.sources import RqLevel
 from monitoring_service.totals import Histogram, share
 from monitoring_service.workforce import desired_count
+
+Known = TypeVar("Known")
 
 OUTCOMES = {"completed": "completed", "dead": "dead", "retried": "retried", "cancelled": "cancelled"}
 
@@ -44,6 +48,7 @@ class Gauges:
         self.refusing = Gauge("redis_refuses_writes", "1 while Redis takes no writes.", registry=registry)
 
     def update(self, board: Board, alarms: list[AlarmAnswer]) -> None:
+        """What is not known now is not told: a gauge keeps what it was set to, and would pass for live."""
         self.alarms.set(len(alarms))
         self.alarm.clear()
         for alarm in alarms:
@@ -58,11 +63,14 @@ class Gauges:
 
     def _lanes(self, board: Board) -> None:
         metrics = self.metrics
+        _clear(metrics.queue_oldest_age, metrics.rq_jobs, metrics.stream_alarms, metrics.kafka_lag)
+        _clear(metrics.stream_length, metrics.stream_lag, metrics.stream_pending)
         for backend in Backend:
-            if (age := board.oldest_age(backend)) is not None:
+            heard = board.lane(backend).fresh_value or board.ledger.fresh_value
+            if heard and (age := board.oldest_age(backend)) is not None:
                 metrics.queue_oldest_age.labels(backend).set(age)
+        metrics.rq_workers.set(_of(board.rq.fresh_value, lambda rq: rq.workers))
         if rq := board.rq.fresh_value:
-            metrics.rq_workers.set(rq.workers)
             for level, counts in rq.levels.items():
                 for status in RqLevel.model_fields:
                     queue = rq.queue + Priority.parse(level).suffix
@@ -79,10 +87,11 @@ class Gauges:
                 metrics.kafka_lag.labels(kafka.group, place.topic, str(place.partition)).set(place.lag)
 
     def _workers(self, board: Board) -> None:
-        if workers := board.workers.fresh_value:
-            self.workers.set(len(workers.alive))
-            if (desired := desired_count(board)) is not None:
-                self.desired.set(desired)
+        workers = board.workers.fresh_value
+        _clear(self.slots, self.slots_used)
+        self.workers.set(_of(workers, lambda found: len(found.alive)))
+        self.desired.set(_of(desired_count(board) if workers else None, float))
+        if workers:
             for backend in Backend:
                 self.slots.labels(backend).set(workers.capacity(backend))
                 self.slots_used.labels(backend).set(workers.running(backend))
@@ -91,6 +100,11 @@ class Gauges:
 
     def _ledger(self, board: Board) -> None:
         ledger = board.ledger.fresh_value
+        _clear(self.metrics.outbox_legs, self.metrics.outbox_oldest_age, self.metrics.jobs_in_state)
+        self.refusing.set(_of(ledger, lambda found: bool(found.redis.refuses)))
+        self.redis_ops.set(_of(ledger, lambda found: found.redis.ops_per_second))
+        self.redis_memory.set(_of(ledger, lambda found: found.redis.memory_bytes))
+        self.redis_latency.set(_of(ledger, lambda found: found.redis.latency_ms / 1000))
         if ledger is None:
             return
         for backend in Backend:
@@ -98,19 +112,27 @@ class Gauges:
             self.metrics.outbox_oldest_age.labels(backend).set(ledger.backlog[backend].outbox_oldest_age)
             for state, legs in _states(board, ledger, backend).items():
                 self.metrics.jobs_in_state.labels(backend, state).set(legs)
-        self.refusing.set(bool(ledger.redis.refuses))
-        self.redis_ops.set(ledger.redis.ops_per_second)
-        self.redis_memory.set(ledger.redis.memory_bytes)
-        self.redis_latency.set(ledger.redis.latency_ms / 1000)
+
+
+def _clear(*gauges: Gauge) -> None:
+    for gauge in gauges:
+        gauge.clear()
+
+
+def _of(known: Known | None, figure: Callable[[Known], float]) -> float:
+    """Of a gauge without labels; there is no taking those back."""
+    return math.nan if known is None else figure(known)
 
 
 def _states(board: Board, ledger: LedgerNumbers, backend: Backend) -> dict[str, int]:
-    """Those that ended are counted since the ledger began."""
+    """Those that ended are counted since the ledger began; what runs is the workers' to tell."""
     left, workers = ledger.backlog[backend], board.workers.fresh_value
-    active = workers.running(backend) if workers else 0
-    waiting = max(0, left.unfinished - left.outbox - active)
-    ended = {name: ledger.counters[backend][name] for name in ("completed", "dead", "cancelled")}
-    return {"pending": left.outbox, "waiting": waiting, "active": active, **ended}
+    states = {name: ledger.counters[backend][name] for name in ("completed", "dead", "cancelled")}
+    states["pending"] = left.outbox
+    if workers:
+        states["active"] = workers.running(backend)
+        states["waiting"] = max(0, left.unfinished - left.outbox - states["active"])
+    return states
 
 
 class Sums(Collector):

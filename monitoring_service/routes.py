@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from booking_queue.clock import iso, now_ms
+from booking_queue.clock import now_ms
 from booking_queue.web.replies import JsonResponse
 from monitoring_service import snapshot, views
 from monitoring_service.answers import (
@@ -86,6 +86,4 @@ async def queue_kafka(of: TheViews) -> Response:
 @router.get("/services/health", response_model=ServicesAnswer)
 async def services_health(of: TheViews) -> Response:
     """Whether each service and each worker replica answers within two seconds."""
-    await of.services.recent()
-    unknown = {"timestamp": iso(now_ms()), "services": [], **of.services.staleness()}
-    return JsonResponse(of.services.value or unknown)
+    return JsonResponse(await views.services(of))

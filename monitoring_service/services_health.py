@@ -10,7 +10,7 @@ import orjson
 from booking_queue.clock import iso, now_ms
 from booking_queue.settings import Settings
 from booking_queue.web.http import ConnectionLost, Http
-from monitoring_service.view_answers import ServiceAnswer, ServicesAnswer
+from monitoring_service.view_answers import ServiceAnswer, ServicesRows
 from monitoring_service.workers import Workers
 
 LIMIT_SECONDS = 2.0
@@ -24,7 +24,7 @@ class ServicesHealth:
         self._servers: dict[str, Http] = {}
         self._workers: set[str] = set()
 
-    async def read(self, workers: Workers | None) -> ServicesAnswer:
+    async def read(self, workers: Workers | None) -> ServicesRows:
         settings = self._settings
         checks = [
             self._ask("api", settings.api_url),

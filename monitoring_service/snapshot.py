@@ -36,6 +36,7 @@ def dashboard(board: Board) -> DashboardAnswer:
         "rates": rates(board),
         "latency": latency(board),
         "backlog": by_backend(board.backlog),
+        "lag": by_backend(board.lag),
         "oldestAgeSeconds": by_backend(board.oldest_age),
         "outbox": outbox(board),
         "workers": workers(board),
@@ -165,9 +166,9 @@ def _machine(board: Board) -> Machine:
     """Each worker tells its own under `workers`."""
     memory = psutil.virtual_memory()
     return {
-        "cpuPercent": psutil.cpu_percent(),
+        "cpuPercent": board.cpu.machine,
         "memoryPercent": memory.percent,
         "memoryBytes": memory.total - memory.available,
         "processMemoryBytes": board.process.memory_info().rss,
-        "processCpuPercent": board.process.cpu_percent(),
+        "processCpuPercent": board.cpu.process,
     }

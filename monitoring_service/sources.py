@@ -26,6 +26,7 @@ class LaneStats(_Said):
 
     backlog: int
     outbox: int
+    lag: int | None = None  # of the group behind the log's end; RQ has none
     oldest_age_seconds: float = 0
     ledger: LedgerSeen = Field(default_factory=LedgerSeen)
 
@@ -91,7 +92,6 @@ class KafkaStats(LaneStats):
     topic: str
     stats: KafkaCounts
     group: str = ""
-    lag: int = 0
     offsets: list[KafkaPartition] = Field(default_factory=list)
     members: list[Any] = Field(default_factory=list)
 
@@ -164,6 +164,18 @@ class StreamMessages(_Said):
     stream: str
     count: int
     messages: list[dict[str, Any]]
+
+
+class StreamConsumer(_Said):
+    name: str
+    pending: int
+    idle_ms: int
+
+
+class StreamConsumers(_Said):
+    """GET /consumers"""
+
+    consumers: list[StreamConsumer]
 
 
 class StreamPending(_Said):

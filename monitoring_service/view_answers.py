@@ -29,9 +29,20 @@ class RqRows(TypedDict):
     delayed: list[RqRow]
 
 
+class ConsumerAnswer(TypedDict):
+    """A worker, over the streams of all levels."""
+
+    name: str
+    pending: int
+    idleMs: int
+
+
 class StreamRows(TypedDict):
     stream: str | None
+    group: str | None
+    lag: int | None
     totalMessages: int | None
+    consumers: list[ConsumerAnswer]
     recentMessages: list[dict[str, Any]]
     pendingMessages: list[list[str | int]]  # id, consumer, idle ms, deliveries
 
@@ -82,6 +93,12 @@ class ServiceAnswer(TypedDict):
     error: NotRequired[str]
 
 
-class ServicesAnswer(TypedDict):
+class ServicesRows(TypedDict):
+    """`timestamp`: when they were asked."""
+
     timestamp: str
     services: list[ServiceAnswer]
+
+
+class ServicesAnswer(ServicesRows, Staleness):
+    pass

@@ -19,6 +19,7 @@ from monitoring_service.sources import (
     KafkaStats,
     RqJob,
     RqJobs,
+    StreamConsumers,
     StreamMessages,
     StreamPending,
     StreamStats,
@@ -31,6 +32,7 @@ from monitoring_service.view_answers import (
     RqRow,
     RqRows,
     ServicesAnswer,
+    ServicesRows,
     StreamRows,
     StreamsAnswer,
     View,
@@ -50,12 +52,12 @@ class Views:
         self.rq: Source[RqRows] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
         self.streams: Source[StreamRows] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
         self.kafka: Source[KafkaRows] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
-        self.services: Source[ServicesAnswer] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
+        self.services: Source[ServicesRows] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
 
     async def close(self) -> None:
         await asyncio.gather(*(view.close() for view in (self.rq, self.streams, self.kafka, self.services)))
 
-    async def _services(self) -> ServicesAnswer:
+    async def _services(self) -> ServicesRows:
         await self._board.workers.recent()
         return await self._health.read(self._board.workers.value)
 
@@ -101,13 +103,22 @@ class Views:
 
     async def _streams(self) -> StreamRows:
         client = self._board.clients[Backend.STREAMS]
-        said, messages, pending = await asyncio.gather(
-            client.get("/stats"), client.get("/messages", {"count": FIRST}), client.get("/pending", {"count": FIRST})
+        said, messages, pending, readers = await asyncio.gather(
+            client.get("/stats"),
+            client.get("/messages", {"count": FIRST}),
+            client.get("/pending", {"count": FIRST}),
+            client.get("/consumers"),
         )
         stats, recent = StreamStats.model_validate(said), StreamMessages.model_validate(messages)
         return {
             "stream": stats.stream,
+            "group": stats.group,
+            "lag": stats.lag,
             "totalMessages": stats.stats.total_messages,
+            "consumers": [
+                {"name": one.name, "pending": one.pending, "idleMs": one.idle_ms}
+                for one in StreamConsumers.model_validate(readers).consumers
+            ],
             "recentMessages": recent.messages[:FIRST],
             "pendingMessages": [list(each) for each in StreamPending.model_validate(pending).pending_messages[:FIRST]],
         }
@@ -137,7 +148,15 @@ def _partition(at: KafkaPartition) -> PartitionAnswer:
 
 
 EMPTY_RQ: RqRows = {"waiting": [], "active": [], "completed": [], "failed": [], "delayed": []}
-EMPTY_STREAMS: StreamRows = {"stream": None, "totalMessages": None, "recentMessages": [], "pendingMessages": []}
+EMPTY_STREAMS: StreamRows = {
+    "stream": None,
+    "group": None,
+    "lag": None,
+    "totalMessages": None,
+    "consumers": [],
+    "recentMessages": [],
+    "pendingMessages": [],
+}
 EMPTY_KAFKA: KafkaRows = {
     "topic": None,
     "group": None,
@@ -169,3 +188,9 @@ async def streams(views: Views) -> StreamsAnswer:
 async def kafka(views: Views) -> KafkaAnswer:
     await views.kafka.recent()
     return {**(views.kafka.value or EMPTY_KAFKA), **_of(views.kafka, views.kafka_broker)}
+
+
+async def services(views: Views) -> ServicesAnswer:
+    await views.services.recent()
+    unknown: ServicesRows = {"timestamp": iso(now_ms()), "services": []}
+    return {**(views.services.value or unknown), **views.services.staleness()}

@@ -1,7 +1,6 @@
 /** Everything the pages ask of the suite. Answers are read with care: a missing part shows as missing, never as a crash. */
 
 import type { AcceptedBooking, BookingStatus, Compensation, LegAnswer, NewBooking } from "./openapi/api.ts";
-import type { ServicesAnswer } from "./openapi/monitoring.ts";
 
 /** An answer as it may come from an older or a newer service: parts may be missing, words may be new. */
 export type Told<T> = T extends string
@@ -42,10 +41,6 @@ export class ApiError extends Error {
     this.fields = fields;
   }
 }
-
-export type Health = {
-  services: { name: string; url: string; healthy: boolean; note: string }[];
-};
 
 export type Leg = {
   state: string;
@@ -145,15 +140,6 @@ export async function answer<T>(path: string, init: RequestInit, signal?: AbortS
   const body: unknown = await response.json().catch(() => null);
   if (!isRecord(body)) throw new ApiError("The answer is not JSON", response.status);
   return { body: body as Told<T>, date: instant(response.headers.get("Date")) };
-}
-
-export async function readHealth(signal: AbortSignal): Promise<Health> {
-  const { body } = await answer<ServicesAnswer>("/monitoring/services/health", {}, signal);
-  const services = list(body.services).map((it) => {
-    const healthy = it?.status === "healthy";
-    return { name: text(it?.name), url: text(it?.url), healthy, note: healthy ? "" : reason(it?.error) };
-  });
-  return { services };
 }
 
 function toLeg(value: Told<LegAnswer>): Leg {

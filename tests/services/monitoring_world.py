@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ STREAM_STATS: dict[str, Any] = {
     "stats": {"totalMessages": 7, "pendingMessages": 2, "dlqMessages": 1},
     "backlog": 4,
     "outbox": 0,
+    "lag": 2,
     "alarms": {"pendingEntriesDeleted": 0},
     "levels": {"high": {"stream": "booking-stream-high", "totalMessages": 7, "pendingMessages": 2, "lag": 2}},
 }
@@ -130,6 +132,12 @@ class World:
             while not seen(body := await self.get(path)):
                 await asyncio.sleep(EVERY / 2)
         return body
+
+    async def told(self) -> dict[str, str]:
+        """What Prometheus is told, by name; of several with labels, the last."""
+        text = (await self.monitoring.http.get("/metrics")).text
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        return {re.split(r"[ {]", line)[0]: line.rsplit(" ", 1)[1] for line in lines}
 
     async def worker(self, name: str, **stats: Any) -> Fake:
         """A worker with a heartbeat that answers /stats."""

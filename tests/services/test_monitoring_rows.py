@@ -37,6 +37,7 @@ def _answer_looks(world: World) -> None:
         world.queue.answers[f"/jobs/state/{state}"] = {"state": state, "jobs": []}
     world.stream.answers["/messages"] = {"stream": "booking-stream", "count": 0, "messages": []}
     world.stream.answers["/pending"] = {"pendingMessages": []}
+    world.stream.answers["/consumers"] = {"consumers": []}
 
 
 async def pages(world: World) -> dict[str, Any]:
@@ -70,7 +71,8 @@ async def test_with_everything_there(world: World) -> None:
     await world.until("/dashboard", fresh(*ALL))
     found = await pages(world)
     whole(found["/dashboard"])
-    assert not any(found[path]["stale"] for path in PAGES if path.startswith("/queue/"))
+    assert not any(found[path]["stale"] for path in PAGES if path.startswith(("/queue/", "/services/")))
+    assert found["/dashboard"]["lag"] == {"rq": None, "redisStreams": 2, "kafka": 6}
     assert {one["status"] for one in found["/services/health"]["services"]} == {"healthy"}
     (worker,) = found["/dashboard"]["workers"]["list"]
     assert worker.keys() >= WORKER
@@ -118,6 +120,33 @@ async def test_with_redis_away(broker_factory: BrokerFactory, redis_settings: Se
         whole(found["/dashboard"])
         assert fresh("rq", "redisStreams", "kafka")(found["/dashboard"])
         assert found["/dashboard"]["metrics"]["redis"]["memoryBytes"], "the last that is known"
+        await _prometheus_is_told_nothing_old(world)
+
+
+async def _prometheus_is_told_nothing_old(world: World) -> None:
+    """Of Redis and the workers now, of the brokers once their services are away too."""
+    await world.until("/dashboard", lambda body: body["staleness"]["workers"]["stale"])
+    told = await world.told()
+    assert {name for name, value in told.items() if value == "NaN"} >= {
+        "workers_alive",
+        "workers_desired",
+        "redis_refuses_writes",
+        "redis_ops_per_second",
+        "redis_memory_used_bytes",
+        "redis_ping_seconds",
+    }
+    of_redis = {"jobs_in_state", "outbox_legs", "outbox_oldest_age_seconds", "worker_slots", "worker_slots_used"}
+    of_brokers = {"rq_jobs", "redis_stream_length", "redis_stream_group_lag", "redis_stream_group_messages_pending"}
+    of_brokers |= {"redis_stream_alarms", "kafka_consumergroup_lag", "queue_oldest_age_seconds"}
+    assert not told.keys() & of_redis
+    assert told.keys() >= of_brokers
+    for fake in (world.queue, world.stream, world.kafka):
+        fake.answers["/stats"] = 500
+    await world.until("/dashboard", lambda body: all(one["stale"] for one in body["staleness"].values()))
+    told = await world.told()
+    assert not told.keys() & (of_redis | of_brokers)
+    assert told["rq_workers"] == "NaN"
+    assert told["source_up"] == "0.0"
 
 
 async def test_what_a_worker_runs_and_why_one_gets_nothing(world: World) -> None:

@@ -14,6 +14,7 @@ from booking_queue.ledger.ledger import Claim, Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from kafka_service.app import build as kafka_service
+from monitoring_service.services_health import ServicesHealth
 from queue_service.app import build as queue_service
 from stream_service.app import build as stream_service
 from tests.services.live_app import live
@@ -96,6 +97,10 @@ async def test_the_newest_entries_and_those_in_hand(world: World, redis_settings
         assert (consumer, deliveries) == ("w1", 1)
         assert "-" in entry
         assert 0 <= idle < 60_000
+        assert (body["group"], body["lag"]) == (group, 10)
+        (reader,) = body["consumers"]
+        assert (reader["name"], reader["pending"]) == ("w1", 2)
+        assert 0 <= reader["idleMs"] < 60_000
 
 
 async def test_partitions_with_their_offsets_and_lag(world: World) -> None:
@@ -134,6 +139,7 @@ async def test_an_answer_serves_for_a_second_and_stays_when_the_source_is_gone(w
     world.stream.answers |= {
         "/messages": {"stream": "s", "count": 0, "messages": []},
         "/pending": {"pendingMessages": []},
+        "/consumers": {"consumers": []},
     }
     await world.start()
     started = time.monotonic()
@@ -192,6 +198,21 @@ async def test_what_hangs_costs_two_seconds_at_most(world: World) -> None:
     for name in ("api", "queue", "providers"):
         assert found[name]["error"] == "no answer within 2 s"
     assert found["stream"]["status"] == "healthy"
+
+
+async def test_an_old_answer_on_health_says_that_it_is_old(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.start()
+    body = await world.get("/services/health")
+    assert (body["stale"], body["error"]) == (False, None)
+
+    async def hang(self: ServicesHealth, workers: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(ServicesHealth, "read", hang)
+    old = await world.until("/services/health", lambda body: body["stale"])
+    assert old["error"] == "no answer within 4 s"
+    assert old["ageSeconds"] > 0
+    assert (old["services"], old["timestamp"]) == (body["services"], body["timestamp"])
 
 
 async def test_a_worker_that_vanished_is_unhealthy_and_one_that_left_is_gone(world: World) -> None:

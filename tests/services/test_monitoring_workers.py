@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from booking_queue.ledger.connection import connect
+from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from tests.services.monitoring_world import ALL, World, fresh, worker_stats, world_of
+from monitoring_service import snapshot
+from monitoring_service.board import Board
+from tests.services.monitoring_world import ALL, KAFKA_STATS, World, fresh, worker_stats, world_of
 
 
 @pytest.fixture
@@ -92,3 +98,29 @@ async def test_prometheus_has_the_familiar_names(world: World) -> None:
     assert found[("queue_oldest_age_seconds", ("backend", "rq"))] == 1.5
     assert found[("worker_slots_used", ("backend", "rq"))] == 3
     assert found[("source_up", ("source", "kafka"))] == 1
+
+
+async def test_prometheus_is_not_told_of_a_topic_that_is_gone(world: World) -> None:
+    await world.start()
+    await world.until("/dashboard", fresh("kafka"))
+    assert 'topic="booking-events"' in (await world.monitoring.http.get("/metrics")).text
+    renamed = KAFKA_STATS["offsets"][0] | {"topic": "another"}
+    world.kafka.answers["/stats"] = KAFKA_STATS | {"offsets": [renamed], "lag": 7}
+    await world.until("/dashboard", lambda body: body["lag"]["kafka"] == 7)
+    text = (await world.monitoring.http.get("/metrics")).text
+    assert 'topic="another"' in text
+    assert 'topic="booking-events"' not in text
+
+
+async def test_whoever_looks_spoils_nobodys_figure(redis_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How busy the processor is, is measured since the last time it was: so at each tick, not at each look."""
+    redis = connect(redis_settings)
+    board = Board(redis_settings, redis, Metrics())
+    asked = itertools.count(1)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: float(next(asked)))
+    for tick in (1.0, 2.0):
+        board.tick()
+        for _ in range(3):
+            assert snapshot.dashboard(board)["metrics"]["machine"]["cpuPercent"] == tick
+    await board.close()
+    await redis.aclose()

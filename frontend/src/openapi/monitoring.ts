@@ -50,12 +50,24 @@ export interface ByBackendInt_ {
   redisStreams: number;
   kafka: number;
 }
+/**
+ * A worker, over the streams of all levels.
+ */
+export interface ConsumerAnswer {
+  name: string;
+  pending: number;
+  idleMs: number;
+}
+/**
+ * `lag`: how many entries of its log the workers' group has not got (Kafka: not finished) yet; RQ has no log.
+ */
 export interface DashboardAnswer {
   timestamp: string;
   queues: Queues;
   rates: Rates;
   latency: Latency;
   backlog: ByBackend_UnionInt__NoneType__;
+  lag: ByBackend_UnionInt__NoneType__;
   oldestAgeSeconds: ByBackend_UnionFloat__NoneType__;
   outbox: ByBackend_Unsent_;
   workers: WorkersAnswer;
@@ -280,10 +292,16 @@ export interface ServiceAnswer {
 export interface ServicesAnswer {
   timestamp: string;
   services: ServiceAnswer[];
+  stale: boolean;
+  ageSeconds: number | null;
+  error: string | null;
 }
 export interface StreamsAnswer {
   stream: string | null;
+  group: string | null;
+  lag: number | null;
   totalMessages: number | null;
+  consumers: ConsumerAnswer[];
   recentMessages: {
     [k: string]: unknown;
   }[];

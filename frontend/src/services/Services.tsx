@@ -1,18 +1,13 @@
-import { type Health, readHealth } from "../api.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { usePoll } from "../ui/usePoll.ts";
+import { type Service, readHealth, summary } from "./health.ts";
 import "./services.css";
 
 const EVERY_MS = 3000;
 const PLACEHOLDERS = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
 
-function summary(services: Health["services"]): string {
-  const well = services.filter((each) => each.healthy).length;
-  return well === services.length ? `all ${well} healthy` : `${well} of ${services.length} healthy`;
-}
-
-function List({ services }: { services: Health["services"] }) {
+function List({ services }: { services: Service[] }) {
   if (services.length === 0) return <p className="notice">Monitoring knows of no service yet.</p>;
   return (
     <ul className="services">
@@ -34,12 +29,13 @@ export function Services() {
     <section aria-labelledby="services">
       <div className="section-head">
         <h2 id="services">
-          Services <span className="aside">{data && summary(data.services)}</span>
+          Services <span className="aside">{data && summary(data)}</span>
         </h2>
+        {data?.stale && !error && <p className="silent">{data.stale}</p>}
         <Freshness at={at} error={error} everyMs={EVERY_MS} quiet />
       </div>
       {data && (
-        <div className={error ? "old" : undefined}>
+        <div className={error || data.stale ? "old" : undefined}>
           <List services={data.services} />
         </div>
       )}
