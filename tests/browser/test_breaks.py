@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from local.probe import wait_until
 from tests.browser.site import Site, clean, settled
@@ -25,9 +25,25 @@ def test_a_killed_worker_is_seen_and_its_work_seen_moving(page: Page, site: Site
     card = page.locator(".worker").filter(has=page.get_by_text(worker, exact=True))
     expect(card.locator(".runs")).to_contain_text(booking[:8])
     site.suite.kill_worker(worker)
-    page.get_by_role("link", name=booking[:8]).click()
+    strip = page.locator(".strip-status")
+    expect(strip).to_contain_text(f"Worker {worker} is gone", timeout=40_000)
+    expect(page.get_by_role("region", name="Workers that are gone")).to_contain_text(worker)
+    expect(card).to_have_count(0)
+    only_what_changed_is_told(page, strip)
+    page.goto(f"{site.url}/bookings/{booking}")
     expect(page.locator(".timeline")).to_contain_text("taken over by", timeout=40_000)
     expect(page.locator(".outcome .pill")).to_contain_text("confirmed", timeout=40_000)
+
+
+def only_what_changed_is_told(page: Page, strip: Locator) -> None:
+    """A detail that counts seconds is not read aloud each time, and takes nothing from who is about to copy it."""
+    strip.locator("summary").click()
+    line = strip.locator("li").filter(has_text="no heartbeat").first.element_handle()
+    before = line.text_content()
+    page.wait_for_function("([line, before]) => line.textContent !== before", arg=[line, before])
+    assert line.evaluate("line => line.isConnected")
+    expect(strip.get_by_role("status")).to_have_text(re.compile(r"\w"))
+    expect(strip.get_by_role("status")).not_to_contain_text("no heartbeat")
 
 
 def test_kafka_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None:

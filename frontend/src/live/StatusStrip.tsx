@@ -13,13 +13,15 @@ function noAlarm(board: Board): string {
   return `No alarm: three backends answer, ${count} worker${count === 1 ? "" : "s"}`;
 }
 
-/** The first is named above. */
+const when = ({ seconds }: Trouble) => (seconds === null ? "" : `, ${ago(0, 1000 * seconds)}`);
+
+/** The first is named above. Each in parts, so that a remedy stays selected while a detail counts seconds. */
 function More({ found }: { found: Trouble[] }) {
   return (
     <ul>
       {found.map((each, place) => (
-        <li key={each.title + each.detail}>
-          {place > 0 && <strong>{each.title}</strong>} {each.detail && <span>{each.detail}</span>}
+        <li key={each.key}>
+          {place > 0 && <strong>{each.title + when(each)}</strong>} <span>{each.detail}</span> <span>{each.remedy}</span>
         </li>
       ))}
     </ul>
@@ -46,27 +48,31 @@ function HowThingsAre() {
   const late = board.at !== null && isStale(board.at, now, BOARD_MS);
   const found = troubles(board, late);
   const first = found[0];
-  if (!first) {
-    return (
-      <div className="strip-status" role="status">
-        <p className={board.data ? "fresh live" : "fresh"}>{board.data ? noAlarm(board.data) : "Asking how things are…"}</p>
-      </div>
-    );
-  }
-  const since = board.at === null ? "" : late || board.error ? `, from ${ago(board.at, now)}` : "";
+  const well = board.data ? noAlarm(board.data) : "Asking how things are…";
+  const since = board.at !== null && (late || board.error) ? `, from ${ago(board.at, now)}` : "";
   return (
-    <div className={`strip-status ${first.bad ? "bad" : "warn"}`} role="status">
-      <details>
-        <summary>
-          <span className="first">
-            <span aria-hidden="true">{first.bad ? "✕" : "!"}</span> {first.title}
-            {/* Not for the ear: it changes each second. */}
-            <span aria-hidden="true">{since}</span>
-          </span>
-          <span className="rest">{found.length > 1 ? `and ${found.length - 1} more` : "details"}</span>
-        </summary>
-        <More found={found} />
-      </details>
-    </div>
+    <section className={`strip-status ${first ? (first.bad ? "bad" : "warn") : ""}`} aria-label="How things are">
+      {/* All that is for the ear: the rest changes every few seconds, and a live region is read from its beginning. */}
+      <p className="hidden" role="status">
+        {first?.title ?? well}
+      </p>
+      {first ? (
+        <details>
+          <summary>
+            <span className="first">
+              <span aria-hidden="true">{first.bad ? "✕" : "!"}</span> {first.title}
+              {when(first)}
+              <span aria-hidden="true">{since}</span>
+            </span>
+            <span className="rest">{found.length > 1 ? `and ${found.length - 1} more` : "details"}</span>
+          </summary>
+          <More found={found} />
+        </details>
+      ) : (
+        <p className={board.data ? "fresh live" : "fresh"} aria-hidden="true">
+          {well}
+        </p>
+      )}
+    </section>
   );
 }

@@ -31,10 +31,12 @@ describe("toBoard", () => {
       oldestAgeSeconds: { rq: 1.5 },
       rates: { overSeconds: 10, rq: { completedPerSecond: 2.25 } },
       latency: { rq: { wait: { p50: 4, p99: 9 } } },
+      lag: { rq: null, redisStreams: 12, kafka: null },
     });
     const rq = { waiting: 3, active: 2, done: 40, dead: 1, oldestSeconds: 1.5, perSecond: 2.25 };
     expect(lanes.rq.common).toMatchObject({ ...rq, wait: { p50: 4, p95: null, p99: 9 }, run: none });
     expect(lanes.redisStreams.common).toMatchObject({ waiting: 0, active: 1, done: null });
+    expect([lanes.rq, lanes.redisStreams, lanes.kafka].map((lane) => lane.common.lag)).toEqual([null, 12, null]);
     expect(overSeconds).toBe(10);
   });
 
@@ -78,14 +80,29 @@ describe("troubles", () => {
     ]);
   });
 
+  const told = (alarm: string, about: string, since: string | null = null) => {
+    const data = toBoard({ timestamp: "2026-01-01T00:12:00Z", alarms: [{ alarm, about, detail: "so", remedy: "Do.", since }] });
+    return troubles({ data, error: null, at: 0 }, false)[0];
+  };
+
+  it("says of what is over when it was, and is calm about it unless something is left to do", () => {
+    const then = "2026-01-01T00:00:00Z";
+    expect(told("stream_group_destroyed", "redisStreams", then)).toMatchObject({ bad: false, seconds: 720 });
+    expect(told("redis_refused", "queue", then)).toMatchObject({ bad: false, detail: "so.", remedy: "Do." });
+    expect(told("ledger_emptied", "ledger", then)).toMatchObject({ bad: true, seconds: 720 });
+    expect(told("job_kills_workers", "rq", then)?.bad).toBe(true);
+    expect(told("redis_refuses_writes", "ledger")).toMatchObject({ bad: true, seconds: null });
+  });
+
+  it("knows each again when its detail changes, and what goes on from what is over", () => {
+    expect(told("worker_lost", "w")?.key).not.toBe(told("worker_lost", "v")?.key);
+    expect(told("ledger_emptied", "ledger")?.key).not.toBe(told("ledger_emptied", "ledger", "2026-01-01T00:00:00Z")?.key);
+  });
+
   it("says what is down and what that means, and is calm about what mended itself", () => {
-    const told = (alarm: string, about: string) => {
-      const data = toBoard({ alarms: [{ alarm, about, detail: "" }] });
-      return troubles({ data, error: null, at: 0 }, false)[0];
-    };
     expect(told("source_stale", "ledger")?.title).toContain("nothing is taken on");
     expect(told("source_stale", "workers")?.title).toBe("The workers do not answer: their figures are old");
-    expect(told("consumer_stood_still", "w-1")).toMatchObject({ bad: false, title: "Worker w-1 stood still on Kafka and was set going again" });
+    expect(told("consumer_stood_still", "w-1", "2026-01-01T00:00:00Z")).toMatchObject({ bad: false, title: "Worker w-1 stood still on Kafka and was set going again" });
   });
 
   it("says before all else that nobody watches", () => {

@@ -1,5 +1,5 @@
 import { BACKENDS, type Backend, type Told, answer, instant, list, reason, record, text, toBackend } from "../api.ts";
-import type { DashboardAnswer, Percentiles, Staleness, WorkerAnswer } from "../openapi/monitoring.ts";
+import type { AlarmAnswer, DashboardAnswer, Percentiles, Staleness, WorkerAnswer } from "../openapi/monitoring.ts";
 
 export type Spread = { p50: number | null; p95: number | null; p99: number | null };
 
@@ -11,6 +11,8 @@ export type Common = {
   done: number | null;
   dead: number | null;
   unsent: number | null;
+  /** How far the group that reads a log is behind its end; null on RQ, which has none. */
+  lag: number | null;
   oldestSeconds: number | null;
   acceptedPerSecond: number | null;
   perSecond: number | null;
@@ -44,7 +46,8 @@ export type Worker = {
 
 export type WorkerJob = { id: string; backend: Backend; type: string; seconds: number | null };
 
-export type Alarm = { alarm: string; about: string; detail: string; remedy: string };
+/** `seconds`: how long ago it happened; null of what goes on. */
+export type Alarm = { alarm: string; about: string; detail: string; remedy: string; seconds: number | null };
 type Dashboard = Told<DashboardAnswer>;
 export type Share = { type: string; share: number | null };
 
@@ -89,6 +92,7 @@ function toCommon(body: Dashboard, backend: Backend): Common {
     done: known(jobs?.processed),
     dead: known(jobs?.failed),
     unsent: known(body.outbox?.[backend]?.rows),
+    lag: known(body.lag?.[backend]),
     oldestSeconds: known(body.oldestAgeSeconds?.[backend]),
     acceptedPerSecond: known(rates?.acceptedPerSecond),
     perSecond: known(rates?.completedPerSecond),
@@ -138,6 +142,13 @@ function toWorkerJob(value: unknown): WorkerJob[] {
   return backend ? [{ id: text(it["jobId"]), backend, type: text(it["type"]), seconds: known(it["seconds"]) }] : [];
 }
 
+/** `now`: by the clock of who tells it. */
+function toAlarm(it: Told<AlarmAnswer> | null, now: number | null): Alarm {
+  const since = instant(it?.since);
+  const seconds = since === null ? null : Math.max(0, ((now ?? since) - since) / 1000);
+  return { alarm: text(it?.alarm), about: text(it?.about), detail: text(it?.detail), remedy: text(it?.remedy), seconds };
+}
+
 export function toBoard(body: Dashboard): Board {
   const [rq, redisStreams, kafka] = BACKENDS;
   const lane = (backend: Backend) => toLane(body, backend);
@@ -151,12 +162,7 @@ export function toBoard(body: Dashboard): Board {
     wanted: known(workers?.desired?.count),
     workersStale: staleness(body.staleness?.["workers"]),
     lost: list(workers?.lost).map((each) => ({ id: text(each?.id), seconds: known(each?.lastSeenSeconds) })),
-    alarms: list(body.alarms).map((it) => ({
-      alarm: text(it?.alarm),
-      about: text(it?.about),
-      detail: text(it?.detail),
-      remedy: text(it?.remedy),
-    })),
+    alarms: list(body.alarms).map((it) => toAlarm(it, instant(body.timestamp))),
     sla: {
       seconds: known(sla?.slaSeconds),
       types: Object.entries(sla?.types ?? {}).map(([type, of]) => ({ type, share: known(of?.share) })),
