@@ -79,6 +79,40 @@ def links(page: Page) -> list[str]:
     return page.get_by_role("navigation", name="Pages").get_by_role("link").all_text_contents()
 
 
+def refusals(page: Page) -> list[str]:
+    """Grows with each answer that says that this key may not."""
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+    return refused
+
+
+def test_who_may_not_see_bookings_is_not_refused_again_and_again(page: Page, keyed: str) -> None:
+    refused = refusals(page)
+    enter(page, keyed, key_of(keyed, None, "ops:read"))
+    settled(page)
+    expect(page.locator(".legend-note")).to_contain_text("No dot shows a job on its way: it needs a key with")
+    expect(page.locator(".lane-card .running").first).to_contain_text("of ")
+    assert not clean(page, "overview-no-bookings")
+    page.get_by_role("link", name="Workers", exact=True).click()
+    expect(page.locator(".worker").first).to_be_visible()
+    page.get_by_role("link", name="Backends").click()
+    settled(page)
+    expect(page.get_by_text("Consumers of the group")).to_be_visible()
+    assert links(page) == ["Overview", "Dead letters", "Workers", "Backends"]
+    assert not refused
+
+
+def test_who_may_send_and_not_look_is_told_that_ends_are_not_shown(page: Page, keyed: str) -> None:
+    refused = refusals(page)
+    enter(page, f"{keyed}/bookings/new", key_of(keyed, None, "bookings:write"))
+    page.get_by_label("Bookings", exact=True).fill("2")
+    page.get_by_role("button", name="Book 2", exact=True).click()
+    expect(page.get_by_text("2 of 2 accepted")).to_be_visible()
+    expect(page.get_by_text("What becomes of them is not shown")).to_be_visible()
+    assert links(page) == ["New booking"]
+    assert not refused
+
+
 def test_a_tenant_s_key_opens_what_is_its_own_and_offers_no_more(page: Page, keyed: str) -> None:
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)

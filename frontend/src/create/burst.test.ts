@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { emptyDraft } from "./booking.ts";
-import { begun, bookings, counted, sendBurst } from "./burst.ts";
+import { begun, bookings, counted, readEnds, sendBurst } from "./burst.ts";
 
 const draft = emptyDraft(new Date(2027, 1, 27));
 
@@ -44,6 +44,49 @@ describe("sendBurst", () => {
     await sendBurst(bookings(draft, 250), ({ ids, refused }) => told.push(ids.length, refused), new AbortController().signal);
     expect(sizes).toEqual([100, 100, 50]);
     expect(told).toEqual([99, 1, 99, 1, 49, 1]);
+  });
+});
+
+describe("readEnds", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  /** A list of so many pages, of which each has what is asked for. */
+  function listed(pages: { bookingId: string; state: string }[][], endless = false): string[] {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (path: string) => {
+      const place = Number(new URLSearchParams(path.split("?")[1]).get("cursor"));
+      asked.push(path);
+      const nextCursor = endless || place + 1 < pages.length ? String(place + 1) : null;
+      return new Response(JSON.stringify({ items: pages[place] ?? [], nextCursor }));
+    });
+    return asked;
+  }
+
+  const read = (open: string[], sent = open.length) => readEnds("h&m", new Set(open), sent, new AbortController().signal);
+
+  it("tells how those ended that are asked for, and looks no further than they are", async () => {
+    const first = [
+      { bookingId: "a", state: "confirmed" },
+      { bookingId: "x", state: "failed" },
+    ];
+    const second = [
+      { bookingId: "b", state: "processing" },
+      { bookingId: "c", state: "failed" },
+    ];
+    const asked = listed([first, second, []]);
+    expect(await read(["a", "b", "c"])).toEqual([
+      ["a", "confirmed"],
+      ["c", "failed"],
+    ]);
+    expect(asked).toEqual(["/api/bookings?q=h%26m&limit=100", "/api/bookings?q=h%26m&limit=100&cursor=1"]);
+    expect(await read([])).toEqual([]);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("gives up on what is nowhere, however long the list is", async () => {
+    const asked = listed([], true);
+    expect(await read(["gone"], 200)).toEqual([]);
+    expect(asked).toHaveLength(12);
   });
 });
 

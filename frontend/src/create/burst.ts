@@ -1,9 +1,11 @@
-import { list, number, send, text } from "../api.ts";
-import type { BatchAnswer, NewBooking } from "../openapi/api.ts";
+import { type Told, answer, list, number, send, text } from "../api.ts";
+import type { BatchAnswer, BookingPage, NewBooking } from "../openapi/api.ts";
 import type { FeedEvent } from "../follow/events.ts";
 import { type Draft, day, toBooking } from "./booking.ts";
 
 const AT_ONCE = 100;
+/** Pages of the list beyond those that the burst itself fills: what others booked there meanwhile. */
+const SPARE_PAGES = 10;
 const DAY_MS = 86_400_000;
 const WEEKS = 4;
 const LONGEST_USER = 92;
@@ -65,4 +67,28 @@ export function counted(progress: Progress, ends: ReadonlyMap<string, string>): 
 
 export function endsOf(events: readonly FeedEvent[]): [id: string, end: string][] {
   return events.flatMap(({ job, kind }): [string, string][] => (job && ENDS.has(kind) ? [[job, kind]] : []));
+}
+
+/**
+ * What became of those in `open`, by the list of jobs: for whoever missed some of the events. It has the newest first,
+ * so `sent` bookings fill its first pages.
+ */
+export async function readEnds(
+  hotel: string,
+  open: ReadonlySet<string>,
+  sent: number,
+  signal: AbortSignal,
+): Promise<[id: string, end: string][]> {
+  const [ends, left]: [[string, string][], Set<string>] = [[], new Set(open)];
+  let cursor: string | null = "";
+  for (let pages = sent / AT_ONCE + SPARE_PAGES; cursor !== null && left.size > 0 && pages > 0; pages -= 1) {
+    const query = new URLSearchParams({ q: hotel, limit: String(AT_ONCE), ...(cursor ? { cursor } : {}) });
+    const { body }: { body: Told<BookingPage> } = await answer<BookingPage>(`/api/bookings?${query}`, {}, signal);
+    for (const it of list(body.items)) {
+      const [id, state] = [text(it?.bookingId), text(it?.state)];
+      if (left.delete(id) && ENDS.has(state)) ends.push([id, state]);
+    }
+    cursor = text(body.nextCursor) || null;
+  }
+  return ends;
 }

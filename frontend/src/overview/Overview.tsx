@@ -1,11 +1,13 @@
 import { BACKENDS } from "../api.ts";
 import { readPaused } from "../brokers/limits.ts";
 import { untouched } from "../live/board.ts";
+import { EVENTS } from "../live/feed.ts";
 import { BOARD_MS, useBoard } from "../live/useBoard.ts";
 import { CREATE } from "../route.ts";
 import { Services } from "../services/Services.tsx";
 import { Allowed } from "../session/Allowed.tsx";
 import { BOOK } from "../session/may.ts";
+import { useLacking } from "../session/useSession.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
@@ -19,6 +21,8 @@ const LIMITS_MS = 5000;
 export function Overview() {
   const { data, error, at } = useBoard();
   const paused = usePoll(readPaused, LIMITS_MS).data;
+  const lacking = useLacking(EVENTS);
+  const dots = lacking ? `No dot shows a job on its way: ${lacking.toLowerCase()}; a` : "Each dot is one job, in the moment it moves; a";
   const [over, latency] = [data?.overSeconds ?? 10, data?.latencySeconds ?? 60];
   return (
     <div className="page">
@@ -45,12 +49,12 @@ export function Overview() {
           ))}
         </div>
         <p className="note legend-note">
-          {data && untouched(data) ? (
+          {data && untouched(data) && !lacking ? (
             <>
               Nothing has run yet: <Link to={CREATE}>send a booking, or 200</Link>, and watch each on its way as a dot.
             </>
           ) : (
-            `Each dot is one job, in the moment it moves; a way is as thick as many take it. Rates of the last ${over} s, ` +
+            `${dots} way is as thick as many take it. Rates of the last ${over} s, ` +
             `wait and run of the last ${latency} s; done and died since the ledger began.`
           )}
         </p>

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 import type { Backend } from "../api.ts";
-import { onEvents } from "../live/feed.ts";
+import { EVENTS, onEvents } from "../live/feed.ts";
+import { useLacking } from "../session/useSession.ts";
 import { type Dot, type Tone, type Way, along, born, breadth } from "./flow.ts";
 
 const RADIUS = 3.5;
@@ -54,12 +55,13 @@ function painter(canvas: HTMLCanvasElement) {
 type Props = { lane: Backend; way: Way; perSecond: number };
 
 /** A way that jobs take, as thick as many do; each is a dot in the moment that it does. No dots where motion is not
- * wanted. */
+ * wanted, or the key in use does not open the events. */
 export function Pipe({ lane, way, perSecond }: Props) {
   const thick = breadth(perSecond);
+  const lacking = useLacking(EVENTS);
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
-    if (!canvas.current) return undefined;
+    if (!canvas.current || lacking) return undefined;
     const paint = painter(canvas.current);
     const stop = onEvents((events) => {
       if (!calm() && !document.hidden) paint.add(born(events, lane, way, performance.now(), paint.count()));
@@ -68,7 +70,7 @@ export function Pipe({ lane, way, perSecond }: Props) {
       stop();
       paint.end();
     };
-  }, [lane, way]);
+  }, [lane, way, lacking]);
   return (
     <span className={`pipe ${thick > 0 ? "flows" : ""}`} aria-hidden="true">
       <svg focusable="false">

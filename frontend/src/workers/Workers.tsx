@@ -1,6 +1,8 @@
 import { readKafka } from "../brokers/views.ts";
 import type { Worker } from "../live/board.ts";
 import { BOARD_MS, useBoard } from "../live/useBoard.ts";
+import { needOf } from "../session/may.ts";
+import { useLacking } from "../session/useSession.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Command } from "../ui/Copy.tsx";
 import { age } from "../ui/format.ts";
@@ -8,7 +10,7 @@ import { useNow } from "../ui/useNow.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { killing } from "../brokers/commands.ts";
 import { WorkerCard } from "./WorkerCard.tsx";
-import { readRunning, runsOf } from "./api.ts";
+import { noneTold, readRunning, runsOf } from "./api.ts";
 import "../letters/letters.css";
 import "../overview/overview.css";
 import "./workers.css";
@@ -57,7 +59,8 @@ function More({ first, kafka }: { first: Worker | undefined; kafka: string }) {
 
 export function Workers() {
   const { data, error, at } = useBoard();
-  const running = usePoll(readRunning, EVERY_MS, REST).data ?? [];
+  const lacking = useLacking(needOf("jobs"));
+  const running = usePoll(lacking ? noneTold : readRunning, EVERY_MS, REST).data ?? [];
   const kafka = usePoll(readKafka, EVERY_MS).data;
   const now = useNow(1000);
   const partitions = (id: string) => {

@@ -10,8 +10,8 @@ it("tells which worker runs which leg", () => {
     null,
   ];
   expect(toRunning(items)).toEqual([
-    { id: "a", backend: "rq", step: "mail", worker: "w1", seconds: null },
-    { id: "b", backend: "kafka", step: "mail", worker: "w2", seconds: null },
+    { id: "a", backend: "rq", type: "booking", step: "mail", worker: "w1", seconds: null },
+    { id: "b", backend: "kafka", type: "booking", step: "mail", worker: "w2", seconds: null },
   ]);
 });
 

@@ -3,7 +3,7 @@ import type { Worker } from "../live/board.ts";
 import type { BookingAnswer, BookingPage } from "../openapi/api.ts";
 
 /** One job that runs now. */
-export type Running = { id: string; backend: Backend; step: string; worker: string; seconds: number | null };
+export type Running = { id: string; backend: Backend; type: string; step: string; worker: string; seconds: number | null };
 
 const MOST = 100;
 
@@ -14,7 +14,7 @@ export function runsOf(worker: Worker, known: readonly Running[]): Running[] {
   const steps = new Map(here.map((job) => [`${job.backend} ${job.id}`, job.step]));
   return worker.jobs.map(({ id, backend, type, seconds }) => {
     const step = steps.get(`${backend} ${id}`) ?? (type === "booking" ? "" : type);
-    return { id, backend, seconds, step, worker: worker.id };
+    return { id, backend, type, seconds, step, worker: worker.id };
   });
 }
 
@@ -29,10 +29,13 @@ export function toRunning(items: readonly (Told<BookingAnswer> | null)[] | null 
     BACKENDS.flatMap((backend) => {
       const leg = it?.status?.[backend];
       if (leg?.state !== "active") return [];
-      return [{ id: text(it?.bookingId), backend, step: text(leg.step), worker: text(leg.worker), seconds: null }];
+      return [{ id: text(it?.bookingId), backend, type: "booking", step: text(leg.step), worker: text(leg.worker), seconds: null }];
     }),
   );
 }
+
+/** In its stead, where the key in use does not open the list of bookings. */
+export const noneTold = async (): Promise<Running[]> => [];
 
 export async function readRunning(signal: AbortSignal): Promise<Running[]> {
   const { body } = await answer<BookingPage>(`/api/bookings?state=active&limit=${MOST}`, {}, signal);
