@@ -46,6 +46,7 @@ def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Sit
     page.get_by_label("User", exact=True).fill("watcher")
     page.get_by_role("button", name="Book", exact=True).click()
     expect(page).to_have_url(re.compile(r"/bookings/[0-9a-f-]{36}$"))
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
     expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
     expect(page.locator(".lane .pill.good")).to_have_count(3)
     link = page.get_by_role("link", name="Open the PDF").get_attribute("href")
@@ -107,14 +108,30 @@ def test_the_lanes_are_seen_at_work(page: Page, site: Site) -> None:
     site.post("api", "/api/bookings/batch", {"bookings": bookings})
     for lane in lanes:
         expect(page.locator(f".lane-card.lane-{lane} .running .figure")).not_to_have_text("0")
+    for lane, lag in (("rq", "no log"), ("redisStreams", re.compile(r"\d")), ("kafka", re.compile(r"\d"))):
+        facts = page.locator(f".lane-card.lane-{lane} .lane-facts")
+        expect(facts.locator("div").filter(has_text="Lag").locator("dd")).to_have_text(lag)
     assert not clean(page, "overview-busy")
     page.get_by_role("link", name="Workers", exact=True).click()
     expect(page.locator(".runs").first).to_contain_text("more")
     assert not clean(page, "workers-busy")
     page.get_by_role("link", name="Backends").click()
     expect(page.get_by_text("The first ten that are active")).to_be_visible()
-    expect(page.locator(".broker.lane-redisStreams tbody")).to_have_count(2)
+    expect(page.locator(".broker.lane-redisStreams tbody")).to_have_count(3)
+    expect(page.get_by_role("region", name="Consumers of the group").locator("tbody tr")).not_to_have_count(0)
+    for lane in ("redisStreams", "kafka"):
+        figures = page.locator(f".broker.lane-{lane} .broker-figures")
+        expect(figures).to_contain_text(re.compile(r"lag\d.*group.*booking-workers"))
     assert not clean(page, "backends-busy")
+
+
+def test_what_is_no_booking_has_no_page_to_go_to(page: Page, site: Site) -> None:
+    job = site.post("queue", "/jobs/delayed", {"type": "noop", "data": {}, "delay": 600_000})["jobId"]
+    page.goto(f"{site.url}/backends")
+    page.get_by_role("button", name="delayed").click()
+    row = page.locator(".broker.lane-rq tbody tr").filter(has_text=job[:8])
+    expect(row).to_contain_text("noop")
+    expect(row.get_by_role("link")).to_have_count(0)
 
 
 def test_a_dead_letter_is_edited_and_redriven_to_another_backend(page: Page, site: Site) -> None:

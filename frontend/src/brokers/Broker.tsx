@@ -16,18 +16,22 @@ type Props = Given & {
   about: string;
   stale: string;
   broker: string;
+  /** What its own view knows beside the lane's figures. */
+  more?: Record<string, string | number | null>;
   children: ReactNode;
 };
 
-function Figures({ lane }: { lane: Lane | undefined }) {
-  const figures = Object.entries(lane?.figures ?? {});
+const NONE = {};
+
+function Figures({ lane, more }: { lane: Lane | undefined; more: NonNullable<Props["more"]> }) {
+  const figures = [...Object.entries(lane?.figures ?? {}), ...Object.entries(more).filter(([, value]) => value !== "")];
   if (figures.length === 0) return <p className="note broker-figures">No figures yet</p>;
   return (
     <dl className="facts-list broker-figures">
       {figures.map(([name, value]) => (
         <div key={name}>
           <dt>{words(name)}</dt>
-          <dd>{typeof value === "number" ? count(value) : <code>{value}</code>}</dd>
+          <dd>{typeof value === "number" ? count(value) : <code>{value ?? "–"}</code>}</dd>
         </div>
       ))}
     </dl>
@@ -55,7 +59,7 @@ function AskIt({ backend, broker }: { backend: Backend; broker: string }) {
 }
 
 /** What one broker holds, in its own words, and how to ask it oneself. */
-export function Broker({ backend, about, lane, paused, changed, stale, broker, children }: Props) {
+export function Broker({ backend, about, lane, paused, changed, stale, broker, more = NONE, children }: Props) {
   const silent = stale || lane?.stale;
   return (
     <section className={`card broker lane-${backend}`} aria-labelledby={`broker-${backend}`}>
@@ -66,7 +70,7 @@ export function Broker({ backend, about, lane, paused, changed, stale, broker, c
         </Allowed>
       </div>
       <p className={silent ? "silent" : "note"}>{silent || about}</p>
-      <Figures lane={lane} />
+      <Figures lane={lane} more={more} />
       <div className={`broker-tables ${stale ? "old" : ""}`}>{children}</div>
       <AskIt backend={backend} broker={broker} />
     </section>

@@ -41,6 +41,7 @@ export function Kafka(given: Given) {
       about="A partitioned log: each partition is read by one worker, and an offset is committed once all before it is done."
       stale={error?.message ?? data?.stale ?? ""}
       broker={data?.broker ?? ""}
+      more={{ lag: data?.lag ?? null, group: data?.group ?? "" }}
     >
       <Table
         caption="Partitions (of retry topics only those with something in them)"

@@ -1,7 +1,5 @@
 import { useState } from "react";
-import { followPath } from "../route.ts";
-import { Link } from "../ui/Link.tsx";
-import { JobId } from "../ui/Short.tsx";
+import { JobLink } from "../live/JobLink.tsx";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
 import { REGISTRIES, type Registry, none, readRq } from "./views.ts";
@@ -17,9 +15,7 @@ export function Rq(given: Given) {
   const rows = (data?.jobs[chosen] ?? []).map((job) => ({
     key: job.id,
     cells: [
-      <Link key="id" to={followPath(job.id)}>
-        <JobId id={job.id} />
-      </Link>,
+      <JobLink key="id" id={job.id} type={job.name} />,
       job.name,
       job.note,
     ],

@@ -1,7 +1,5 @@
-import { followPath } from "../route.ts";
-import { Link } from "../ui/Link.tsx";
-import { JobId } from "../ui/Short.tsx";
-import { duration } from "../ui/format.ts";
+import { JobLink } from "../live/JobLink.tsx";
+import { count, duration } from "../ui/format.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
 import { none, readStreams } from "./views.ts";
@@ -14,18 +12,16 @@ export function Streams(given: Given) {
     key: each.id,
     cells: [<code key="id">{each.id}</code>, each.consumer, duration(each.idleMs), String(each.deliveries)],
   }));
+  const consumers = (data?.consumers ?? []).map((each) => ({
+    key: each.name,
+    cells: [each.name, count(each.pending), duration(each.idleMs)],
+  }));
   const recent = (data?.recent ?? []).map((each) => ({
     key: each.streamId,
     cells: [
       <code key="id">{each.streamId}</code>,
       each.type,
-      each.messageId ? (
-        <Link key="job" to={followPath(each.messageId)}>
-          <JobId id={each.messageId} />
-        </Link>
-      ) : (
-        "–"
-      ),
+      each.messageId ? <JobLink key="job" id={each.messageId} type={each.type} /> : "–",
     ],
   }));
   return (
@@ -35,6 +31,7 @@ export function Streams(given: Given) {
       about="An append-only log with a consumer group: an entry is pending from its delivery until it is acknowledged."
       stale={error?.message ?? data?.stale ?? ""}
       broker={data?.broker ?? ""}
+      more={{ lag: data?.lag ?? null, group: data?.group ?? "" }}
     >
       <Table
         caption="Pending entries"
@@ -48,6 +45,13 @@ export function Streams(given: Given) {
         head={["Entry", "Type", "Job"]}
         empty={none(data, "The stream is empty.")}
         rows={recent}
+      />
+      <Table
+        caption="Consumers of the group"
+        head={["Worker", "Has in hand", "Idle"]}
+        numbers={["Has in hand", "Idle"]}
+        empty={none(data, "Nobody reads the stream.")}
+        rows={consumers}
       />
     </Broker>
   );

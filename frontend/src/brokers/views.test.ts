@@ -4,16 +4,23 @@ import { byTopic, none, toKafka, toRq, toStreams } from "./views.ts";
 
 describe("what the brokers say", () => {
   it("is read with care", () => {
-    const { pending, total, stale } = toStreams({
+    const { pending, consumers, group, lag, stale } = toStreams({
       stream: "s",
-      totalMessages: 2,
+      group: "workers",
+      lag: 7,
+      consumers: [{ name: "w", pending: 1, idleMs: 20 }, null],
       pendingMessages: [["1-0", "w", 3187, 2]],
       stale: true,
       ageSeconds: 4.4,
       error: "no answer",
     });
     expect(pending).toEqual([{ id: "1-0", consumer: "w", idleMs: 3187, deliveries: 2 }]);
-    expect([total, stale]).toEqual([2, "Stale, from 4 s ago: no answer"]);
+    expect(consumers).toEqual([
+      { name: "w", pending: 1, idleMs: 20 },
+      { name: "", pending: 0, idleMs: 0 },
+    ]);
+    expect([group, lag, stale]).toEqual(["workers", 7, "Stale, from 4 s ago: no answer"]);
+    expect([toStreams({}).lag, toKafka({}).lag, toKafka({ group: "g", lag: 0 }).lag]).toEqual([null, null, 0]);
     const { jobs } = toRq({ failed: [{ id: "a", name: "booking", failedReason: "no" }], delayed: [{ id: "b", delay: 3_570_000 }] });
     expect([jobs.failed[0]?.note, jobs.delayed[0]?.note, jobs.waiting]).toEqual(["no", "in 60 min", []]);
     expect(() => [toStreams({}), toRq({}), toKafka({})]).not.toThrow();

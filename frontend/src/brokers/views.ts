@@ -41,7 +41,17 @@ export function toKafka(body: Told<KafkaAnswer>): KafkaView {
 
 export type Pending = { id: string; consumer: string; idleMs: number; deliveries: number };
 export type Recent = { streamId: string; type: string; messageId: string };
-export type StreamView = { stale: string; broker: string; stream: string; total: number | null; pending: Pending[]; recent: Recent[] };
+export type Consumer = { name: string; pending: number; idleMs: number };
+export type StreamView = {
+  stale: string;
+  broker: string;
+  stream: string;
+  group: string;
+  lag: number | null;
+  consumers: Consumer[];
+  pending: Pending[];
+  recent: Recent[];
+};
 
 export function toStreams(body: Told<StreamsAnswer>): StreamView {
   const pending = list(body.pendingMessages).map((each) => {
@@ -52,7 +62,21 @@ export function toStreams(body: Told<StreamsAnswer>): StreamView {
     const it = record(each);
     return { streamId: text(it["streamId"]), type: text(it["type"]), messageId: text(it["messageId"]) };
   });
-  return { stale: staleness(body), broker: text(body.broker), stream: text(body.stream), total: body.totalMessages ?? null, pending, recent };
+  const consumers = list(body.consumers).map((it) => ({
+    name: text(it?.name),
+    pending: number(it?.pending),
+    idleMs: number(it?.idleMs),
+  }));
+  return {
+    stale: staleness(body),
+    broker: text(body.broker),
+    stream: text(body.stream),
+    group: text(body.group),
+    lag: body.lag ?? null,
+    consumers,
+    pending,
+    recent,
+  };
 }
 
 export const REGISTRIES = ["waiting", "active", "delayed", "failed", "completed"] as const;

@@ -39,13 +39,14 @@ function Station({ name, value, more, part, children }: StationProps) {
 
 const both = ({ p50, p99 }: Spread) => (p50 === null ? "–" : `${duration(p50)} / ${known(p99, duration)}`);
 
-function Facts({ common }: { common: Common | undefined }) {
+function Facts({ backend, common }: { backend: Backend; common: Common | undefined }) {
   const facts: [string, string][] = [
     ["Wait p50 / p99", common ? both(common.wait) : "–"],
     ["Run p50 / p99", common ? both(common.run) : "–"],
     ["Oldest due", known(common?.oldestSeconds, age)],
+    ["Lag", backend === "rq" ? "no log" : known(common?.lag, brief)],
     ["Retries", known(common?.retriedPerSecond, rate)],
-    ["Not yet sent", known(common?.unsent, count)],
+    ["Unsent", known(common?.unsent, count)],
   ];
   return (
     <dl className="lane-facts">
@@ -99,7 +100,7 @@ export function LaneCard({ backend, lane, paused }: { backend: Backend; lane: La
         </p>
       </div>
       <Stations backend={backend} common={lane?.common} />
-      <Facts common={lane?.common} />
+      <Facts backend={backend} common={lane?.common} />
     </section>
   );
 }

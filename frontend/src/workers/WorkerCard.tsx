@@ -1,9 +1,7 @@
 import { BACKENDS, SHORT_NAMES } from "../api.ts";
 import { stepTitle } from "../follow/lanes.ts";
+import { JobLink } from "../live/JobLink.tsx";
 import type { Worker } from "../live/board.ts";
-import { followPath } from "../route.ts";
-import { Link } from "../ui/Link.tsx";
-import { JobId } from "../ui/Short.tsx";
 import { age, ago, bytes, count } from "../ui/format.ts";
 import { type Running, runsInAll } from "./api.ts";
 
@@ -39,9 +37,7 @@ function Runs({ jobs, all }: { jobs: Running[]; all: number }) {
     <ul className="runs">
       {jobs.slice(0, SHOWN).map((job) => (
         <li key={`${job.id} ${job.backend}`} className={`lane-${job.backend}`}>
-          <Link to={followPath(job.id)}>
-            <JobId id={job.id} />
-          </Link>
+          <JobLink id={job.id} type={job.type} />
           <span>{[stepTitle(job.step), job.seconds === null ? "" : age(job.seconds)].filter(Boolean).join(", ")}</span>
         </li>
       ))}
