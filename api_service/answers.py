@@ -216,10 +216,13 @@ class RateAnswer(TypedDict):
 
 
 class LimitAnswer(TypedDict):
-    """Of a tenant `outstanding` alone; `paused` of backends."""
+    """Of a tenant `outstanding` alone; `paused` of backends. `waiting`: jobs in its line, on all backends. `running`:
+    those that hold a place, of a `concurrency` alone."""
 
     concurrency: NotRequired[int | None]
     rate: NotRequired[RateAnswer | None]
+    waiting: NotRequired[int]
+    running: NotRequired[int]
     outstanding: NotRequired[int | None]
     paused: NotRequired[bool]
 

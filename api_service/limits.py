@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from api_service.answers import LimitAnswer, RateAnswer
 from booking_queue.domain.job import Backend
-from booking_queue.ledger.limits import Limit
+from booking_queue.ledger.limits import Held, Limit
 from booking_queue.settings import LimitSetting, Settings
 
 TENANT = "tenant"  # every one that has no limits of its own; those of one are `tenant:` and its name
@@ -30,17 +30,25 @@ def flat(limit: LimitSetting) -> dict[str, int | None]:
     }
 
 
-def shown(limits: Mapping[str, Limit]) -> dict[str, LimitAnswer]:
-    return {scope: _shown(scope, limit) for scope, limit in limits.items()}
+def has_line(scope: str) -> bool:
+    """What a tenant has too much of is refused, and does not wait."""
+    return scope.partition(":")[0] != TENANT
 
 
-def _shown(scope: str, limit: Limit) -> LimitAnswer:
-    if scope.partition(":")[0] == TENANT:
+def shown(limits: Mapping[str, Limit], held: Mapping[str, Held]) -> dict[str, LimitAnswer]:
+    """`held`: of those that have a line."""
+    return {scope: _shown(scope, limit, held.get(scope)) for scope, limit in limits.items()}
+
+
+def _shown(scope: str, limit: Limit, held: Held | None) -> LimitAnswer:
+    if held is None:
         return {"outstanding": limit.outstanding}
     rate: RateAnswer | None = None
     if limit.rate and limit.window:
         rate = {"max": limit.rate, "durationMs": limit.window}
-    told: LimitAnswer = {"concurrency": limit.concurrency, "rate": rate}
+    told: LimitAnswer = {"concurrency": limit.concurrency, "rate": rate, "waiting": held.waiting}
+    if limit.concurrency is not None:
+        told["running"] = held.running
     if scope in set(Backend):
         told["outstanding"], told["paused"] = limit.outstanding, bool(limit.paused)
     return told

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api_service.answers import LimitsAnswer
 from api_service.gateway import Gateway, Running
-from api_service.limits import TENANT, flat, shown
+from api_service.limits import TENANT, flat, has_line, shown
 from booking_queue.domain.access import TENANT_PATTERN
 from booking_queue.domain.job import Backend
 from booking_queue.handlers import registry
@@ -64,7 +64,7 @@ class Changes(RootModel[Scopes]):
 
 @router.get("", response_model=LimitsAnswer)
 async def get_limits(gateway: Running) -> Response:
-    """What is in force, by scope."""
+    """What is in force, by scope, how many wait for it and how many hold a place."""
     return JsonResponse(await _all(gateway))
 
 
@@ -85,4 +85,5 @@ def _changed(change: Change) -> dict[str, int | None]:
 
 
 async def _all(gateway: Gateway) -> LimitsAnswer:
-    return {"limits": shown(await gateway.limits.all())}
+    limits = await gateway.limits.all()
+    return {"limits": shown(limits, await gateway.limits.held([scope for scope in limits if has_line(scope)]))}

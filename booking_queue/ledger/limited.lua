@@ -123,6 +123,18 @@ local function give_up_places(id, backend, job, scope)
   end
 end
 
+-- limits_held: scope, scope, … -> of each, how many stand in its line on all backends, and how many hold a place
+function ops.limits_held(a)
+  local out = {}
+  for _, scope in ipairs(a) do
+    local waiting = 0
+    for _, backend in ipairs(BACKENDS) do waiting = waiting + redis.call('ZCARD', line(scope, backend)) end
+    out[#out + 1] = waiting
+    out[#out + 1] = redis.call('ZCOUNT', running(scope), '(' .. NOW, '+inf')
+  end
+  return out
+end
+
 -- `gen`: a new one, so that every copy under way is one too many. `wait`: ms until one more may start.
 function ledger.stand_in_line(id, backend, gen, job, scope, wait)
   local level = LEVELS[string.match(job.options, '"priority":"(%l+)"') or ''] or 2

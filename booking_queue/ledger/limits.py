@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +20,14 @@ class Limit:
     window: int | None = None
     outstanding: int | None = None
     paused: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """`waiting` stand in a limit's line; `running` hold a place, where it limits how many may."""
+
+    waiting: int
+    running: int
 
 
 NAMES = tuple(each.name for each in fields(Limit))
@@ -39,6 +47,11 @@ class Limits:
                 scope, _, field = text(name).rpartition(".")
                 found.setdefault(scope, {})[field] = int(value)
         return {scope: Limit(**values) for scope, values in sorted(found.items())}
+
+    async def held(self, scopes: Sequence[str]) -> dict[str, Held]:
+        """By scope, at the same cost however many there are."""
+        answer = await self._scripts.call("limits_held", *scopes)
+        return {scope: Held(*answer[2 * n : 2 * n + 2]) for n, scope in enumerate(scopes)}
 
     async def put(self, changes: Mapping[str, Mapping[str, int | None]]) -> None:
         """By scope, all or nothing. None goes back to what the settings say."""

@@ -20,7 +20,7 @@ from booking_queue.effects.payment import PaymentProvider
 from booking_queue.ledger import idempotency
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.effects import Effects
-from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.ledger import Ledger, LegRef, Refused
 from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 from tests.contract.worker import eventually
@@ -294,6 +294,19 @@ async def test_limits_are_set_shown_and_taken_back(shop: World) -> None:
     told = (await shop.get("/api/limits"))["limits"]
     assert told["rq"]["concurrency"] is None and told["kafka"]["paused"]
     assert told["type:booking"]["rate"]["max"] == 5
+
+
+async def test_a_limit_tells_how_many_wait_for_it_and_how_many_hold_a_place(shop: World) -> None:
+    await put(shop, {"type:booking": {"concurrency": 1}, "type:noop": {"rate": {"max": 5, "durationMs": 1000}}})
+    await shop.claim(await shop.book(backends=["rq"]))
+    for backend in Backend:
+        held = await shop.ledger.claim(await shop.book(backends=[backend]), backend, 1, "w")
+        assert isinstance(held, Refused) and held.reason == "limited"
+    told = (await shop.get("/api/limits"))["limits"]
+    assert (told["type:booking"]["waiting"], told["type:booking"]["running"]) == (3, 1)
+    assert told["rq"]["waiting"] == told["type:noop"]["waiting"] == 0
+    assert "running" not in told["type:noop"], "nobody counts them"
+    assert told["tenant"].keys() == {"outstanding"}
 
 
 @pytest.mark.parametrize(

@@ -287,11 +287,14 @@ export interface LetterPage {
   nextCursor: string | null;
 }
 /**
- * Of a tenant `outstanding` alone; `paused` of backends.
+ * Of a tenant `outstanding` alone; `paused` of backends. `waiting`: jobs in its line, on all backends. `running`:
+ * those that hold a place, of a `concurrency` alone.
  */
 export interface LimitAnswer {
   concurrency?: number | null;
   rate?: RateAnswer | null;
+  waiting?: number;
+  running?: number;
   outstanding?: number | null;
   paused?: boolean;
 }
