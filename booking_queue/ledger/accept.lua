@@ -32,7 +32,7 @@ function ops.accept(a)
       fields[#fields + 1] = value
     end
     redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
-    redis.call('ZADD', ledger.open(backend), NOW, id)
+    redis.call('ZADD', ledger.open(backend), math.max(NOW, due), id)
     if order then ledger.line_up(id, backend, order) end
     ledger.count(backend, 'accepted')
   end

@@ -11,12 +11,12 @@ from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.settings import Settings
 
-SAMPLE = 100  # legs looked at for the oldest one: the cost stays the same however many there are
+SAMPLE = 100  # legs looked at for the oldest one unsent: the cost stays the same however many there are
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Ages in seconds, of legs that are due; 0 without one."""
+    """Ages in seconds, since a leg could start; 0 without one that can."""
 
     unfinished: int
     oldest_age: float
@@ -29,32 +29,27 @@ async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Ba
     unfinished, outbox = (f"{settings.key_prefix}:{name}:{backend}" for name in ("open", "outbox"))
     try:
         async with redis.pipeline(transaction=False) as pipe:
-            for key in (unfinished, outbox):
-                pipe.zcard(key)
-                pipe.zrange(key, 0, SAMPLE - 1)
+            pipe.zcard(unfinished)
+            pipe.zrange(unfinished, 0, SAMPLE - 1, withscores=True)
+            pipe.zcard(outbox)
+            pipe.zrange(outbox, 0, SAMPLE - 1)
             pipe.time()
-            left, oldest, rows, unsent, (seconds, micros) = await pipe.execute()
+            left, first, rows, unsent, (seconds, micros) = await pipe.execute()
         now = seconds * 1000 + micros // 1000
         async with redis.pipeline(transaction=False) as pipe:
-            for job_id in dict.fromkeys([*oldest, *unsent]):
-                pipe.zscore(unfinished, job_id)
+            for job_id in dict.fromkeys([*(job_id for job_id, _ in first), *unsent]):
                 pipe.zscore(outbox, job_id)
-                pipe.hmget(
-                    f"{settings.key_prefix}:job:{job_id.decode()}",
-                    [f"{backend}.{name}" for name in ("due", "finished", "limited")],
-                )
+                pipe.zscore(unfinished, job_id)
+                pipe.hget(f"{settings.key_prefix}:job:{job_id.decode()}", f"{backend}.finished")
             found = await pipe.execute()
     except (RedisError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
-    legs = list(zip(found[::3], found[1::3], found[2::3], strict=True))
-    of_open = [_age(now, *leg) for leg in legs if leg[0] is not None]
-    of_outbox = [_age(now, *leg) for leg in legs if leg[1] is not None]
-    return Backlog(left, max(of_open, default=0), rows, max(of_outbox, default=0))
+    legs = zip(found[::3], found[1::3], found[2::3], strict=True)
+    of_outbox = (_age(now, could, finished) for waits, could, finished in legs if waits is not None)
+    return Backlog(left, _age(now, first[0][1]) if first else 0, rows, max(of_outbox, default=0))
 
 
-def _age(now: int, accepted: float | None, _: float | None, leg: list[bytes | None]) -> float:
-    """Since when it might start. Its score in the outbox would not tell: that moves on at every try."""
-    due, finished, limited = leg
-    if limited:
-        return 0
-    return max(0, now - max(float(accepted or finished or now), float(due or 0))) / 1000
+def _age(now: int, could_start: float | None, finished: bytes | None = None) -> float:
+    """Of a dead letter, which will not start, since it died. The score in the outbox would not tell: that moves on at
+    every try."""
+    return max(0, now - float(could_start or finished or now)) / 1000

@@ -96,6 +96,7 @@ function ledger.retry(id, backend, token, failure, delay)
   local gen, due = leg.gen + 1, NOW + math.floor(tonumber(delay))
   ledger.set_leg(id, backend, { state = 'retrying', gen = gen, attempt = leg.attempt + 1, starts = 0, lease = 0,
                                 due = due, error = failure })
+  redis.call('ZADD', ledger.open(backend), 'XX', due, id)
   ledger.vacate(id, backend, get(id, 'type')[1])
   ledger.count(backend, 'retried')
   ledger.emit(id, backend, 'retrying', { attempt = leg.attempt + 1, error = failure, due = due, worker = leg.worker })

@@ -19,7 +19,7 @@ local ledger = {}
 
 function ledger.key(id) return P .. ':job:' .. id end
 function ledger.outbox(backend) return P .. ':outbox:' .. backend end
-function ledger.open(backend) return P .. ':open:' .. backend end -- legs without an outcome, by time of acceptance
+function ledger.open(backend) return P .. ':open:' .. backend end -- legs without an outcome, by when they could start
 
 local function get(id, ...)
   return redis.call('HMGET', ledger.key(id), ...)

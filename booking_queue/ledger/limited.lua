@@ -53,6 +53,7 @@ function ledger.leave_line(id, backend)
   local scope = ledger.leg(id, backend, 'limited').limited
   if not scope then return end
   redis.call('ZREM', line(scope, backend), id)
+  redis.call('ZADD', ledger.open(backend), 'XX', NOW, id)
   redis.call('HDEL', ledger.key(id), backend .. '.limited')
 end
 
@@ -141,6 +142,7 @@ function ledger.stand_in_line(id, backend, gen, job, scope, wait)
   redis.call('ZREM', expected(scope), backend .. ':' .. id)
   redis.call('ZADD', line(scope, backend), job.created + level * AGEING, id)
   redis.call('ZADD', LINES, 'NX', NOW + wait, scope)
+  redis.call('ZADD', ledger.open(backend), 'XX', '+inf', id)
   redis.call('ZREM', ledger.outbox(backend), id)
   ledger.set_leg(id, backend, { state = 'delayed', gen = gen, lease = 0, limited = scope })
   ledger.emit(id, backend, 'limited', { limit = is_own(scope) and 'rateLimit' or scope })

@@ -35,10 +35,10 @@ function ops.outbox_wake(a)
   return { n }
 end
 
--- open_age: backend -> age (ms) of the oldest leg without an outcome, in the outbox or not; 0 without one
+-- open_age: backend -> for how long (ms) a leg without an outcome could have started, in the outbox or not; 0 without one
 function ops.open_age(a)
   local first = redis.call('ZRANGE', ledger.open(a[1]), 0, 0, 'WITHSCORES')
-  return { first[2] and NOW - tonumber(first[2]) or 0 }
+  return { first[2] and math.max(0, NOW - tonumber(first[2])) or 0 }
 end
 
 -- outbox_probe: backend -> id, generation of a row that waits for its next try, for this caller alone until then.

@@ -21,7 +21,7 @@ class Outbox:
         return int((await self._scripts.call("outbox_wake", backend))[0])
 
     async def open_age(self, backend: Backend) -> int:
-        """Of the oldest leg without an outcome, whether in the outbox or not, in ms; 0 without one."""
+        """For how long (ms) a leg without an outcome could have started, in the outbox or not; 0 without one."""
         return int((await self._scripts.call("open_age", backend))[0])
 
     async def probe(self, backend: Backend) -> LegRef | None:

@@ -9,7 +9,6 @@ import pytest
 from api_service import reconciler as module
 from api_service.reconciler import LANE_SECONDS
 from booking_queue.domain.job import State
-from booking_queue.ledger.ledger import LegRef
 from booking_queue.ledger.limits import Limits
 from booking_queue.settings import Settings
 from tests.services.reconciler_room import RQ, Room, room_of
@@ -44,15 +43,14 @@ async def test_what_an_empty_lane_has_lost_is_published_again_and_counted(room: 
     assert room.republished == 1, "the lane is not empty any more"
 
 
-async def test_lost_legs_are_found_behind_any_number_that_wait_for_their_time(
+async def test_lost_legs_are_found_behind_any_number_that_wait_for_their_turn(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lose(room)
     monkeypatch.setattr(module, "BATCH", 3)
     monkeypatch.setattr(module, "LOOKS", 2, raising=False)
-    delayed = [await room.job(delay=600_000) for _ in range(7)]
-    for job in delayed:  # in the outbox until then, as on Kafka
-        await room.ledger.postpone(LegRef(job, 1), RQ)
+    _, *waiting = [await room.job(ordering_key="k") for _ in range(8)]
+    for job in waiting:
         await room.redis.zincrby(room.key("open:rq"), -90_000, job)
     reconciler = room.reconciler()
     for _ in range(2):  # the first look ends before it gets there

@@ -14,6 +14,7 @@ from api_service.link import Link
 from api_service.reconciler import Reconciler
 from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import State
+from booking_queue.ledger.backlog import SAMPLE
 from booking_queue.ledger.ledger import Claim, LegRef
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
@@ -200,6 +201,17 @@ async def test_the_gauges_tell_how_much_waits_and_for_how_long(room: Room) -> No
     reconciler.measure(await room.left())
     assert room.gauge("outbox_legs") == 2
     assert 90 <= room.gauge("outbox_oldest_age_seconds") < 120, "by acceptance, not by the next try"
+
+
+async def test_what_is_late_is_seen_behind_any_number_that_wait_for_their_time(room: Room) -> None:
+    late, retried = await room.sent(), await room.sent()
+    for _ in range(SAMPLE):
+        await room.redis.zincrby(room.key("open:rq"), -500_000, await room.job(delay=600_000))
+    claim = await room.ledger.claim(retried, RQ, 1, "w")
+    assert isinstance(claim, Claim) and await room.ledger.retry(claim, "failed", 600_000)
+    await room.redis.zincrby(room.key("open:rq"), -500_000, retried)
+    await room.redis.zincrby(room.key("open:rq"), -90_000, late)
+    assert 90 <= (await room.left()).oldest_age < 120
 
 
 async def test_a_dead_letter_that_waits_counts_from_its_end(room: Room) -> None:

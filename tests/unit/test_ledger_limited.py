@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from booking_queue.domain.job import Backend, NewJob, Options, State
-from booking_queue.ledger.backlog import read_backlog
+from booking_queue.ledger.backlog import SAMPLE, read_backlog
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, LegRef, Refused
@@ -237,10 +237,19 @@ async def test_a_copy_sent_besides_may_start_and_leaves_the_line(line: Line, run
 
 async def test_what_is_in_line_is_neither_lost_nor_late_nor_sent_again(line: Line, running: Claim) -> None:
     waiting = await line.held(KAFKA)
-    await line.redis.zadd(line.key("open:kafka"), {waiting: 1})  # accepted long ago
+    await line.redis.zincrby(line.key("open:kafka"), -DAY, waiting)  # accepted long ago
     assert await line.outbox.republish(KAFKA, 0) == (None, [])
     assert not await line.outbox.resend(waiting, KAFKA)
     assert (await read_backlog(line.redis, line.settings, KAFKA)).oldest_age == 0
+
+
+async def test_what_is_late_is_seen_behind_any_number_in_line(line: Line, running: Claim) -> None:
+    for _ in range(SAMPLE):
+        await line.redis.zincrby(line.key("open:kafka"), -DAY, await line.held(KAFKA))
+    late = await line.job(KAFKA)
+    await line.ledger.published(LegRef(late, 1), KAFKA, {"offset": 1})
+    await line.redis.zincrby(line.key("open:kafka"), -90_000, late)
+    assert 90 <= (await read_backlog(line.redis, line.settings, KAFKA)).oldest_age < 120
 
 
 async def test_who_is_cancelled_leaves_the_line_or_the_place_that_was_kept(line: Line, running: Claim) -> None:
@@ -280,11 +289,12 @@ async def test_who_goes_from_one_line_to_another_leaves_the_place_that_was_kept_
 
 async def test_who_was_just_let_in_is_not_lost(line: Line, running: Claim) -> None:
     waiting = await line.held(KAFKA)
-    await line.redis.zadd(line.key("open:kafka"), {waiting: 1})  # accepted long ago
+    await line.redis.zincrby(line.key("open:kafka"), -DAY, waiting)  # accepted long ago
     await line.ledger.complete(running, {})
     (leg,) = await line.let_in(KAFKA)
     await line.ledger.published(leg, KAFKA, {"offset": 1})
     assert await line.outbox.republish(KAFKA, 60_000) == (None, [])
+    assert (await read_backlog(line.redis, line.settings, KAFKA)).oldest_age < 60, "it could not start before"
 
 
 async def test_a_cancelled_job_that_ran_keeps_its_place_until_its_worker_must_have_noticed(

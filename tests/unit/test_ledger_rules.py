@@ -79,6 +79,7 @@ async def test_a_job_that_waits_for_its_turn_is_not_lost(book: Book) -> None:
     assert await outbox.republish(KAFKA, -1) == (None, [])
     await book.ledger.published(retried, KAFKA, None, State.RETRYING)
     await book.redis.hset(f"{book.prefix}:job:{first}", "kafka.due", "1")  # as if its time had come
+    await book.redis.zadd(f"{book.prefix}:open:kafka", {first: 1})
     assert await outbox.republish(KAFKA, -1) == (None, [first])
 
 
