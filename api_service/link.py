@@ -25,8 +25,8 @@ log = logs.get("link")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Where a leg is now; `pending` means not on the broker. `waits`: for the turn of its ordering key, which says
-    nothing about the broker."""
+    """Where a leg is now; `pending` means not on the broker. `waits`: for the turn of its ordering key, or for its time
+    where the broker cannot delay, which says nothing about the broker."""
 
     state: State
     receipt: dict[str, Any] | None = None
@@ -85,6 +85,15 @@ class Link:
         elif not all(answer.waits for answer in sent):
             self._succeeded()
         return sent
+
+    async def ask(self) -> None:
+        """Where no leg would tell: does the service reach its broker? Raises BackendUnavailable."""
+        try:
+            await self.client.get("/readyz")
+        except (BackendUnavailable, Rejected) as error:
+            self._failed(str(error))
+            raise BackendUnavailable(str(error)) from error
+        self._succeeded()
 
     async def stats(self) -> dict[str, Any]:
         answer = await self.client.get("/stats")

@@ -63,8 +63,9 @@ class Reconciler:
 
     async def _probe(self) -> None:
         row = await self._outbox.probe(self._backend)
-        if row:
-            await self.link.send([row])
+        sent = await self.link.send([row]) if row else []
+        if all(answer.waits for answer in sent):
+            await self.link.ask()
 
     async def _send_due(self) -> bool:
         if not self.link.budget.allows():

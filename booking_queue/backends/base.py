@@ -24,7 +24,7 @@ class Features:
 @dataclass(frozen=True, slots=True)
 class Published:
     """`state` pending: not sent, the outbox will; `receipt` is the broker's own place for it. `waits`: for the turn of
-    its ordering key, whatever its broker does."""
+    its ordering key, or for its time with us, whatever its broker does."""
 
     job_id: str
     state: State

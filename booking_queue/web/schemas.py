@@ -91,8 +91,8 @@ class PublishIn(_Model):
 
 
 class LegOut(_Model):
-    """`state` pending: it did not reach the broker yet and stays with us. `waits`: because it is not yet its turn among
-    those of its ordering key, not because of the broker."""
+    """`state` pending: it did not reach the broker yet and stays with us. `waits`: for its turn among those of its
+    ordering key, or for its time where the broker cannot delay; that says nothing about the broker."""
 
     id: str
     state: State

@@ -190,6 +190,18 @@ async def test_what_would_tell_nothing_of_the_broker_is_no_probe(room: Room) -> 
     assert await outbox.probe(RQ) is None
 
 
+async def test_a_service_that_is_back_is_found_though_all_that_waits_was_put_off(room: Room) -> None:
+    await room.ledger.postpone(LegRef(await room.job(delay=3_600_000), 1), RQ)  # as on Kafka, which cannot delay
+    reconciler = room.reconciler()
+    circuit = reconciler.link.circuit
+    circuit._clock = room.clock
+    for _ in range(5):
+        circuit.failed()
+    room.clock.now += 5
+    await reconciler.turn()
+    assert not circuit.open and room.service.wire.asked == 0
+
+
 async def test_the_gauges_tell_how_much_waits_and_for_how_long(room: Room) -> None:
     job = await room.job()
     delayed = await room.job(delay=600_000)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +24,12 @@ class Peer(ServiceClient):
         super().__init__("http://127.0.0.1:1")
         self.answer = answer
         self.bodies: list[Any] = []
+        self.unready: Exception | None = None
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None, *, deadline: float | None = None) -> Any:
+        assert path == "/readyz"
+        if self.unready:
+            raise self.unready
 
     async def post(self, path: str, body: Any = None, *, deadline: float | None = None) -> Any:
         assert path == "/publish"
@@ -90,7 +96,7 @@ async def test_a_service_whose_broker_takes_nothing_fails_too_one_that_takes_som
     assert not half.circuit.failing
 
 
-async def test_legs_that_wait_for_their_turn_say_nothing_about_the_broker() -> None:
+async def test_legs_that_wait_for_their_turn_or_time_say_nothing_about_the_broker() -> None:
     def waiting(legs: list[dict[str, Any]]) -> Any:
         return {"legs": [{"id": leg["id"], "state": "pending", "receipt": None, "waits": True} for leg in legs]}
 
@@ -104,6 +110,20 @@ async def test_legs_that_wait_for_their_turn_say_nothing_about_the_broker() -> N
     peer.answer = waiting
     await there.send(LEGS)
     assert there.circuit.failing, "nor do they prove that it works again"
+
+
+async def test_where_no_leg_would_tell_its_service_is_asked() -> None:
+    there, peer = link(lambda _: Unavailable("gone"))
+    for _ in range(FAILURES):
+        with pytest.raises(BackendUnavailable):
+            await there.send(LEGS)
+    peer.unready = Unavailable("its broker is away", 503)
+    with pytest.raises(BackendUnavailable):
+        await there.ask()
+    assert there.circuit.open
+    peer.unready = None
+    await there.ask()
+    assert not there.circuit.failing and there.recovered.is_set()
 
 
 async def test_working_again_after_a_failure_is_told_once() -> None:

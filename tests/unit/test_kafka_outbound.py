@@ -62,7 +62,8 @@ async def test_an_ordering_key_is_its_tenant_s_own(desk: Desk) -> None:
 
 async def test_a_delayed_job_stays_in_the_outbox(desk: Desk) -> None:
     leg = await desk.job(delay=60_000)
-    assert (await desk.outbound.send(leg)).state is State.DELAYED
+    answer = await desk.outbound.send(leg)
+    assert answer.state is State.DELAYED and answer.waits, "Kafka was not asked"
     assert desk.notes.sent == []
     assert await desk.in_outbox(leg)
     assert (await desk.leg(leg)).state is State.DELAYED
@@ -94,7 +95,8 @@ async def test_a_retry_takes_the_topic_that_waits_long_enough(desk: Desk, delay:
 async def test_a_retry_later_than_any_topic_waits_stays_in_the_outbox(desk: Desk) -> None:
     leg = await desk.job()
     again = await desk.retried(leg, 31_000)
-    assert (await desk.outbound.send(again)).state is State.RETRYING
+    answer = await desk.outbound.send(again)
+    assert answer.state is State.RETRYING and answer.waits
     assert desk.notes.sent == []
     assert await desk.in_outbox(again)
 

@@ -51,7 +51,8 @@ class Outbound:
         except BackendUnavailable:
             return Published(leg.job_id, State.PENDING, None)
         await self._ledger.postpone(leg, KAFKA)
-        return Published(leg.job_id, State.RETRYING if found.state is State.RETRYING else State.DELAYED, None)
+        put_off = State.RETRYING if found.state is State.RETRYING else State.DELAYED
+        return Published(leg.job_id, put_off, None, waits=True)
 
     async def _message(self, leg: LegRef, found: Outgoing) -> Published:
         envelope = _envelope(leg, found, 0)
