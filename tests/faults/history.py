@@ -111,7 +111,7 @@ class History:
     nights: Sequence[Night] = ()
     audits: Mapping[str, Sequence[Event]] = field(default_factory=dict)  # by booking
     stopped: Sequence[Stopped] = ()
-    copies: Mapping[str, int] = field(default_factory=dict)  # messages by "backend job generation"
+    copies: Mapping[str, int] = field(default_factory=dict)  # messages by "backend job …"
     owners: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by entry: who held it, one after the other
     poisons: Sequence[Poison] = ()
     versions: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by ordering key, as they were applied

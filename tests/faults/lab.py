@@ -7,6 +7,7 @@ import math
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,6 +158,7 @@ class Trial:
         self.log = Log(lab.suite.folder / f"{name}.jsonl")
         self.load: Load | None = None
         self.owners: dict[str, list[str]] = {}
+        self.queued: Counter[str] = Counter()
         self.poisons: list[Poison] = []
         self.cancels: dict[str, int] = {}
         self.places: dict[str, tuple[str, int]] = {}  # by user: the ordering key, and the how manieth it is
@@ -175,7 +177,7 @@ class Trial:
         lab, sent = self.lab, asyncio.Event()
         lab.stopped.clear()
         observer = lab.observer()
-        watching = asyncio.create_task(observer.owners(self.owners))
+        watching = asyncio.create_task(observer.watch(self.owners, self.queued))
         self.load = Load(lab.suite.api_port, self.log, connections=connections, per_second=per_second)
         lab.say(f"{self.name}: sending")
         lab.fault()
@@ -211,7 +213,7 @@ class Trial:
         waits = [r for r in records if any(leg.state is State.ACTIVE for leg in r.legs.values())]
         if quiet.after is None and waits:
             lab.say(f"{self.name}: still {len(waits)} at work")
-        copies, known = await observer.copies(), set(jobs)
+        copies, known = await observer.copies() | self.queued, set(jobs)
         return History(
             attempts=self.log.attempts(),
             ends=ends_of(records),

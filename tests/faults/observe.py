@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from tests.faults.history import End, Event, Night, Quiet
 from tests.faults.load import BACKENDS
 
 LOOK_SECONDS = 0.25
+LOOKED_AT = 1000  # entries of each at one look
+LEVELS = ("", "-critical", "-high", "-low")
 FOR_GOOD = frozenset(
     [
         "events",
@@ -44,7 +47,8 @@ FOR_GOOD = frozenset(
         "stream:seq",
     ]
 )
-FOR_GOOD_EACH = ("outbox:", "open:", "index:")
+OF_THE_DEAD = re.compile(r":index:(?:tenant:[^:]+:)?dead:(\w+)$")
+FOR_GOOD_EACH = ("outbox:", "open:")
 OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "rq:failed:", "rq:canceled:")
 
 
@@ -68,6 +72,7 @@ class Observer:
         self._settings = settings
         self._prefix = settings.key_prefix
         self._names = Names(settings)
+        self._queues = {level: f"{settings.name_prefix}booking-queue{level}" for level in LEVELS}
         self._topics = Topics(settings)
         self._cluster = Cluster(settings, self._topics, "observer") if kafka else None
         self._providers_db = providers_db
@@ -90,8 +95,7 @@ class Observer:
         for what in ("compensations", "holds", "stream:due"):
             names.append(what)
             pipe.zcard(f"{self._prefix}:{what}")
-        for level in ("", "-critical", "-high", "-low"):
-            queue = f"{self._settings.name_prefix}booking-queue{level}"
+        for level, queue in self._queues.items():
             names += [f"rq {what}{level}" for what in ("queue", "started", "scheduled")]
             pipe.llen(f"rq:queue:{queue}")
             pipe.zcard(f"rq:wip:{queue}")
@@ -144,7 +148,7 @@ class Observer:
         ends = await self._pipelined("pttl", every)
         shards = set(await self.redis.zrange(f"{self._prefix}:stream:ids", 0, -1))
         unfinished = set(await self._zsets("open"))
-        return [
+        stay = [
             key.decode(errors="replace")
             for key, ttl in zip(every, ends, strict=True)
             if ttl == -1
@@ -152,6 +156,24 @@ class Observer:
             and unfinished.isdisjoint(key.split(b":"))
             and not self._for_good(key.decode(errors="replace"))
         ]
+        lists = [key for key in stay if key.startswith(f"{self._prefix}:index:")]
+        return [key for key in stay if key not in set(lists)] + await self.listed_in_vain(lists)
+
+    async def listed_in_vain(self, lists: Sequence[str]) -> list[str]:
+        """Of lists of jobs, which stay: whoever stands in one must have a record, and be dead in that of the dead."""
+        members = await self._pipelined("zrange", lists, 0, -1)
+        places = [(name, job.decode()) for name, jobs in zip(lists, members, strict=True) for job in jobs]
+        jobs = list(dict.fromkeys(job for _, job in places))
+        fields = ["type", *(f"{backend}.state" for backend in BACKENDS)]
+        records = await self._pipelined("hmget", [f"{self._prefix}:job:{job}" for job in jobs], fields)
+        known = {job: dict(zip(fields, record, strict=True)) for job, record in zip(jobs, records, strict=True)}
+        found = []
+        for name, job in places:
+            dead = OF_THE_DEAD.search(name)
+            there = known[job][f"{dead[1]}.state"] == b"dead" if dead else known[job]["type"]
+            if not there:
+                found.append(f"{name} {job}")
+        return found
 
     async def _zsets(self, name: str) -> list[bytes]:
         """The members of this set of each backend."""
@@ -187,7 +209,9 @@ class Observer:
         return found
 
     async def copies(self) -> Counter[str]:
-        """Messages on the streams, by job and generation."""
+        """Messages on the streams, by job and generation. RQ's lists keep none: `watch` looks at them meanwhile. On
+        Kafka two are no fault: where the confirmation of one is lost, the outbox sends it again, and the claim folds
+        them."""
         found: Counter[str] = Counter()
         for stream in self._names.levels:
             for _, fields in await self.redis.xrange(stream):
@@ -226,21 +250,30 @@ class Observer:
                     found.mails[booking] += 1
         return found
 
-    async def owners(self, found: dict[str, list[str]]) -> None:
-        """Until cancelled: adds to `found` who holds which entry of the streams, whenever that changes."""
+    async def watch(self, owners: dict[str, list[str]], copies: Counter[str]) -> None:
+        """Until cancelled: adds who holds which entry of the streams, whenever that changes, and how often a job stands
+        in RQ's queues at one moment."""
         while True:
+            await self._look_at_queues(copies)
             for stream in self._names.levels:
                 rows: list[dict[str, Any]] = []
                 try:
-                    rows = await self.redis.xpending_range(stream, self._names.group, "-", "+", 1000)
+                    rows = await self.redis.xpending_range(stream, self._names.group, "-", "+", LOOKED_AT)
                 except (RedisError, OSError):
                     continue
                 for row in rows:
-                    seen = found.setdefault(f"{stream} {row['message_id'].decode()}", [])
+                    seen = owners.setdefault(f"{stream} {row['message_id'].decode()}", [])
                     owner = row["consumer"].decode()
                     if not seen or seen[-1] != owner:
                         seen.append(owner)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_at_queues(self, copies: Counter[str]) -> None:
+        with suppress(RedisError, OSError):
+            for queue in self._queues.values():
+                for job, number in Counter(await self.redis.lrange(f"rq:queue:{queue}", 0, LOOKED_AT - 1)).items():
+                    key = f"rq {job.decode(errors='replace')} at one moment"
+                    copies[key] = max(number, copies[key])
 
 
 def ends_of(records: Sequence[Record]) -> list[End]:

@@ -103,7 +103,7 @@ def unguarded_xclaim() -> None:
     in_lua(("local held = mine(a[1], a[2], a[3])", "local held = true"))
 
 
-def client_retries_xadd() -> None:
+def client_retries() -> None:
     """A client that sends a write again when its answer was lost, and no guard against the second one."""
     in_lua(("if not waits then return false, 'sent', leg end", ""))
     from booking_queue.domain.errors import LedgerUnavailable  # noqa: PLC0415
@@ -148,7 +148,8 @@ BUGS: dict[str, Callable[[], None]] = {
     "MAXLEN 100": maxlen,
     "no fencing": no_fencing,
     "unguarded XCLAIM": unguarded_xclaim,
-    "client retry on XADD": client_retries_xadd,
+    "client retry on XADD": client_retries,
+    "client retry on RPUSH": client_retries,
     "commit of the highest offset": highest_offset,
     "bury on first failure": bury_on_first_failure,
     "a new key at each attempt": new_keys,

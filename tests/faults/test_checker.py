@@ -101,6 +101,7 @@ BAD = {
     "sold twice": (replace(GOOD, nights=[Night("h", 10, 2, 2)]), "rooms"),
     "held for nobody": (replace(GOOD, nights=[Night("h", 10, 2, 1)]), "rooms"),
     "published twice": (replace(GOOD, copies={"redisStreams b1 1": 2}), "published twice"),
+    "twice in a queue": (replace(GOOD, copies={"rq b1 at one moment": 2}), "published twice"),
     "stolen back": (replace(GOOD, owners={"1-1": ["w1", "w1", "w2", "w1"]}), "stolen back"),
     "told that it is cancelled, and it is not": (replace(GOOD, cancels={"b1": 202}), "not cancelled"),
     "an older version after a newer one": (replace(GOOD, versions={"k": [1, 3, 2]}), "version"),

@@ -15,13 +15,13 @@ from tests.faults.checker import Verdict
 from tests.faults.conftest import FULL, new_lab
 from tests.faults.lab import UNBOUNDED, Say, Trial
 from tests.faults.load import Asked, bookings
-from tests.faults.observe import Observer
+from tests.faults.observe import LOOK_SECONDS, Observer
 from tests.faults.planted import BUGS
 from tests.faults.processes import ProcessLab
 from tests.faults.proxy import Mistreatment, Proxy
 from tests.faults.results import Caught, Results
 
-STREAMS, KAFKA = "redisStreams", "kafka"
+RQ, STREAMS, KAFKA = "rq", "redisStreams", "kafka"
 LOST_SECONDS = 40  # after it what is not done will not be: leases have ended, and nothing is sent anew before 60 s
 COMMITTED_SECONDS = 1.5
 
@@ -141,14 +141,28 @@ if FULL:
         verdict = await Trial(lab, name).run(asked, freeze, limits=UNBOUNDED)
         noted(results, bug, check, verdict)
 
-    async def test_client_retry_on_xadd(lab: ProcessLab, results: Results) -> None:
-        bug = "client retry on XADD"
+    @pytest.mark.parametrize(
+        ("bug", "service", "backend"),
+        [
+            ("client retry on XADD", "stream_service", STREAMS),
+            ("client retry on RPUSH", "queue_service", RQ),
+        ],
+    )
+    async def test_client_retry(lab: ProcessLab, results: Results, bug: str, service: str, backend: str) -> None:
         async with Proxy(lab.suite.redis.port) as proxy:
             lab.suite.detours["REDIS_PORT"] = str(proxy.port)
-            await lab.plant("stream_service", bug, workers=0)
+            await lab.plant(service, bug, workers=0)
             lab.suite.detours.clear()
-            lab.start_worker()
-            await lab.started()
             proxy.treat(Mistreatment(lost_answers=0.3))
-            verdict = await Trial(lab, "twice").run(bookings("twice", 100, [STREAMS]), limits=UNBOUNDED, patience=20)
+            trial = Trial(lab, f"twice-{backend}")
+
+            async def start_late(sent: asyncio.Event) -> None:
+                await sent.wait()
+                await asyncio.sleep(2 * LOOK_SECONDS)
+                lab.start_worker()
+                await lab.started()
+                lab.fault()
+
+            asked = bookings(trial.name, 100, [backend])
+            verdict = await trial.run(asked, start_late, limits=UNBOUNDED, patience=20)
         noted(results, bug, "published twice", verdict)
