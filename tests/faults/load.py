@@ -50,6 +50,14 @@ def bookings(
             yield Asked(f"{hotel}-{backend.replace(' ', '-')}-{n}", hotel, backend, more=more)
 
 
+def hopeless(hotel: str, count: int, expected: Expected = Expected.DEAD) -> Iterator[Asked]:
+    """They fail at every attempt, until they are redriven."""
+    for n in range(count):
+        for backend in BACKENDS:
+            simulate = {"failAt": "mail", "times": 10}
+            yield Asked(f"{hotel}-hopeless-{backend}-{n}", hotel, backend, expected, {"simulate": simulate})
+
+
 class Log:
     """JSON lines. `write` returns once the line is on the disk; lines of the same moment share an fsync."""
 

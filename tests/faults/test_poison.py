@@ -10,7 +10,7 @@ from tests.faults.breaks import pause, replace_dead_workers
 from tests.faults.conftest import FULL, size
 from tests.faults.history import Expected, History
 from tests.faults.lab import Trial
-from tests.faults.load import BACKENDS, Asked, bookings
+from tests.faults.load import BACKENDS, Asked, bookings, hopeless
 from tests.faults.poison import Poisoner, doses, found
 from tests.faults.processes import ProcessLab
 from tests.faults.reruns import percentile
@@ -27,14 +27,6 @@ def crashing(hotel: str) -> Iterator[Asked]:
         for backend in BACKENDS:
             simulate = {"failAt": "document", "crash": True, "times": times}
             yield Asked(f"{hotel}-killer-{backend}-{n}", hotel, backend, expected, {"simulate": simulate})
-
-
-def hopeless(hotel: str, count: int) -> Iterator[Asked]:
-    """They fail at every attempt."""
-    for n in range(count):
-        for backend in BACKENDS:
-            simulate = {"failAt": "mail", "times": 10}
-            yield Asked(f"{hotel}-hopeless-{backend}-{n}", hotel, backend, Expected.DEAD, {"simulate": simulate})
 
 
 async def test_poison(shared_lab: ProcessLab, results: Results) -> None:
