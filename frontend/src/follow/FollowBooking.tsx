@@ -7,6 +7,7 @@ import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { ago } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
+import { Booked } from "./Booked.tsx";
 import { type Following, isFinal } from "./follow.ts";
 import { isSettled, outcome } from "./lanes.ts";
 import { Race } from "./Race.tsx";
@@ -58,6 +59,7 @@ function Head({ id, following }: { id: string; following: Following }) {
           </Link>
         </Allowed>
       </div>
+      <Booked id={id} />
       <Line {...following} />
     </header>
   );
@@ -90,7 +92,7 @@ export function FollowBooking({ id }: { id: string }) {
           <TimeChart booking={booking ?? nobody(id)} events={events} open={booking !== null && !isSettled(booking)} />
           <Raw id={id} />
         </div>
-        <Timeline events={events} cut={following.cut} waiting={following.line === "connecting"} />
+        <Timeline events={events} cut={following.cut} waiting={following.line === "connecting" || !booking} />
       </div>
     </div>
   );

@@ -1,4 +1,4 @@
-import { type ApiError, type Booking, eventsUrl, readBooking } from "../api.ts";
+import { ApiError, type Booking, eventsUrl, readBooking } from "../api.ts";
 import { listen, pause, visible, whileVisible } from "../live/listen.ts";
 import { type FeedEvent, isBye, isReset, merge, toEvent } from "./events.ts";
 import type { Message } from "../live/sse.ts";
@@ -52,10 +52,10 @@ const FRAME_MS = 100;
 const POLL_MS = 2000;
 
 /** Asking again cannot help: there is no such booking, or not for us. (After a 401 it can: the key may come.) */
-export const isFinal = (error: Error | null): boolean =>
-  error !== null && [400, 403, 404, 410, 422].includes((error as Partial<ApiError>).status ?? 0);
+export const isFinal = (error: unknown): boolean =>
+  error instanceof ApiError && [400, 403, 404, 410, 422].includes(error.status);
 
-const toError = (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)));
+export const toError = (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause)));
 
 /**
  * Follows one booking until `signal` ends it: the status at once and after every event (merged to ten a second), the

@@ -1,11 +1,14 @@
-import { useEffect, useState } from "react";
-import { BACKEND_NAMES, type Backend, text, toBackend } from "../api.ts";
+import { useCallback } from "react";
+import { ApiError, BACKEND_NAMES, type Backend, text, toBackend } from "../api.ts";
+import { isFinal } from "../follow/follow.ts";
 import { Timeline } from "../follow/Timeline.tsx";
+import { useOnce } from "../follow/useOnce.ts";
 import { LETTERS, followPath } from "../route.ts";
 import { Allowed } from "../session/Allowed.tsx";
 import { SEND_AGAIN } from "../session/may.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
+import { Unreached } from "../ui/Unreached.tsx";
 import { words } from "../ui/format.ts";
 import { Actions } from "./Actions.tsx";
 import { type Inspected, readLetter } from "./api.ts";
@@ -62,21 +65,20 @@ function Payload({ letter }: { letter: Inspected }) {
   );
 }
 
-function useLetter(backend: Backend, id: string) {
-  const [letter, setLetter] = useState<Inspected | null>(null);
-  const [error, setError] = useState("");
-  useEffect(() => {
-    const stop = new AbortController();
-    readLetter(backend, id, stop.signal).then(setLetter, (cause: unknown) => {
-      if (!stop.signal.aborted) setError(cause instanceof Error ? cause.message : String(cause));
-    });
-    return () => stop.abort();
-  }, [backend, id]);
-  return { letter, error };
+/** Only of one that is not there can it be said that it may have gone. */
+function NoLetter({ id, error }: { id: string; error: Error }) {
+  if (!isFinal(error)) return <Unreached error={error} />;
+  const gone = error instanceof ApiError && error.status === 404;
+  return (
+    <p className="notice bad" role="alert">
+      {error.message}. {gone && "It may have been redriven or discarded meanwhile."} <Link to={followPath(id)}>Its booking</Link>
+    </p>
+  );
 }
 
 export function LetterPage({ backend, id }: { backend: Backend; id: string }) {
-  const { letter, error } = useLetter(backend, id);
+  const read = useCallback((signal: AbortSignal) => readLetter(backend, id, signal), [backend, id]);
+  const { data: letter, error } = useOnce(read);
   return (
     <div className="page">
       <header className="card letter-head">
@@ -87,11 +89,7 @@ export function LetterPage({ backend, id }: { backend: Backend; id: string }) {
           Dead letter <code className="id">{id}</code>
         </h1>
         {letter && <p className="notice bad">{letter.error}</p>}
-        {error && (
-          <p className="notice bad" role="alert">
-            {error}. It may have been redriven or discarded meanwhile. <Link to={followPath(id)}>Its booking</Link>
-          </p>
-        )}
+        {error && <NoLetter id={id} error={error} />}
         {!letter && !error && <p className="notice">Loading…</p>}
         {letter && <Facts letter={letter} />}
       </header>
