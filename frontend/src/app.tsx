@@ -118,12 +118,28 @@ const PAGES: readonly (readonly [to: string, name: string, pages: readonly [Rout
   [CREATE, "New booking", ["create"]],
 ];
 
+/** Until it is known whose key is in use nothing is asked that it might not have. */
+const Asking = () => (
+  <div className="strip-status">
+    <p className="fresh">Asking how things are…</p>
+  </div>
+);
+
+const Soon = ({ name }: { name: string }) => (
+  <div className="page" aria-busy="true">
+    <h1>{name}</h1>
+    <div className="placeholder tall" />
+  </div>
+);
+
 export function App() {
   const path = usePath();
   const route = parseRoute(path);
   const name = title(route);
   const session = useSession();
-  const why = lacking(session, needOf(route.page));
+  const need = needOf(route.page);
+  const why = lacking(session, need);
+  const known = session.access !== "unknown";
   const shownPages = PAGES.filter(([, , [page]]) => !lacking(session, needOf(page)));
   const main = useRef<HTMLElement>(null);
   const shown = useRef(path);
@@ -155,10 +171,12 @@ export function App() {
         <FindBooking />
         <KeyButton />
       </header>
-      <StatusStrip />
+      {known ? <StatusStrip /> : <Asking />}
       <main id="main" ref={main} tabIndex={-1} aria-label={name}>
-        <ErrorBoundary key={`${path} ${session.round}`}>
-          {why ? <NotForThisKey name={name} why={why} /> : <Page route={route} />}
+        <ErrorBoundary key={`${path} ${session.whose}`}>
+          {!known && need && <Soon name={name} />}
+          {why && <NotForThisKey name={name} need={need} why={why} />}
+          {(known || !need) && !why && <Page route={route} />}
         </ErrorBoundary>
       </main>
       <KeyDialog />

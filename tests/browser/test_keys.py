@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from local.probe import LOOPBACK, free_port, wait_until
 from tests.browser.site import STAY, Site, answers, clean, previewed, settled
 
 KEY = "k" * 32
+NO_TURN = "const later = setTimeout; setTimeout = (act, ms, ...how) => (ms < 1000 ? later(act, ms, ...how) : 0);"
 SERVICES = {"queue": "QUEUE_SERVICE_URL", "stream": "STREAM_SERVICE_URL", "kafka-service": "KAFKA_SERVICE_URL"}
 
 
@@ -128,9 +130,40 @@ def test_a_tenant_s_key_opens_what_is_its_own_and_offers_no_more(page: Page, key
     page.get_by_role("link", name="Jobs").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     assert not clean(page, "bookings-tenant")
-    assert not refused
+    page.goto(keyed)
+    expect(page.get_by_text("This page needs an operator's key")).to_be_visible()
     page.goto(f"{keyed}/dead-letters")
     expect(page.locator("main")).to_contain_text("ops:read")
+    assert not refused
+
+
+def test_what_was_refused_is_asked_for_as_soon_as_the_key_is_there(page: Page, keyed: str) -> None:
+    """Its own turn never comes: it is not by waiting that the page asks again."""
+    key = key_of(keyed, "hasty", "bookings:read", "bookings:write")
+    page.context.clear_cookies()
+    page.add_init_script(NO_TURN)
+    page.goto(f"{keyed}/bookings")
+    expect(page.locator("main")).to_contain_text("An API key is needed")
+    page.get_by_label("Key", exact=True).fill(key)
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_text("No bookings yet")).to_be_visible()
+
+
+def test_the_same_key_entered_again_leaves_what_was_being_edited(page: Page, site: Site, keyed: str) -> None:
+    letter = site.dead_letter()
+    key = key_of(keyed, None, "bookings:read", "ops:read", "ops:write")
+    enter(page, f"{keyed}/dead-letters/kafka/{letter}", key)
+    payload = page.get_by_label("Payload")
+    edited = json.dumps({"userId": "edited", **STAY})
+    payload.fill(edited)
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Redrive").click()
+    page.get_by_label("Key", exact=True).fill(key)
+    page.get_by_role("button", name="Use this key").click()
+    expect(page.get_by_role("button", name="Forget key")).to_be_visible()
+    expect(payload).to_have_value(edited)
+    page.get_by_role("button", name="Redrive").click()
+    expect(page.get_by_text("Sent to Kafka")).to_be_visible()
 
 
 def test_who_may_only_look_is_offered_nothing_that_changes(page: Page, keyed: str) -> None:
@@ -148,3 +181,6 @@ def test_who_may_only_look_is_offered_nothing_that_changes(page: Page, keyed: st
     expect(page.get_by_role("heading", name="Redis Streams")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("^(Pause|Resume)"))).to_have_count(0)
     assert links(page) == ["Overview", "Jobs", "Dead letters", "Workers", "Backends"]
+    page.goto(f"{keyed}/bookings/new")
+    expect(page.get_by_text("This page needs another key")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("bookings:write")

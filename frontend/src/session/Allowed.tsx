@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { Need } from "./may.ts";
+import { type Need, isOperators } from "./may.ts";
 import { ask } from "./session.ts";
 import { useLacking } from "./useSession.ts";
 
@@ -11,12 +11,12 @@ export function Allowed({ need, children, otherwise = null }: AllowedProps) {
 }
 
 /** In place of a page that the key in use does not open. */
-export function NotForThisKey({ name, why }: { name: string; why: string }) {
+export function NotForThisKey({ name, need, why }: { name: string; need: Need | null; why: string }) {
   return (
     <div className="page">
       <h1>{name}</h1>
       <div className="nothing card">
-        <p>This page needs an operator's key</p>
+        <p>This page needs {isOperators(need) ? "an operator's" : "another"} key</p>
         <p className="note">{why}. The pages named above work with it.</p>
         <button type="button" onClick={ask}>
           Use another key

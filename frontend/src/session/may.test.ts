@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BOOK, LOOK_AT_ALL, SEND_AGAIN, lacking, needOf } from "./may.ts";
+import { BOOK, LOOK_AT_ALL, SEND_AGAIN, isOperators, lacking, needOf } from "./may.ts";
 import { type Session, nobody } from "./session.ts";
 
 const withKey = (tenant: string, ...scopes: string[]): Session => ({ ...nobody, access: "held", grant: { tenant, scopes } });
@@ -18,6 +18,10 @@ describe("lacking", () => {
       expect.stringContaining("bookings:write"),
       expect.stringContaining("ops:write"),
     ]);
+  });
+
+  it("is an operator's only where the suite is looked at or mended", () => {
+    expect([LOOK_AT_ALL, SEND_AGAIN, BOOK, needOf("jobs"), null].map(isOperators)).toEqual([true, true, false, false, false]);
   });
 
   it("is nothing where no key is needed, none is there yet, or a gateway says nothing of it", () => {

@@ -22,6 +22,9 @@ const PAGES: Record<Route["page"], Need | null> = {
   unknown: null,
 };
 
+/** A tenant's own key may book and look; what is about the suite is an operator's. */
+export const isOperators = (need: Need | null): boolean => need?.scope.startsWith("ops:") === true;
+
 export const needOf = (page: Route["page"]): Need | null => PAGES[page];
 
 /** Why the key in use will not do, in words; "" where it will, or where nothing is known of it: then it is tried. */

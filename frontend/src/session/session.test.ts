@@ -35,8 +35,37 @@ describe("reduce", () => {
   });
 });
 
+describe("whose session it is", () => {
+  const opened = (tenant: string, ...scopes: string[]): Change => ({ type: "opened", grant: { tenant, scopes } });
+  const expired: Change[] = [opened("acme", "ops:read", "ops:write"), { type: "refused" }];
+
+  it("stays so when the same is entered again: what was being edited stays", () => {
+    const again = after(...expired, { type: "sent" }, opened("acme", "ops:write", "ops:read"));
+    expect(again).toMatchObject({ access: "held", whose: after(...expired).whose, round: 2 });
+  });
+
+  it("is another's with another tenant, with other scopes, and when the key is forgotten", () => {
+    for (const change of [opened("other", "ops:read", "ops:write"), opened("acme", "ops:read"), { type: "forgotten" } as const])
+      expect(after(...expired, change).whose).toBe(1);
+    expect(after(...expired, { type: "opened" }).whose).toBe(1);
+  });
+
+  it("is nobody else's where the first key comes to what was shown without one", () => {
+    expect(after({ type: "refused" }, opened("acme", "bookings:write")).whose).toBe(0);
+  });
+});
+
 describe("a session", () => {
   afterEach(() => vi.unstubAllGlobals());
+
+  it("is waited for until the gateway says, or nobody does", async () => {
+    vi.resetModules();
+    const fresh = await import("./session.ts");
+    expect(fresh.snapshot().access).toBe("unknown");
+    vi.stubGlobal("fetch", async () => new Response("{}", { status: 502 }));
+    await fresh.begin();
+    expect(fresh.snapshot().access).toBe("untold");
+  });
 
   const answering = (status: number, body: object) => vi.fn(async () => new Response(JSON.stringify(body), { status }));
 

@@ -1,8 +1,9 @@
 import { ApiError, type Told, answer, text, whenRefused } from "../api.ts";
 import type { SessionAnswer } from "../openapi/api.ts";
 
-/** What this browser may: `open` where no key is needed, `held` with a session, `needed` without. */
-export type Access = "unknown" | "open" | "held" | "needed";
+/** What this browser may: `open` where no key is needed, `held` with a session, `needed` without; `untold` where nobody
+ * says: then it is tried. */
+export type Access = "unknown" | "untold" | "open" | "held" | "needed";
 
 /** What a key may, and whose it is: "" is no tenant's. */
 export type Grant = { tenant: string; scopes: readonly string[] };
@@ -15,14 +16,17 @@ export type Session = {
   asking: boolean;
   sending: boolean;
   error: string;
-  /** Grows with each session begun: what failed without one begins anew. */
+  /** Grows with each session begun: what failed without one is asked again. */
   round: number;
+  /** Grows where another begins to look: what is shown, and what was being edited, is not for them. */
+  whose: number;
 };
 
-export const nobody: Session = { access: "unknown", grant: null, asking: false, sending: false, error: "", round: 0 };
+export const nobody: Session = { access: "unknown", grant: null, asking: false, sending: false, error: "", round: 0, whose: 0 };
 
 export type Change =
   | { type: "told"; required: boolean; held: boolean; grant?: Grant | null }
+  | { type: "untold" }
   | { type: "refused" }
   | { type: "ask" }
   | { type: "close" }
@@ -31,6 +35,11 @@ export type Change =
   | { type: "failed"; error: string }
   | { type: "forgotten" };
 
+const written = ({ tenant, scopes }: Grant) => JSON.stringify([tenant, scopes.toSorted()]);
+
+/** Nobody is no other: what is there without a key was shown to no one. Of a key of which nothing is told nothing is known. */
+const another = (before: Grant | null, now: Grant | null) => !now || (before !== null && written(before) !== written(now));
+
 export function reduce(state: Session, change: Change): Session {
   switch (change.type) {
     case "told": {
@@ -38,6 +47,8 @@ export function reduce(state: Session, change: Change): Session {
       if (!change.required || change.held) return { ...state, access: change.required ? "held" : "open", grant };
       return reduce(state, { type: "refused" });
     }
+    case "untold":
+      return state.access === "unknown" ? { ...state, access: "untold" } : state;
     case "refused":
       // Requests that were under way when the key came are refused late: what they say is of the past.
       return state.access === "needed" || state.sending ? state : { ...state, access: "needed", asking: true };
@@ -47,20 +58,15 @@ export function reduce(state: Session, change: Change): Session {
       return { ...state, asking: false, error: "" };
     case "sent":
       return { ...state, sending: true, error: "" };
-    case "opened":
-      return {
-        ...state,
-        access: "held",
-        grant: change.grant ?? null,
-        asking: false,
-        sending: false,
-        error: "",
-        round: state.round + 1,
-      };
+    case "opened": {
+      const grant = change.grant ?? null;
+      const whose = state.whose + (another(state.grant, grant) ? 1 : 0);
+      return { ...state, access: "held", grant, asking: false, sending: false, error: "", round: state.round + 1, whose };
+    }
     case "failed":
       return { ...state, sending: false, error: change.error };
     case "forgotten":
-      return { ...state, access: "needed", grant: null, asking: true, error: "", round: state.round + 1 };
+      return { ...state, access: "needed", grant: null, asking: true, error: "", whose: state.whose + 1 };
   }
 }
 
@@ -91,13 +97,19 @@ export function subscribe(changed: () => void): () => void {
   return () => listeners.delete(changed);
 }
 
+const PATIENCE_MS = 1000;
+
 /** A 401 anywhere asks for the key; a session from before is known from the beginning. */
 export async function begin(): Promise<void> {
   whenRefused(() => tell({ type: "refused" }));
+  const patience = setTimeout(tell, PATIENCE_MS, { type: "untold" } satisfies Change);
   try {
     tell({ type: "told", ...(await readSession()) });
   } catch {
     // An older gateway, or none: the first 401 tells.
+    tell({ type: "untold" });
+  } finally {
+    clearTimeout(patience);
   }
 }
 

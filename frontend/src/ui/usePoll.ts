@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { type Polled, nothingYet, poll } from "../live/poller.ts";
+import { useSession } from "../session/useSession.ts";
 
-/** `read` must be the same function at every render; another one begins anew. `again` asks at once. */
+/** `read` must be the same function at every render; another one begins anew. `again` asks at once, and so does a key. */
 export function usePoll<T>(
   read: (signal: AbortSignal) => Promise<T>,
   everyMs: number,
@@ -14,6 +15,12 @@ export function usePoll<T>(
     asking.current = begun;
     return begun.end;
   }, [read, everyMs, rest]);
+  const { round } = useSession();
+  const asked = useRef(round);
+  useEffect(() => {
+    if (asked.current !== round) asking.current?.again();
+    asked.current = round;
+  }, [round]);
   const again = useCallback(() => asking.current?.again(), []);
   return { ...polled, again };
 }
