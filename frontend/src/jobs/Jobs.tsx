@@ -26,7 +26,8 @@ const KEYS = [
 
 function Nothing({ page, query }: { page: Page; query: URLSearchParams }) {
   const filtered = ["q", "state", "backend"].some((name) => query.get(name));
-  if (page.next) return <p className="notice">None among the newest {page.looked},000 or so. Older ones may match.</p>;
+  const stretch = query.get("cursor") ? "next" : "newest";
+  if (page.next) return <p className="notice">None among the {stretch} {page.looked},000 or so. Older ones may match.</p>;
   if (query.get("cursor")) return <p className="notice">No older bookings.</p>;
   if (filtered) return <p className="notice">No booking matches. A user or hotel must be written out in full.</p>;
   return (
@@ -90,7 +91,7 @@ export function Jobs() {
       <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
         <div className={page?.rows.length ? "list-head" : "list-head idle"}>
           <Bulk rows={page?.rows ?? []} selection={selection} done={again} />
-          <button type="button" className={fresh > 0 ? "plain" : "plain away"} onClick={showAll}>
+          <button type="button" className={fresh > 0 ? "plain" : "plain away"} aria-disabled={fresh === 0} onClick={showAll}>
             {fresh} newer: show
           </button>
         </div>

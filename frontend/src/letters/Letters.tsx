@@ -38,7 +38,8 @@ function useLetters(search: string, hold: boolean) {
 }
 
 function Nothing({ query, page }: { query: URLSearchParams; page: LetterPage }) {
-  if (page.next) return <p className="notice">None among the newest. Older ones may match.</p>;
+  const stretch = query.get("cursor") ? "next" : "newest";
+  if (page.next) return <p className="notice">None among the {stretch}. Older ones may match.</p>;
   const filtered = query.get("q") || query.get("backend");
   if (filtered) return <p className="notice">No dead letter matches.</p>;
   return (
