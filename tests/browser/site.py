@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from local.node import FRONTEND, build_pages, find_node, preview_command
 from local.paths import LOCAL
@@ -25,6 +25,7 @@ AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDTHS = (1440, 768, 390)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+MOST_TABS = 120
 STAY = {"hotelId": "browser", "checkIn": "2027-03-01", "checkOut": "2027-03-02"}
 
 
@@ -92,11 +93,24 @@ class Site:
 
     def dead_letter(self) -> str:
         """One that no attempt was spent on: its data fit no booking."""
+        return self.dead_letters(1)[0]
+
+    def dead_letters(self, count: int) -> list[str]:
         body = {"type": "booking", "data": {"userId": "browser"}}
-        message: str = self.post("kafka-service", "/messages", body)["messageId"]
-        path = f"/api/dead-letters/kafka/{message}"
-        assert wait_until(lambda: self.http.get(f"{self.suite.url('api')}{path}").is_success, 20, every=0.2)
-        return message
+        letters: list[str] = [self.post("kafka-service", "/messages", body)["messageId"] for _ in range(count)]
+        for letter in letters:
+            path = f"{self.suite.url('api')}/api/dead-letters/kafka/{letter}"
+            assert wait_until(lambda path=path: self.http.get(path).is_success, 20, every=0.2)  # type: ignore[misc]
+        return letters
+
+
+def tab_to(page: Page, there: Locator, key: str = "Tab") -> None:
+    """As somebody without a mouse gets there: key by key, from where the focus is."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press(key)
+        if there.evaluate("each => each === document.activeElement"):
+            return
+    raise AssertionError(f"not reached in {MOST_TABS} steps: {there}")
 
 
 def axe(page: Page) -> list[str]:

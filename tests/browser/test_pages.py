@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from local.probe import wait_until
-from tests.browser.site import STAY, Site, bundle_bytes, clean, first_paint_ms, settled, shoot
+from tests.browser.site import STAY, Site, bundle_bytes, clean, first_paint_ms, settled, shoot, tab_to
 
 PAGES = ["/", "/bookings", "/bookings/new", "/dead-letters", "/workers", "/backends"]
 MOST_BYTES = 150 * 1024
@@ -51,6 +51,7 @@ def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Sit
     expect(page.locator(".lane .pill.good")).to_have_count(3)
     link = page.get_by_role("link", name="Open the PDF").get_attribute("href")
     assert page.request.get(f"{site.url}{link}").body().startswith(b"%PDF")
+    expect(page.locator(".booked")).to_contain_text("watcher")
     page.get_by_text("Raw JSON").click()
     expect(page.locator(".raw pre")).to_contain_text('"userId": "watcher"')
     assert not clean(page, "booking")
@@ -160,11 +161,13 @@ def test_dead_letters_that_match_are_discarded_together(page: Page, site: Site) 
     page.goto(f"{site.url}/dead-letters?backend=kafka")
     expect(page.get_by_role("link", name=letters[0][:8])).to_be_visible()
     assert not clean(page, "dead-letters-busy")
+    page.get_by_label("Redrive to").select_option("rq")
     page.get_by_label("Select all shown").check()
     page.get_by_role("button", name="Discard selected").click()
     page.get_by_role("button", name="Discard", exact=True).click()
     expect(page.get_by_text(re.compile("letters? discarded"))).to_be_visible()
     expect(page.get_by_text("No dead letter matches")).to_be_visible()
+    expect(page.locator(".bulk .note")).to_be_focused()
 
 
 def test_many_are_cancelled_after_one_question(page: Page, site: Site) -> None:
@@ -222,15 +225,15 @@ def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
     settled(page)
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
-    page.get_by_role("link", name="Jobs").press("Enter")
+    tab_to(page, page.get_by_role("link", name="Jobs"))
+    page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
+    expect(page.locator("main")).to_be_focused()
     page.keyboard.press("/")
     expect(page.get_by_label("Find")).to_be_focused()
     page.keyboard.type("typist")
     expect(page.locator("tbody tr")).to_have_count(1)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    tab_to(page, page.get_by_label("Select all shown"))
     page.keyboard.press("j")
     expect(page.locator("tbody .row-link")).to_be_focused()
     page.keyboard.press("x")

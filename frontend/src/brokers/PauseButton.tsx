@@ -8,8 +8,9 @@ type Props = { backend: Backend; paused: boolean | null; done: () => void };
 export function PauseButton({ backend, paused, done }: Props) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
+  const off = paused === null || busy;
   const press = async () => {
-    if (busy) return;
+    if (off) return;
     setBusy(true);
     setError("");
     try {
@@ -26,7 +27,7 @@ export function PauseButton({ backend, paused, done }: Props) {
         {error}
       </p>
       {paused && <span className="pill warn">paused</span>}
-      <button type="button" className={paused ? "primary" : undefined} disabled={paused === null || busy} onClick={press}>
+      <button type="button" className={paused ? "primary" : undefined} aria-disabled={off} onClick={press}>
         {paused ? "Resume" : "Pause"}
         <span className="hidden"> {BACKEND_NAMES[backend]}</span>
       </button>

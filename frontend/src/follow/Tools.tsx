@@ -48,6 +48,7 @@ const OVER = new Set(["failed", "rejected", "cancelled", "cancelling", ""]);
 function CancelButton({ booking }: { booking: Booking }) {
   const [asking, setAsking] = useState(false);
   const [error, setError] = useState("");
+  const over = OVER.has(booking.state);
   const go = async () => {
     setAsking(false);
     setError("");
@@ -62,7 +63,7 @@ function CancelButton({ booking }: { booking: Booking }) {
       <p className="wrong" role="alert">
         {error}
       </p>
-      <button type="button" className="danger" disabled={OVER.has(booking.state)} onClick={() => setAsking(true)}>
+      <button type="button" className="danger" aria-disabled={over} onClick={() => !over && setAsking(true)}>
         Cancel
       </button>
       {asking && (

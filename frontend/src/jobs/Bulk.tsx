@@ -5,7 +5,9 @@ import { BOOK, SEND_AGAIN } from "../session/may.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { type Row, canBeCancelled, cancel, deadLegs } from "./api.ts";
 import { type Told, each, summed } from "./rows.ts";
+import { Said } from "./Said.tsx";
 import type { Selection } from "./useSelection.ts";
+import { useWork } from "./useWork.ts";
 
 type Verb = "retry" | "cancel";
 type Props = { rows: Row[]; selection: Selection; done: () => void };
@@ -13,8 +15,8 @@ type Props = { rows: Row[]; selection: Selection; done: () => void };
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 const refusals = (failed: readonly string[]) => (failed.length > 0 ? ` ${failed.length} refused (${summed(failed)}).` : "");
 
-async function cancelAll(rows: readonly Row[], tell: (said: string) => void): Promise<string> {
-  const so = ({ done, failed }: Told) => tell(`${done + failed.length} of ${rows.length} …`);
+async function cancelAll(rows: readonly Row[], tell: (far: string) => void): Promise<string> {
+  const so = ({ done, failed }: Told) => tell(`${done + failed.length} of ${rows.length}`);
   const told = await each(
     rows.map((row) => row.id),
     cancel,
@@ -23,9 +25,9 @@ async function cancelAll(rows: readonly Row[], tell: (said: string) => void): Pr
   return `${counted(told.done, "booking")} cancelled.${refusals(told.failed)}`;
 }
 
-async function retryAll(rows: readonly Row[], tell: (said: string) => void): Promise<string> {
+async function retryAll(rows: readonly Row[], tell: (far: string) => void): Promise<string> {
   const items = rows.flatMap(deadLegs);
-  const told = await many("redrive", { items }, "", (done) => tell(`${done} of ${items.length} …`));
+  const told = await many("redrive", { items }, "", (done) => tell(`${done} of ${items.length}`));
   return `${counted(told.done, "lane")} sent again.${refusals(told.refused)}`;
 }
 
@@ -37,39 +39,30 @@ function chances(rows: readonly Row[], dead: readonly Row[], able: readonly Row[
 /** Says how many are chosen; retries what died of them, or cancels them after one question. */
 export function Bulk({ rows, selection, done }: Props) {
   const [asking, setAsking] = useState(false);
-  const [said, setSaid] = useState("");
-  const [working, setWorking] = useState(false);
+  const work = useWork();
   const chosen = rows.filter((row) => selection.has(row.id));
   const able = chosen.filter(canBeCancelled);
   const dead = chosen.filter((row) => deadLegs(row).length > 0);
   const go = async (verb: Verb) => {
     setAsking(false);
-    setWorking(true);
-    setSaid("Working …");
-    try {
-      setSaid(await (verb === "cancel" ? cancelAll(able, setSaid) : retryAll(dead, setSaid)));
-    } catch (cause) {
-      setSaid(cause instanceof Error ? cause.message : String(cause));
-    }
-    setWorking(false);
+    await work.run((tell) => (verb === "cancel" ? cancelAll(able, tell) : retryAll(dead, tell)));
     selection.clear();
     done();
   };
+  const [canRetry, canCancel] = [dead, able].map((some) => some.length > 0 && !work.working);
   return (
     <div className="bulk">
       <Allowed need={SEND_AGAIN}>
-        <button type="button" disabled={working || dead.length === 0} onClick={() => void go("retry")}>
+        <button type="button" aria-disabled={!canRetry} onClick={() => canRetry && void go("retry")}>
           Retry<span className="hidden"> selected</span>
         </button>
       </Allowed>
       <Allowed need={BOOK}>
-        <button type="button" disabled={working || able.length === 0} onClick={() => setAsking(true)}>
+        <button type="button" aria-disabled={!canCancel} onClick={() => canCancel && setAsking(true)}>
           Cancel<span className="hidden"> selected</span>
         </button>
       </Allowed>
-      <p className="note" role="status">
-        {chosen.length > 0 && !working ? chances(chosen, dead, able) : said}
-      </p>
+      <Said work={work}>{chosen.length > 0 && !work.working ? chances(chosen, dead, able) : work.said}</Said>
       {asking && (
         <Confirm
           title={`Cancel ${counted(able.length, "booking")}?`}

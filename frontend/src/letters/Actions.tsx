@@ -1,4 +1,4 @@
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { ApiError, BACKEND_NAMES, type Backend, type Json } from "../api.ts";
 import { LETTERS, followPath, navigate } from "../route.ts";
 import { Confirm } from "../ui/Confirm.tsx";
@@ -15,9 +15,12 @@ function complaint(cause: unknown): string {
   return cause.fields.length > 0 ? cause.fields.map((each) => `${each.field}: ${each.message}`).join("; ") : cause.message;
 }
 
+/** In place of the form, whose button had the focus. */
 function Sent({ letter, done }: { letter: Inspected; done: Done }) {
+  const here = useRef<HTMLDivElement>(null);
+  useEffect(() => here.current?.focus(), []);
   return (
-    <div className="notice" role="status">
+    <div ref={here} className="notice" role="status" tabIndex={-1}>
       Sent to {BACKEND_NAMES[done.to]}: it is {done.state} there.{" "}
       {letter.isBooking && <Link to={followPath(letter.id)}>Watch it</Link>}{" "}
       <Link to={LETTERS}>Back to the inbox</Link>
@@ -67,6 +70,10 @@ export function Actions({ letter }: { letter: Inspected }) {
     event.preventDefault();
     if (form.payload.data) void form.send(form.payload.data);
   };
+  const drop = () => {
+    setAsking(false);
+    void form.drop();
+  };
   return (
     <form className="card redrive" onSubmit={submit} aria-label="Redrive">
       <h2>Send it again</h2>
@@ -81,7 +88,7 @@ export function Actions({ letter }: { letter: Inspected }) {
       <div className="buttons">
         <label htmlFor={where}>To</label>
         <BackendSelect id={where} value={form.to} change={form.setTo} own={letter.backend} />
-        <button type="submit" className="primary" disabled={form.payload.data === null || form.busy}>
+        <button type="submit" className="primary" aria-disabled={form.payload.data === null || form.busy}>
           Redrive
         </button>
         <button type="button" className="danger" onClick={() => setAsking(true)}>
@@ -92,7 +99,7 @@ export function Actions({ letter }: { letter: Inspected }) {
         {form.error}
       </p>
       {asking && (
-        <Confirm title="Discard this letter?" verb="Discard" onYes={() => void form.drop()} onNo={() => setAsking(false)}>
+        <Confirm title="Discard this letter?" verb="Discard" onYes={drop} onNo={() => setAsking(false)}>
           <p>It leaves the inbox for good. Its record stays as long as others do.</p>
         </Confirm>
       )}

@@ -1,7 +1,9 @@
 import { useId, useState } from "react";
 import { BACKEND_NAMES, type Backend } from "../api.ts";
 import { summed } from "../jobs/rows.ts";
+import { Said } from "../jobs/Said.tsx";
 import type { Selection } from "../jobs/useSelection.ts";
+import { useWork } from "../jobs/useWork.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { BackendSelect } from "./BackendSelect.tsx";
 import { type Letter, type Outcome, type Which, many } from "./api.ts";
@@ -24,32 +26,64 @@ function matching(query: URLSearchParams): Which {
   return { matching: Object.fromEntries(named) };
 }
 
+/** Of many requests one may fail after others went well. */
+async function act(verb: Verb, which: Which, to: Backend | "", tell: (far: string) => void): Promise<string> {
+  let so = 0;
+  const count = (done: number) => {
+    so = done;
+    tell(`${done} so far`);
+  };
+  try {
+    return says(verb, await many(verb, which, to, count));
+  } catch (cause) {
+    if (so === 0 || !(cause instanceof Error)) throw cause;
+    throw new Error(`${letters(so)} ${PAST[verb]}, then: ${cause.message}`, { cause });
+  }
+}
+
 function question(verb: Verb, amount: string, to: Backend | ""): string {
   if (verb === "discard") return `Discard ${amount}?`;
   return `Redrive ${amount}${to ? ` to ${BACKEND_NAMES[to]}` : ""}?`;
+}
+
+/** Everything that the filters match; held until another filter, or another choice, is made. */
+function useEverything(search: string, allShown: boolean) {
+  const [everything, setEverything] = useState<string | null>(null);
+  const held = everything === search && allShown;
+  if (everything !== null && !held) setEverything(null);
+  return { everything: held, toggle: () => setEverything(held ? null : search) };
+}
+
+/** What went wrong is told until another choice is made. */
+function useComplaint(choice: string) {
+  const [failed, setFailed] = useState(false);
+  const [last, setLast] = useState(choice);
+  if (choice !== last) {
+    setLast(choice);
+    setFailed(false);
+  }
+  return [failed, setFailed] as const;
 }
 
 /** What is chosen, or everything that the filters match, redriven or put away. */
 export function BulkLetters({ letters: shown, selection, query, more, done }: Props) {
   const [to, setTo] = useState<Backend | "">("");
   const [asking, setAsking] = useState<Verb | null>(null);
-  const [everything, setEverything] = useState(false);
-  const [said, setSaid] = useState("");
+  const { everything: all, toggle } = useEverything(query.toString(), selection.all);
   const field = useId();
+  const work = useWork();
   const chosen = shown.filter((letter) => selection.has(keyOf(letter)));
-  const all = everything && selection.all;
+  const [failed, setFailed] = useComplaint(chosen.map(keyOf).join());
   const amount = all ? "all letters that match" : letters(chosen.length);
+  const able = chosen.length > 0 && !work.working;
+  const picked = `${all ? "All" : chosen.length} selected`;
 
   const go = async (verb: Verb) => {
     setAsking(null);
-    setSaid("Working …");
-    const named: Which = { items: chosen.map(({ backend, id }) => ({ backend, id })) };
-    try {
-      setSaid(says(verb, await many(verb, all ? matching(query) : named, to, (count) => setSaid(`${count} so far …`))));
-      selection.clear();
-    } catch (cause) {
-      setSaid(cause instanceof Error ? cause.message : String(cause));
-    }
+    const which: Which = all ? matching(query) : { items: chosen.map(({ backend, id }) => ({ backend, id })) };
+    const well = await work.run((tell) => act(verb, which, to, tell));
+    if (well) selection.clear();
+    setFailed(!well);
     done();
   };
 
@@ -57,20 +91,18 @@ export function BulkLetters({ letters: shown, selection, query, more, done }: Pr
     <div className="bulk">
       <label htmlFor={field}>Redrive to</label>
       <BackendSelect id={field} value={to} change={setTo} />
-      <button type="button" disabled={chosen.length === 0} onClick={() => setAsking("redrive")}>
+      <button type="button" aria-disabled={!able} onClick={() => able && setAsking("redrive")}>
         Redrive<span className="hidden"> selected</span>
       </button>
-      <button type="button" disabled={chosen.length === 0} onClick={() => setAsking("discard")}>
+      <button type="button" aria-disabled={!able} onClick={() => able && setAsking("discard")}>
         Discard<span className="hidden"> selected</span>
       </button>
       {selection.all && more && (
-        <button type="button" className="plain" aria-pressed={everything} onClick={() => setEverything(!everything)}>
-          {everything ? "All that match are selected" : "Select all that match"}
+        <button type="button" className="plain" aria-pressed={all} onClick={toggle}>
+          {all ? "All that match are selected" : "Select all that match"}
         </button>
       )}
-      <p className="note" role="status">
-        {chosen.length > 0 ? `${all ? "All" : chosen.length} selected` : said}
-      </p>
+      <Said work={work}>{chosen.length > 0 && !work.working && !failed ? picked : work.said}</Said>
       {asking && (
         <Confirm
           title={question(asking, amount, asking === "redrive" ? to : "")}

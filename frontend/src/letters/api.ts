@@ -13,6 +13,7 @@ import {
   toBackend,
 } from "../api.ts";
 import { type FeedEvent, toEvent } from "../follow/events.ts";
+import { isFinal } from "../follow/follow.ts";
 import type {
   DiscardedLetters,
   InspectedLetter,
@@ -83,10 +84,14 @@ export async function readLetters(search: string, signal: AbortSignal): Promise<
 const toTimeline = (value: readonly unknown[] | null | undefined): FeedEvent[] =>
   list(value).flatMap((each) => toEvent({ id: "", event: "", data: JSON.stringify(each) }) ?? []);
 
+/** Not where there is none, or none for this key; that nobody answered says nothing of it. */
 const isBooking = (id: string, signal: AbortSignal) =>
   answer(bookingPath(id), {}, signal).then(
     () => true,
-    () => false,
+    (cause: unknown) => {
+      if (isFinal(cause)) return false;
+      throw cause;
+    },
   );
 
 export async function readLetter(backend: Backend, id: string, signal: AbortSignal): Promise<Inspected> {
@@ -113,7 +118,7 @@ export type Which = { items: Named[] } | { matching: Record<string, string> };
 
 const AT_ONCE = 200;
 
-/** Many at once, the named ones or all that match, so many a request; `tell` hears how far it is. */
+/** Many at once, the named ones or all that match, so many a request; `to`: where they are redriven. `tell` hears how far it is. */
 export async function many(
   verb: "redrive" | "discard",
   which: Which,
@@ -123,7 +128,8 @@ export async function many(
   let total: Outcome = { done: 0, refused: [] };
   let cursor: string | undefined;
   for (;;) {
-    const asked = { ...which, ...(to ? { to } : {}), ...(cursor ? { cursor } : {}), limit: AT_ONCE };
+    const where = to && verb === "redrive" ? { to } : {};
+    const asked = { ...which, ...where, ...(cursor ? { cursor } : {}), limit: AT_ONCE };
     const body = await send<Partial<RedrivenLetters & DiscardedLetters>>("POST", `${LETTERS}/${verb}`, asked);
     const items = list(body.items);
     const refused = items.filter((it) => it?.outcome === "refused").map((it) => text(it?.error) || "refused");

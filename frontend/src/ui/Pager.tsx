@@ -16,16 +16,18 @@ export function Pager({ path = JOBS, query, next, more }: Props) {
   const here = query.get("cursor") ?? "";
   const before = trail();
   const go = (cursor: string, state: Trail) => navigate(withQuery(path, query, { cursor }), { state });
-  const back = () => go(before.at(-1) ?? "", { trail: before.slice(0, -1) });
+  const newest = () => here && go("", { trail: [] });
+  const back = () => here && go(before.at(-1) ?? "", { trail: before.slice(0, -1) });
+  const on = () => next !== null && go(next, { trail: [...before, here] });
   return (
     <nav className={here || next ? "pager" : "pager away"} aria-label="Pages of the list">
-      <button type="button" disabled={!here} onClick={() => go("", { trail: [] })}>
+      <button type="button" aria-disabled={!here} onClick={newest}>
         Newest
       </button>
-      <button type="button" disabled={!here} onClick={back}>
+      <button type="button" aria-disabled={!here} onClick={back}>
         Newer
       </button>
-      <button type="button" disabled={next === null} onClick={() => go(next ?? "", { trail: [...before, here] })}>
+      <button type="button" aria-disabled={next === null} onClick={on}>
         {more}
       </button>
     </nav>

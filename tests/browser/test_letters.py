@@ -1,0 +1,100 @@
+"""The inbox of dead letters where something is under way, or goes wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.site import STAY, Site, settled, tab_to
+
+AWAY = {"title": "The gateway cannot be reached", "status": 503}
+
+
+def test_what_is_under_way_and_what_failed_is_told(page: Page, site: Site) -> None:
+    letter = site.dead_letter()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/dead-letters/redrive", hold)
+    page.goto(f"{site.url}/dead-letters?q={letter}")
+    page.get_by_label("Select all shown").check()
+    again = page.get_by_role("button", name="Redrive selected")
+    again.click()
+    with page.expect_request("**/api/dead-letters/redrive"):
+        page.get_by_role("button", name="Redrive", exact=True).click()
+    said = page.locator(".bulk [role=status]")
+    expect(said).to_have_text("Working …")
+    expect(again).to_be_disabled()
+    expect(page.get_by_role("button", name="Discard selected")).to_be_disabled()
+    held[0].fulfill(status=503, json=AWAY)
+    expect(said).to_have_text("The gateway cannot be reached")
+    expect(page.locator(".bulk .note")).to_be_focused()
+    page.unroute("**/api/dead-letters/redrive")
+    page.get_by_role("button", name="Discard selected").click()
+    page.get_by_role("button", name="Discard", exact=True).click()
+    expect(said).to_have_text("1 letter discarded.")
+
+
+def test_all_that_match_are_meant_once(page: Page, site: Site) -> None:
+    site.dead_letters(26)
+    page.goto(f"{site.url}/dead-letters?backend=kafka&q=browser")
+    shown, match = page.get_by_label("Select all shown"), page.get_by_role("button", name="Select all that match")
+    said = page.locator(".bulk [role=status]")
+    expect(page.locator("tbody tr")).to_have_count(25)
+    shown.check()
+    match.click()
+    expect(said).to_have_text("All selected")
+    page.locator("tbody input").first.uncheck()
+    expect(said).to_have_text("24 selected")
+    page.locator("tbody input").first.check()
+    expect(said).to_have_text("25 selected")
+    match.click()
+    page.get_by_role("button", name="Discard selected").click()
+    page.get_by_role("button", name="Discard", exact=True).click()
+    expect(said).to_have_text(re.compile(r"\d\d letters discarded"))
+    expect(page.get_by_text("No dead letter matches")).to_be_visible()
+    letter = site.dead_letter()
+    expect(page.get_by_role("link", name=letter[:8])).to_be_visible()
+    shown.check()
+    expect(said).to_have_text("1 selected")
+
+
+def test_a_letter_is_asked_for_again_until_the_gateway_is_back(page: Page, site: Site) -> None:
+    letter = site.dead_letter()
+    page.route("**/api/**", lambda route: route.fulfill(status=503, json=AWAY))
+    page.goto(f"{site.url}/dead-letters/kafka/{letter}")
+    expect(page.locator("main")).to_contain_text("cannot be reached")
+    expect(page.locator("main")).not_to_contain_text("redriven or discarded")
+    page.unroute("**/api/**")
+    expect(page.locator(".letter-head")).to_contain_text("hotelId")
+    page.goto(f"{site.url}/dead-letters/kafka/{letter}x")
+    expect(page.locator("main")).to_contain_text("It may have been redriven or discarded meanwhile")
+
+
+def test_the_focus_is_on_what_a_letter_s_action_led_to(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/dead-letters/kafka/{site.dead_letter()}")
+    settled(page)
+    payload, send = page.get_by_label("Payload"), page.get_by_role("button", name="Redrive")
+    payload.fill(json.dumps({"userId": "browser", **STAY}))
+    page.route("**/redrive", lambda route: route.fulfill(status=503, json=AWAY))
+    tab_to(page, send)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The gateway cannot be reached")).to_be_visible()
+    expect(send).to_be_focused()
+    page.unroute("**/redrive")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Sent to Kafka")).to_be_focused()
+    page.goto(f"{site.url}/dead-letters/kafka/{site.dead_letter()}")
+    discard = page.get_by_role("button", name="Discard")
+    tab_to(page, discard)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(discard).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Discard").press("Enter")
+    expect(page).to_have_url(f"{site.url}/dead-letters")
+    expect(page.locator("main")).to_be_focused()
