@@ -76,7 +76,7 @@ describe("a session", () => {
 
     vi.stubGlobal("fetch", answering(401, { detail: "That is not the API key" }));
     await expect(readBooking("b", new AbortController().signal)).rejects.toThrow("not the API key");
-    expect(snapshot()).toMatchObject({ access: "needed", asking: true });
+    await vi.waitFor(() => expect(snapshot()).toMatchObject({ access: "needed", asking: true }));
     await open("wrong");
     expect(snapshot()).toMatchObject({ asking: true, error: "That is not the API key" });
 
@@ -86,6 +86,14 @@ describe("a session", () => {
     await open("right");
     expect(snapshot()).toMatchObject({ access: "held", asking: false, grant: { tenant: "acme", scopes: ["bookings:read"] } });
     expect(fetch).toHaveBeenCalledWith("/api/session", expect.objectContaining({ body: '{"apiKey":"right"}' }));
+
+    // One that was sent before the key is refused after it.
+    vi.stubGlobal("fetch", async (path: string) =>
+      path === "/api/session" ? new Response(JSON.stringify(told)) : new Response("{}", { status: 401 }),
+    );
+    await expect(readBooking("b", new AbortController().signal)).rejects.toThrow();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(snapshot()).toMatchObject({ access: "held", asking: false, grant: { tenant: "acme" } });
 
     await forget();
     expect(snapshot()).toMatchObject({ access: "needed", asking: true });

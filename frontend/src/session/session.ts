@@ -97,11 +97,30 @@ export function subscribe(changed: () => void): () => void {
   return () => listeners.delete(changed);
 }
 
+let doubting = false;
+
+/** What was sent before the key came may be refused after it: so it is asked whether the session holds. */
+async function doubt(): Promise<void> {
+  if (current.access !== "held" || current.sending) return tell({ type: "refused" });
+  if (doubting) return undefined;
+  doubting = true;
+  try {
+    const told = await readSession();
+    if (current.access === "held") tell({ type: "told", ...told });
+  } catch (cause) {
+    // Where nobody answers, the next 401 asks again.
+    if (cause instanceof ApiError && cause.status === 401) tell({ type: "refused" });
+  } finally {
+    doubting = false;
+  }
+  return undefined;
+}
+
 const PATIENCE_MS = 1000;
 
 /** A 401 anywhere asks for the key; a session from before is known from the beginning. */
 export async function begin(): Promise<void> {
-  whenRefused(() => tell({ type: "refused" }));
+  whenRefused(() => void doubt());
   const patience = setTimeout(tell, PATIENCE_MS, { type: "untold" } satisfies Change);
   try {
     tell({ type: "told", ...(await readSession()) });
