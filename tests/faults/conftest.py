@@ -47,7 +47,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path, results = os.environ.get("FAULTS_REPORT"), session.config.stash[RESULTS]
-    if path and (results.trials or results.caught):
+    if path and (results.trials or results.caught or results.notes):
         words = ["make faults", "SUITE=compose" * (SUITE == "containers"), f"FULL={FULL:g}" * bool(FULL)]
         if chosen := session.config.getoption("keyword"):
             words.append(f"T=\"-k '{chosen}'\"")
