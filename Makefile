@@ -1,6 +1,6 @@
 # Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
 .DEFAULT_GOAL := help
-.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose faults bench openapi lock clean
+.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose faults bench openapi lock audit clean
 
 ifneq ($(filter-out 0 1,$(DOCKER)),)
 $(error DOCKER=$(DOCKER) is neither 1 (with Docker) nor 0 (without))
@@ -78,6 +78,9 @@ openapi: ## Write the OpenAPI documents from the code, and from them API.md and 
 
 lock: ## Lock the dependencies of pyproject.toml, with hashes
 	$(LOCAL).lock
+
+audit: ## Ask the advisory databases about every locked package
+	$(LOCAL).audit
 
 clean: ## Stop everything and remove what was made: data, logs, caches, environments
 	$(LOCAL).clean
