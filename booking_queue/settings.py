@@ -74,7 +74,16 @@ class Settings(BaseSettings):
     redis_password: str | None = Field(None, description="Redis password.")
     redis_sentinels: str = Field("", description="host:port,host:port of the sentinels, instead of REDIS_HOST.")
     redis_master: str = Field("mymaster", description="The name the sentinels know the primary by.")
+    redis_tls: Literal["off", "on"] = Field("off", description="`on`: TLS to Redis; its certificate is verified.")
+    redis_ca_file: Path | None = Field(None, description="Who signs Redis' certificate, PEM; else the system's own.")
     kafka_broker: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, comma separated.")
+    kafka_tls: Literal["off", "on"] = Field("off", description="`on`: TLS to Kafka; its certificate is verified.")
+    kafka_ca_file: Path | None = Field(None, description="Who signs Kafka's certificate, PEM; else the system's own.")
+    kafka_username: str = Field("", description="Kafka user, for KAFKA_SASL.")
+    kafka_password: str = Field("", description="Kafka password, for KAFKA_SASL.")
+    kafka_sasl: Literal["off", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "off", description="`SCRAM-SHA-256` or `SCRAM-SHA-512` logs in to Kafka."
+    )
 
     # Where the others are
     api_url: str = Field("http://127.0.0.1:3000", description="The gateway.")
@@ -147,6 +156,20 @@ class Settings(BaseSettings):
     @classmethod
     def _in_memory(cls, value: object) -> object:
         return None if value == "-" else value
+
+    @field_validator("redis_ca_file", "kafka_ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value and not value.is_file():
+            raise ValueError("it must be a file of certificates, as PEM")
+        return value
+
+    @field_validator("kafka_sasl")
+    @classmethod
+    def _login(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off" and not (info.data.get("kafka_username") and info.data.get("kafka_password")):
+            raise ValueError("it needs KAFKA_USERNAME and KAFKA_PASSWORD")
+        return value
 
     @field_validator("worker_backends")
     @classmethod

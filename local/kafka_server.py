@@ -131,14 +131,14 @@ def kafka_command(config: Path, *more: str) -> list[str]:
     ]
 
 
-def format_storage(config: Path) -> None:
+def format_storage(config: Path, *more: str) -> None:
     """Give the data folder its cluster id; a folder that has one is left alone."""
     if (config.parent / "logs" / "meta.properties").exists():
         return
     java = str(find_java()[0])
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [java, *_use(archive(java)), "-XX:TieredStopAtLevel=1", "-cp", class_path(), "kafka.tools.StorageTool"]
-    command += ["format", f"--cluster-id={cluster}", "-c", str(config)]  # an id may begin with a dash
+    command += ["format", f"--cluster-id={cluster}", "-c", str(config), *more]  # an id may begin with a dash
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         told = (done.stderr or done.stdout).strip()

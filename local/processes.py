@@ -54,6 +54,8 @@ def worker_ids() -> dict[int, str]:
         port=env.port("redis"),
         username=os.environ.get("REDIS_USERNAME") or None,
         password=redis_password(),
+        ssl=os.environ.get("REDIS_TLS") == "on",
+        ssl_ca_certs=os.environ.get("REDIS_CA_FILE") or None,
         socket_timeout=1,
         socket_connect_timeout=1,
     )

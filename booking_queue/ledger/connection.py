@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import DataError, RedisError, ResponseError
@@ -18,6 +18,7 @@ from booking_queue.settings import Settings
 
 log = logs.get("ledger")
 
+CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 4.0  # also of the calls behind a batch that gets none: they fail with it
 
 
@@ -34,7 +35,15 @@ class PackedConnection(Connection):
             return super().pack_command(*args)
 
 
+class PackedSSLConnection(PackedConnection, SSLConnection):
+    pass
+
+
 class PackedSentinelConnection(PackedConnection, SentinelManagedConnection):
+    pass
+
+
+class PackedSentinelSSLConnection(PackedConnection, SentinelManagedSSLConnection):
     pass
 
 
@@ -43,21 +52,21 @@ def connect(settings: Settings, *, connections: int = 8, answer_seconds: float =
 
     A reader that blocks takes a client of its own, with `answer_seconds` longer than its BLOCK.
     """
+    secure = settings.redis_tls == "on"
     options: dict[str, Any] = {
         "username": settings.redis_username,
         "password": settings.redis_password,
         "socket_timeout": answer_seconds,
-        "socket_connect_timeout": 2.0,
+        "socket_connect_timeout": CONNECT_SECONDS,
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
+        **(verified(settings) if secure else {}),
     }
     if settings.redis_sentinels:
-        places = [place.strip().rsplit(":", 1) for place in settings.redis_sentinels.split(",")]
-        sentinel = Sentinel([(host, int(port)) for host, port in places], socket_timeout=2.0)  # type: ignore[no-untyped-call]
-        options["connection_class"] = PackedSentinelConnection
-        return sentinel.master_for(settings.redis_master, **options)  # type: ignore[no-any-return]
+        options["connection_class"] = PackedSentinelSSLConnection if secure else PackedSentinelConnection
+        return _sentinel(settings).master_for(settings.redis_master, **options)  # type: ignore[no-any-return]
     pool = BlockingConnectionPool(
-        connection_class=PackedConnection,
+        connection_class=PackedSSLConnection if secure else PackedConnection,
         host=settings.redis_host,
         port=settings.redis_port,
         max_connections=connections,
@@ -65,6 +74,25 @@ def connect(settings: Settings, *, connections: int = 8, answer_seconds: float =
         **options,
     )
     return Redis(connection_pool=pool)
+
+
+def verified(settings: Settings) -> dict[str, Any]:
+    """redis-py's options for TLS, for a connection that speaks it."""
+    authorities = {"ssl_ca_certs": str(settings.redis_ca_file)} if settings.redis_ca_file else {}
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": True, **authorities}
+
+
+def _sentinel(settings: Settings) -> Sentinel:
+    """Each sentinel is asked once and without patience: the first may have died with the primary."""
+    places = [place.strip().rsplit(":", 1) for place in settings.redis_sentinels.split(",")]
+    asked: dict[str, Any] = {
+        "socket_timeout": CONNECT_SECONDS,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if settings.redis_tls == "on":
+        asked |= {"ssl": True, **verified(settings)}
+    return Sentinel([(host, int(port)) for host, port in places], sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
 
 
 class ClusterRefused(LedgerUnavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,18 +34,19 @@ WELL = Mistreatment()
 
 
 class Proxy:
-    def __init__(self, target_port: int, port: int = 0):
+    def __init__(self, target_port: int, port: int = 0, tls: ssl.SSLContext | None = None):
         self.port = port or free_port()
         self.treatment = WELL
         self.harmed = 0
         self._target = target_port
+        self._tls = tls
         self._passing = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._passing.set()
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, ssl=self._tls)
         return self
 
     async def __aexit__(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tests.house.tree import PRODUCT, ROOT, SERVICES, complain, files, imports, python_files, within
+from tests.house.tree import PRODUCT, ROOT, SERVICES, complain, files, imports, python_files, read, within
 
 KNOWS_BROKERS = ("booking_queue/backends/", "worker_service/rq_job.py")
 NO_PLACE_NAMES = {"common", "util", "utils", "helper", "helpers", "misc", "lib", "shared", "stuff"}
@@ -114,3 +115,16 @@ def test_nothing_connects_at_import() -> None:
 def test_nothing_is_called_utils() -> None:
     found = [path for path in files() if NO_PLACE_NAMES & {part.split(".")[0].lower() for part in path.split("/")}]
     complain("a name should say what is inside; these say nothing:", found)
+
+
+@pytest.mark.parametrize(
+    ("made", "where"),
+    [
+        (r"\bbootstrap_servers\b", {"booking_queue/backends/kafka/access.py"}),
+        (r"\b(Redis|Sentinel|ConnectionPool)\((?!\))|\bfrom_url\(", {"booking_queue/ledger/connection.py"}),
+    ],
+)
+def test_one_place_knows_how_a_broker_is_reached(made: str, where: set[str]) -> None:
+    """Its address, TLS and our login: a client made elsewhere would do without."""
+    found = {path for path in python_files(*PRODUCT) if re.search(made, read(path))}
+    assert found == where

@@ -6,15 +6,17 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
+import redis
 from redis.asyncio import Redis
 from rq import SimpleWorker
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 
-from booking_queue.backends.rq.stock import NoJob
+from booking_queue.backends.rq.stock import NoJob, StockJob
 from booking_queue.domain.job import Backend, NewJob, Options, State
 from booking_queue.handlers import registry
 from booking_queue.handlers.base import Outside
@@ -270,3 +272,16 @@ def test_the_command_rq_worker_runs_a_job_of_ours(stock: Stock) -> None:
     leg = stock.leg(job_id)
     assert leg.state is State.COMPLETED and leg.worker.startswith("rq-")
     assert stock.rq.job(job_id).get_status() is JobStatus.FINISHED
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_it_goes_back_to_redis_as_the_worker_came(stock: Stock, secure: bool) -> None:
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": os.__file__} if secure else {}
+    connection = redis.Redis(host="elsewhere", port=7001, username="ada", password="secret", **tls)
+    ours = StockJob.__new__(StockJob)
+    ours.job = Job("1", connection=connection, serializer="json")
+    ours.job.origin = stock.rq.name()
+    told = ours.settings()
+    assert (told.redis_host, told.redis_port) == ("elsewhere", 7001)
+    assert (told.redis_username, told.redis_password) == ("ada", "secret")
+    assert (told.redis_tls, told.redis_ca_file) == (("on", Path(os.__file__)) if secure else ("off", None))

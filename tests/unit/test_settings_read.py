@@ -28,6 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
         ("LOG_LEVEL", "LOUD", "it must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
         ("WORKER_BACKENDS", "rq,rabbit", "it must be some of rq,redisStreams,kafka"),
         ("REDIS_SENTINELS", "sentinel", "it must be host:port, or several of them with commas between"),
+        ("REDIS_CA_FILE", "/none.pem", "it must be a file of certificates, as PEM"),
+        ("KAFKA_SASL", "SCRAM-SHA-512", "it needs KAFKA_USERNAME and KAFKA_PASSWORD"),
+        ("KAFKA_SASL", "PLAIN", "it must be one of off, SCRAM-SHA-256, SCRAM-SHA-512"),
         ("API_URL", "gateway", "it must be an address like http://127.0.0.1:3000"),
     ],
 )

@@ -21,6 +21,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics, TopicSpec
 from booking_queue.domain.errors import BackendUnavailable
@@ -79,7 +80,7 @@ class _Clients:
 
 class Cluster:
     def __init__(self, settings: Settings, topics: Topics, client_id: str):
-        self._broker = settings.kafka_broker
+        self._access = access(settings)
         self._topics = topics
         self._client_id = client_id
         self._clients: _Clients | None = None
@@ -106,7 +107,7 @@ class Cluster:
     async def _connected(self) -> _Clients:
         async with self._connecting:
             if self._clients is None:
-                options = {"bootstrap_servers": self._broker, "client_id": self._client_id, "request_timeout_ms": 5000}
+                options = {**self._access, "client_id": self._client_id, "request_timeout_ms": 5000}
                 admin, reader = AIOKafkaAdminClient(**options), AIOKafkaConsumer(**options)
                 try:
                     await admin.start()

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import iso
@@ -90,7 +91,7 @@ async def newest(settings: Settings, topics: Topics, ends: dict[int, int], count
     }
     if not starts:
         return []
-    reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka_broker, request_timeout_ms=5000)
+    reader = AIOKafkaConsumer(**access(settings), request_timeout_ms=5000)
     try:
         async with asyncio.timeout(READ_SECONDS):
             await reader.start()

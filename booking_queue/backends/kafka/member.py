@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from booking_queue import logs
+from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.assignor import EvenSticky
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.lane import Lane
@@ -47,7 +48,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self._finished = asyncio.Event()
         self.wake = asyncio.Event()
         self.consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_broker,
+            **access(settings),
             client_id=client_id,
             group_id=topics.group,
             enable_auto_commit=False,

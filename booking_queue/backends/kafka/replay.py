@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from booking_queue import logs
 from booking_queue.backends.envelope import Envelope
+from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import iso, now_ms
@@ -165,7 +166,7 @@ class Replayer:
 
     async def _read(self, span: Span, progress: Progress) -> None:
         reader: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_broker,
+            **access(self._settings),
             group_id=f"{self._topics.group}-replay-{progress.id}",
             enable_auto_commit=False,
             request_timeout_ms=9000,

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from booking_queue import logs
+from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import MAX_LETTER_BYTES
 from booking_queue.domain.errors import BackendUnavailable
@@ -56,7 +57,7 @@ class Sender:
     """`prepare` runs each time Kafka is found, before the first send."""
 
     def __init__(self, settings: Settings, client_id: str, prepare: Callable[[], Awaitable[None]] | None = None):
-        self._broker = settings.kafka_broker
+        self._access = access(settings)
         self._client_id = client_id
         self._prepare = prepare
         self._producer: Any = None
@@ -196,7 +197,7 @@ class Sender:
 
     def _new_producer(self) -> Any:
         return AIOKafkaProducer(
-            bootstrap_servers=self._broker,
+            **self._access,
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import orjson
+from redis import SSLConnection
 from rq import Retry, get_current_job
 from rq.job import Job
 
@@ -48,15 +49,18 @@ class StockJob:
     def settings(self) -> Settings:
         """Redis is the one that the job came from, and the queue's name tells the prefix of all names."""
         known: dict[str, Any] = {}
-        place = self.job.connection.connection_pool.connection_kwargs
+        pool = self.job.connection.connection_pool
+        place = pool.connection_kwargs
         if "host" in place:
             names = {
                 "redis_host": "host",
                 "redis_port": "port",
                 "redis_username": "username",
                 "redis_password": "password",
+                "redis_ca_file": "ssl_ca_certs",
             }
             known = {ours: place.get(theirs) for ours, theirs in names.items()}
+            known["redis_tls"] = "on" if issubclass(pool.connection_class, SSLConnection) else "off"
         return Settings(name_prefix=self._parts[0], **known)
 
     @property
