@@ -112,12 +112,14 @@ class LocalSuite:
 
 
 class ComposeSuite:
-    """A project of its own on free ports, built from this checkout."""
+    """A project of its own on free ports, built from this checkout. `overlays` are files of deploy/."""
 
-    def __init__(self) -> None:
+    def __init__(self, *overlays: str, **env: str) -> None:
         self.project = f"bqtest{random.randrange(10**6)}"
         self.ports = {name: free_port() for name in PORT_NAMES}
+        files = ["docker-compose.yml", *(f"deploy/{name}" for name in overlays)]
         self._env = os.environ | {PORT_NAMES[name]: str(port) for name, port in self.ports.items()}
+        self._env |= {"COMPOSE_FILE": ":".join(files), "COMPOSE_PATH_SEPARATOR": ":", **env}
 
     def compose(self, *args: str, seconds: float = 600) -> str:
         command = ["docker", "compose", "-p", self.project, *args]
@@ -128,8 +130,8 @@ class ComposeSuite:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr[-3000:]}")
         return done.stdout
 
-    def up(self) -> None:
-        self.compose("up", "--build", "--detach", "--wait", "--scale", "worker=3", seconds=900)
+    def up(self, workers: int = 3) -> None:
+        self.compose("up", "--build", "--detach", "--wait", "--scale", f"worker={workers}", seconds=900)
 
     def close(self) -> None:
         self.compose("down", "--volumes", "--timeout", "5")
@@ -138,8 +140,11 @@ class ComposeSuite:
         return f"http://{LOOPBACK}:{self.ports[service]}"
 
     def redis_url(self) -> str:
-        password = self.compose("exec", "-T", "redis", "cat", "/run/booking-queue/redis_password").strip()
-        return f"redis://:{password}@{LOOPBACK}:{self.ports['redis']}"
+        login = ":".join(self.secret("redis", name) for name in ("redis_user", "redis_password"))
+        return f"redis://{login}@{LOOPBACK}:{self.ports['redis']}"
+
+    def secret(self, service: str, name: str) -> str:
+        return self.compose("exec", "-T", service, "cat", f"/run/booking-queue/{name}").strip()
 
     def scale(self, workers: int) -> None:
         self.compose("up", "--detach", "--no-recreate", "--no-deps", "--scale", f"worker={workers}", "worker")
