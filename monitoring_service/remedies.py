@@ -9,7 +9,7 @@ REMEDIES = {
     "ledger_emptied": "Jobs that were accepted before are lost: restore Redis from its backup, or send them again; "
     "see who may run FLUSHALL there, and that its data is on a volume.",
     "outbox_late": "Start that backend's service or broker; the job is sent by itself once it answers.",
-    "redis_refuses_writes": "Give its disk room, or raise maxmemory; it takes writes again by itself, "
+    "redis_refuses_writes": "Give its disk room, raise maxmemory, start its replica; it takes writes again by itself, "
     "and what was answered 503 can be sent again.",
     "redis_refused": "Nothing, if it takes writes again; else see the alarm redis_refuses_writes, and Redis' own log.",
     "redis_memory": "Start more workers, or raise maxmemory; new work is refused when it is full, nothing is lost.",

@@ -108,7 +108,9 @@ async def check(redis: Redis) -> None:
             "and they would live on different nodes. Use one primary, or REDIS_SENTINELS."
         )
     try:
-        config: Mapping[Any, Any] = await redis.config_get("maxmemory-policy", "save", "stop-writes-on-bgsave-error")
+        config: Mapping[Any, Any] = await redis.config_get(
+            "maxmemory-policy", "save", "stop-writes-on-bgsave-error", "min-replicas-to-write"
+        )
     except ResponseError:
         config = {}  # CONFIG is often forbidden on managed servers; their policy is for their owner to set
     policy = config.get("maxmemory-policy")
@@ -142,6 +144,9 @@ def refuses_writes(info: Mapping[str, Any], config: Mapping[str, Any]) -> str | 
     stops = config.get("save") and config.get("stop-writes-on-bgsave-error") == "yes"
     if stops and info.get("rdb_last_bgsave_status", "ok") != "ok":
         return "MISCONF: Redis cannot write its snapshot, and refuses writes until it can; is its disk full?"
+    near = info.get("min_slaves_good_slaves")  # told only where some are asked for
+    if near is not None and int(near) < int(config.get("min-replicas-to-write", 1)):
+        return "NOREPLICAS: fewer replicas than min-replicas-to-write are at hand"
     most = int(info.get("maxmemory", 0))
     if most and int(info.get("used_memory", 0)) > most:
         return "OOM: Redis uses more than its maxmemory"

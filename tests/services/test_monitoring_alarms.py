@@ -234,6 +234,19 @@ async def test_a_redis_that_is_full(own: tuple[World, Path], monkeypatch: pytest
         await world.until("/dashboard", lambda body: "redis_memory" not in {one["alarm"] for one in body["alarms"]})
 
 
+async def test_a_redis_without_its_replica(own: tuple[World, Path]) -> None:
+    world, _ = own
+    async with live(queue_service(world.settings)) as queue:
+        await world.start(queue_service_url=queue.url)
+        await world.redis.config_set("min-replicas-to-write", 1)
+        assert (await alarm(world, "redis_refuses_writes", "ledger"))["detail"].startswith("NOREPLICAS")
+        refused = await queue.http.post("/jobs", json=JOB)
+        assert (refused.status_code, "replica" in refused.json()["detail"]) == (503, True)
+        assert (await queue.http.get("/readyz")).status_code == 503
+        await world.redis.config_set("min-replicas-to-write", 0)
+        assert (await queue.http.post("/jobs", json=JOB)).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("info", "config", "word"),
     [
@@ -243,6 +256,9 @@ async def test_a_redis_that_is_full(own: tuple[World, Path], monkeypatch: pytest
         ({"rdb_last_bgsave_status": "err"}, {"save": "", "stop-writes-on-bgsave-error": "yes"}, None),
         ({"rdb_last_bgsave_status": "err"}, {"save": "60 1", "stop-writes-on-bgsave-error": "yes"}, "MISCONF"),
         ({"rdb_last_bgsave_status": "err"}, {"save": "60 1", "stop-writes-on-bgsave-error": "no"}, None),
+        ({"min_slaves_good_slaves": 1}, {"min-replicas-to-write": "1"}, None),
+        ({"min_slaves_good_slaves": 1}, {"min-replicas-to-write": "2"}, "NOREPLICAS"),
+        ({"min_slaves_good_slaves": 0}, {}, "NOREPLICAS"),
         ({"maxmemory": 10, "used_memory": 11}, {}, "OOM"),
         ({"maxmemory": 0, "used_memory": 11}, {}, None),
     ],
