@@ -45,10 +45,12 @@ FOR_GOOD = frozenset(
         "stream:wake",
         "stream:ids",
         "stream:seq",
+        "limited",
     ]
 )
 OF_THE_DEAD = re.compile(r":index:(?:tenant:[^:]+:)?dead:(\w+)$")
 FOR_GOOD_EACH = ("outbox:", "open:")
+OF_LINES = ("turns", "limited")
 OF_RQ = ("rq:queue", "rq:workers", "rq:wip:", "rq:scheduled:", "rq:finished:", "rq:failed:", "rq:canceled:")
 
 
@@ -139,15 +141,15 @@ class Observer:
         return Quiet(None, left, await self._ownerless())
 
     async def _ownerless(self) -> list[str]:
-        """Keys that would stay for ever: each must have an end, stand in somebody's set, be an
-        unfinished job's, or one of the few that are for good, however many jobs there were."""
+        """Keys that would stay for ever: each must have an end, stand in somebody's set, be an unfinished job's or a
+        line of such, or one of the few that are for good, however many jobs there were."""
         try:
             every = [key async for key in self.redis.scan_iter(count=1000)]
         except (RedisError, OSError):
             return []  # which is told as what is left
+        unfinished = set(await self._zsets("open"))
         ends = await self._pipelined("pttl", every)
         shards = set(await self.redis.zrange(f"{self._prefix}:stream:ids", 0, -1))
-        unfinished = set(await self._zsets("open"))
         stay = [
             key.decode(errors="replace")
             for key, ttl in zip(every, ends, strict=True)
@@ -157,7 +159,10 @@ class Observer:
             and not self._for_good(key.decode(errors="replace"))
         ]
         lists = [key for key in stay if key.startswith(f"{self._prefix}:index:")]
-        return [key for key in stay if key not in set(lists)] + await self.listed_in_vain(lists)
+        lines = [key for key in stay if key.startswith(tuple(f"{self._prefix}:{line}:" for line in OF_LINES))]
+        members = await self._pipelined("zrange", lines, 0, -1)
+        owned = {line for line, jobs in zip(lines, members, strict=True) if not unfinished.isdisjoint(jobs)} | {*lists}
+        return [key for key in stay if key not in owned] + await self.listed_in_vain(lists)
 
     async def listed_in_vain(self, lists: Sequence[str]) -> list[str]:
         """Of lists of jobs, which stay: whoever stands in one must have a record, and be dead in that of the dead."""
