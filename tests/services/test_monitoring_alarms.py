@@ -154,7 +154,7 @@ async def test_a_job_that_kills_workers_and_a_consumer_that_stood_still(world: W
     worker = await world.worker("w1", rebuilds={"kafka": 0})
     await world.start()
     await world.until("/dashboard", lambda body: watched(*ALL)(body) and body["workers"]["count"])
-    await world.count(rq_killers=1, rq_crashed=5)
+    await world.count(rq_crashed=5, rq_killers=1)  # in this order: the alarm comes with the second
     worker.answers["/stats"] = worker_stats("w1") | {"rebuilds": {"kafka": 2}}
     assert "killed" in (await alarm(world, "job_kills_workers", "rq"))["detail"]
     assert "2 times" in (await alarm(world, "consumer_stood_still", "w1"))["detail"]
