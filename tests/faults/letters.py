@@ -25,7 +25,6 @@ class Sexton:
         self._url = f"{url}/api/dead-letters"
         self._hotel = hotel
         self._to = itertools.cycle([*BACKENDS, None])
-        self.redriven = 0
 
     async def dig(self) -> None:
         """Until there is none left."""
@@ -50,7 +49,6 @@ class Sexton:
         answer = await http.post(f"{self._url}/{letter['backend']}/{letter['id']}/redrive", json={"to": next(self._to)})
         if answer.status_code != 409:  # compensating, or another was faster
             answer.raise_for_status()
-            self.redriven += 1
 
     async def _named(self, http: httpx.AsyncClient, letters: Sequence[Letter]) -> None:
         which = [{"backend": letter["backend"], "id": letter["id"]} for letter in letters]
@@ -60,5 +58,4 @@ class Sexton:
         await self._many(http, matching={"q": self._hotel}, limit=len(letters))
 
     async def _many(self, http: httpx.AsyncClient, **which: Any) -> None:
-        answer = await http.post(f"{self._url}/redrive", json={**which, "to": next(self._to)})
-        self.redriven += answer.raise_for_status().json()["redriven"]
+        (await http.post(f"{self._url}/redrive", json={**which, "to": next(self._to)})).raise_for_status()
