@@ -37,7 +37,7 @@ class Dose:
         """What stands where a job's data should."""
         match self.kind:
             case "bytes":
-                return b"\xff\xfe" + self.mark.encode() + os.urandom(40)
+                return b"\xff\xfe" + self.mark.encode() + b"\xff" + os.urandom(40)  # no digit after the mark
             case "pickle":
                 return b"\x80\x04\x95" + self.mark.encode() + b"\x94."
             case "schema":
