@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import uuid
 from base64 import urlsafe_b64encode
 from functools import lru_cache
@@ -50,15 +51,29 @@ def _java_major(java: str) -> int:
 
 
 def class_path() -> str:
-    """Kafka's class path; the jars are fetched once into the cache."""
+    """Kafka's class path; the jars are fetched once into the cache. What an interrupted fetch left is thrown away: jgo
+    would take a part of the jars, and a part of a jar, for whole."""
     private_folder(CACHE)
     note = CACHE / f"kafka-{VERSION}.folder"
     with (CACHE / "kafka.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (note.exists() and any(Path(note.read_text()).glob("*/kafka_2.13-*.jar"))):
+        if not (note.exists() and _whole(Path(note.read_text()))):
+            note.unlink(missing_ok=True)
+            for begun in (CACHE / "jgo", CACHE / "m2"):
+                shutil.rmtree(begun, ignore_errors=True)
             note.write_text(_fetch())
         folder = note.read_text()
     return f"{folder}/jars/*:{folder}/modules/*"
+
+
+def _whole(folder: Path) -> bool:
+    """Whether every jar is there that jgo's lock file names, which is written after them."""
+    try:
+        named = tomllib.loads((folder / "jgo.lock.toml").read_text())["dependencies"]
+    except (OSError, ValueError, KeyError):
+        return False
+    jars = {path.name for path in folder.glob("*/*.jar")}
+    return all(f"{each['artifactId']}-{each['version']}.jar" in jars for each in named)
 
 
 def _fetch() -> str:

@@ -57,6 +57,44 @@ def test_java_17_or_newer_runs_kafka(path: Path, monkeypatch: pytest.MonkeyPatch
             kafka_server.find_java()
 
 
+def fetched(folder: Path, jars: int = 2) -> str:
+    """As jgo leaves it; it writes its lock file after the jars."""
+    (folder / "modules").mkdir(parents=True)
+    names = ("kafka_2.13", "kafka-clients")
+    for name in names[:jars]:
+        (folder / "modules" / f"{name}-4.1.0.jar").touch()
+    if jars == len(names):
+        told = "".join(f'[[dependencies]]\nartifactId = "{name}"\nversion = "4.1.0"\n' for name in names)
+        (folder / "jgo.lock.toml").write_text(told)
+    return str(folder)
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["taken for whole by an older version", "interrupted"])
+def test_a_kafka_that_was_fetched_in_part_is_fetched_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    fetches: list[Path] = []
+
+    def fetch() -> str:
+        assert not env.exists() and not cut.exists()
+        fetches.append(env)
+        return fetched(env)
+
+    monkeypatch.setattr(kafka_server, "CACHE", tmp_path)
+    monkeypatch.setattr(kafka_server, "_fetch", fetch)
+    env, cut = tmp_path / "jgo" / "envs" / "kafka", tmp_path / "m2" / "kafka-clients-4.1.0.jar"
+    fetched(env, jars=1)
+    cut.parent.mkdir()
+    cut.touch()
+    if noted:
+        (tmp_path / f"kafka-{kafka_server.VERSION}.folder").write_text(str(env))
+    assert [kafka_server.class_path() for _ in range(2)] == [f"{env}/jars/*:{env}/modules/*"] * 2
+    assert len(fetches) == 1
+    (env / "modules" / "kafka-clients-4.1.0.jar").unlink()
+    kafka_server.class_path()
+    assert len(fetches) == 2
+
+
 @pytest.mark.parametrize(
     ("version", "taken"),
     [("v20.19.0", True), ("v20.18.3", False), ("v22.11.0", False), ("v22.12.0", True), ("v24.1.0", True)],
