@@ -82,5 +82,5 @@ lock: ## Lock the dependencies of pyproject.toml, with hashes
 audit: ## Ask the advisory databases about every locked package
 	$(LOCAL).audit
 
-clean: ## Stop everything and remove what was made: data, logs, caches, environments
+clean: ## Stop everything and remove what was made, also Docker's volumes, which all clones share; DOCKER=0 spares those
 	$(LOCAL).clean

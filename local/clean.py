@@ -1,24 +1,41 @@
-"""`make clean`: stop the suite and remove everything that was made, so that the checkout is as cloned."""
+"""`make clean`: stop the suite and remove everything that was made, so that the checkout is as cloned. Docker's volumes
+are every clone's on this machine: that they go is said first, and with DOCKER=0 they stay.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 
+from local import env
 from local.mode import engine_trouble
-from local.paths import LOCAL, ROOT
+from local.paths import LOCAL, ROOT, shown
 from local.venv import folder
 
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", "frontend/dist", "frontend/node_modules")
 
 
 def main() -> None:
-    subprocess.run([sys.executable, "-m", "local", "down"], cwd=ROOT, check=True)
-    if engine_trouble() is None:
-        subprocess.run(["docker", "compose", "--profile", "*", "down", "--volumes"], cwd=ROOT, check=True)
-    for path in (*(ROOT / name for name in CACHES), LOCAL, folder()):
+    try:
+        env.load_env_file()
+    except env.BadSetting as error:
+        sys.exit(str(error))
+    _run([sys.executable, "-m", "local", "down"])
+    if os.environ.get("DOCKER") != "0" and engine_trouble() is None:
+        project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
+        print(f"Removing Docker's containers and volumes {project}_*, also those that another clone made", flush=True)
+        _run(["docker", "compose", "--profile", "*", "down", "--volumes"])
+    made = [path for path in (*(ROOT / name for name in CACHES), LOCAL, folder()) if path.exists()]
+    print(f"Removing {', '.join(map(shown, made)) or 'nothing: nothing was made'}", flush=True)
+    for path in made:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _run(command: list[str]) -> None:
+    if failed := subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit(failed)
 
 
 if __name__ == "__main__":
