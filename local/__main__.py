@@ -10,7 +10,7 @@ import sys
 
 from local import compose, env, venv
 from local.env import BadSetting
-from local.mode import Mode, ModeImpossible, check_wish, choose
+from local.mode import Mode, ModeImpossible, check_wish, choose, other_data
 from local.paths import ROOT, RUN
 
 STARTING = ("up", "up-infra", "dev", "demo")
@@ -64,6 +64,8 @@ def main() -> None:
             compose.down_if_running()
         mode = mode_for(word)
         print(mode, file=sys.stderr, flush=True)
+        if word in STARTING and (told := other_data(mode)):
+            print(told, file=sys.stderr, flush=True)
         if mode.docker:
             sys.exit(compose.run(word, rest))
         if word in ("logs", "stop", "start"):

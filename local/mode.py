@@ -8,6 +8,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from local.paths import DATA, shown
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -61,6 +63,23 @@ def choose(default: bool | None = None) -> Mode:
             raise ModeImpossible(f"DOCKER=1 was asked for, but {trouble}")
         return Mode(True, "DOCKER=1 says so")
     return Mode(False, trouble) if trouble else Mode(True, "a Docker engine answers")
+
+
+def other_data(mode: Mode) -> str | None:
+    """Each way has data of its own. Said where the other one has some: it is not lost."""
+    if mode.docker:
+        told = f"What was done without Docker is in {shown(DATA)}: `DOCKER=0 make up` goes on with it."
+        return told if (DATA / "redis").exists() else None
+    if (DATA / "redis").exists() or not shutil.which("docker"):
+        return None
+    project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
+    volumes = ["docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+    try:
+        there = bool(subprocess.run(volumes, capture_output=True, timeout=5, check=False).stdout)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    told = f"What was done with Docker is in its volumes {project}_*: `DOCKER=1 make up` goes on with it."
+    return told if there else None
 
 
 def main() -> None:

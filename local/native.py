@@ -10,6 +10,7 @@ from local import control, demo, env, processes, up, watch
 from local.control import SuiteTrouble
 from local.follow import follow
 from local.kafka_server import KafkaMissing
+from local.mode import engine_trouble
 from local.node import PagesMissing, build_pages
 from local.paths import DATA, LOGS, shown
 from local.ports import PortsTaken
@@ -70,7 +71,8 @@ def down() -> None:
     stopped = control.stop_all()
     print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing ran.")
     if DATA.exists():
-        print(f"The data stays in {shown(DATA)}: `make up` goes on with it, `make clean` removes it.")
+        up_again = "make up" if engine_trouble() else "DOCKER=0 make up"  # which else would take Docker, and its data
+        print(f"The data stays in {shown(DATA)}: `{up_again}` goes on with it, `make clean` removes it.")
 
 
 def dev() -> None:

@@ -64,6 +64,22 @@ def test_docker_is_chosen_by_wish_or_by_an_engine_that_answers(monkeypatch: pyte
         mode.choose()
 
 
+def test_where_the_other_way_has_data_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mode, "DATA", tmp_path / "data")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    with_docker, without = mode.Mode(True, ""), mode.Mode(False, "")
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    assert mode.other_data(with_docker) is None and mode.other_data(without) is None
+    docker.write_text("#!/bin/sh\necho booking-queue_redis\n")
+    assert "volumes booking-queue_*: `DOCKER=1 make up`" in str(mode.other_data(without))
+    (tmp_path / "data" / "redis").mkdir(parents=True)
+    assert "/data: `DOCKER=0 make up`" in str(mode.other_data(with_docker))
+    assert mode.other_data(without) is None  # what it goes on with is its own
+
+
 def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENV", str(tmp_path))
     monkeypatch.setattr(venv, "_run", lambda command, remedy: pytest.fail(f"ran {command}"))

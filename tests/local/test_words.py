@@ -44,6 +44,15 @@ def test_down_says_that_nothing_ran(tmp_path: Path) -> None:
     assert run(tmp_path, "down", VENV=sys.prefix).stdout == "Nothing ran.\n"
 
 
+@pytest.mark.parametrize(("answers", "word"), [(True, "DOCKER=0 make up"), (False, "make up")])
+def test_down_says_how_to_go_on_with_the_same_data(tmp_path: Path, answers: bool, word: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "docker").write_text(f"#!/bin/sh\nexit {int(not answers)}\n")
+    (tmp_path / "docker").chmod(0o755)
+    told = run(tmp_path, "down", VENV=sys.prefix, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert f"/data: `{word}` goes on with it, `make clean` removes it.\n" in told.stdout
+
+
 def test_an_unknown_part_is_answered_with_those_there_are(tmp_path: Path) -> None:
     told = run(tmp_path, "logs", "foo")
     assert told.returncode == 1
