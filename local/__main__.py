@@ -12,6 +12,7 @@ from local import compose, env, venv
 from local.env import BadSetting
 from local.mode import Mode, ModeImpossible, check_wish, choose, other_data
 from local.paths import ROOT, RUN
+from local.ports import PortsTaken, check_free_for
 
 STARTING = ("up", "up-infra", "dev", "demo")
 LOOKING = ("scale", "stop", "start", "logs", "ps")
@@ -76,9 +77,12 @@ def main() -> None:
         if word == "down" and not venv.python().exists():
             print("Nothing ran.")
             return
+        if word in STARTING and not native_runs():  # else it is our own processes that hold the ports
+            env.check()
+            check_free_for(word)
         # What looks at a running suite leaves the environment it runs in alone.
         python = venv.ensure("local") if word in STARTING else venv.python()
-    except (BadSetting, ModeImpossible, venv.VenvFailed) as error:
+    except (BadSetting, ModeImpossible, PortsTaken, venv.VenvFailed) as error:
         sys.exit(str(error))
     os.execv(python, [str(python), "-m", "local.native", word, *rest])  # noqa: S606 - becomes that program
 

@@ -74,6 +74,14 @@ def port(name: str) -> int:
     return int(value)
 
 
+def redis_given() -> bool:
+    return bool(os.environ.get("REDIS_HOST") or os.environ.get("REDIS_SENTINELS"))
+
+
+def kafka_given() -> bool:
+    return bool(os.environ.get("KAFKA_BROKER"))
+
+
 def check() -> None:
     """Everything that is not among the services' own settings; all that is wrong is told together."""
     wrong: list[str] = []

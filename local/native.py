@@ -8,6 +8,7 @@ from collections.abc import Callable
 from booking_queue.settings_read import problems
 from local import control, demo, env, processes, up, watch
 from local.control import SuiteTrouble
+from local.env import kafka_given
 from local.follow import follow
 from local.kafka_server import KafkaMissing
 from local.mode import engine_trouble
@@ -15,7 +16,6 @@ from local.node import PagesMissing, build_pages
 from local.paths import DATA, LOGS, shown
 from local.ports import PortsTaken
 from local.redis_server import RedisMissing
-from local.suite import kafka_given
 from local.urls import print_urls
 from providers.options import ProviderSettings
 

@@ -26,6 +26,12 @@ def check_free(names: Iterable[str], *, could_be_given: bool = True) -> None:
     raise PortsTaken("\n".join([*lines, " ".join(remedies)]))
 
 
+def check_free_for(word: str) -> None:
+    """Before anything is fetched or built for `word`: what it would listen on as processes of this machine."""
+    given = {"redis": env.redis_given(), "kafka": env.kafka_given(), "kafka-controller": env.kafka_given()}
+    check_free(name for name in (given if word == "up-infra" else env.PORTS) if not given.get(name))
+
+
 def _free(number: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 
 from local import env
+from local.env import redis_given
 from local.kafka_archive import ensure_archive
 from local.kafka_server import format_storage, kafka_command, write_kafka_config
 from local.node import Node, preview_command
@@ -39,14 +40,6 @@ class Part:
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "ports": list(self.ports)}
-
-
-def redis_given() -> bool:
-    return bool(os.environ.get("REDIS_HOST") or os.environ.get("REDIS_SENTINELS"))
-
-
-def kafka_given() -> bool:
-    return bool(os.environ.get("KAFKA_BROKER"))
 
 
 def redis_part() -> Part:

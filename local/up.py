@@ -6,6 +6,7 @@ import sys
 
 from local import control, env
 from local.control import SuiteTrouble
+from local.env import kafka_given, redis_given
 from local.kafka_server import KafkaMissing, find_java
 from local.node import PagesMissing, build_pages, find_node
 from local.passwords import redis_password
@@ -18,9 +19,7 @@ from local.suite import (
     STAGES,
     Part,
     frontend_part,
-    kafka_given,
     kafka_part,
-    redis_given,
     redis_part,
     service_part,
 )

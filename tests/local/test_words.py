@@ -72,6 +72,18 @@ def test_docker_is_0_or_1_for_every_word(tmp_path: Path, word: str) -> None:
     assert (told.returncode, told.stderr) == (1, "DOCKER=2 is neither 1 (with Docker) nor 0 (without)\n")
 
 
+@pytest.mark.parametrize("word", ["up", "demo", "up-infra"])
+def test_a_port_that_is_taken_is_said_before_anything_is_fetched(tmp_path: Path, word: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as redis:
+        taken = str(redis.getsockname()[1])
+        # This Python would refuse to make an environment of a file.
+        (tmp_path / "file").touch()
+        told = run(tmp_path, word, REDIS_PORT=taken, REDIS_HOST="", REDIS_SENTINELS="", VENV=str(tmp_path / "file"))
+    assert told.returncode == 1
+    assert f"Port {taken} (redis) is taken by " in told.stderr
+    assert "Making the virtual environment" not in told.stderr
+
+
 def test_all_ports_that_are_taken_are_named_with_their_holders(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as api, socket.create_server(("127.0.0.1", 0)) as redis:
         monkeypatch.setenv("API_PORT", str(api.getsockname()[1]))
