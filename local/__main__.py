@@ -33,7 +33,7 @@ def native_runs() -> bool:
 def mode_for(word: str) -> Mode:
     """`DOCKER` says; a suite that runs as processes is meant by what looks at it; else an engine that answers."""
     if word not in STARTING and native_runs() and os.environ.get("DOCKER") != "1":
-        return Mode(False, "the suite runs as processes on this machine")
+        return Mode(False, "it was started so")
     return choose()
 
 

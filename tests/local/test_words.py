@@ -40,6 +40,13 @@ def test_nothing_runs(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert told.returncode == (0 if words == ("ps",) else 1)
 
 
+def test_why_what_runs_is_looked_at_without_docker_is_no_repetition(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "supervisor.pid").write_text(str(os.getpid()))
+    told = run(tmp_path, "ps", DOCKER="", VENV=sys.prefix).stderr
+    assert told == "booking-queue runs without Docker (processes on this machine): it was started so.\n"
+
+
 def test_down_says_that_nothing_ran(tmp_path: Path) -> None:
     assert run(tmp_path, "down", VENV=sys.prefix).stdout == "Nothing ran.\n"
 
