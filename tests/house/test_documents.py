@@ -46,7 +46,7 @@ OUTSIDE = {
     "cd",
     "open",
 }
-OUTSIDE |= {"awk", "head", "sed", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
+OUTSIDE |= {"awk", "head", "sed", "tee", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
 CAPTURE = re.compile(r"^[A-Z_]+=\$\((?:cat \S+\) )?(?=curl|redis-cli)", re.MULTILINE)
 
 
@@ -186,6 +186,17 @@ def test_the_readmes_id_is_taken_from_an_answer_as_the_gateway_gives_it() -> Non
     answer = '{"bookingId":"85db970d-1a2c","queues":{"rq":{"messageId":"other"}},"links":{}}'
     told = subprocess.run(["sed", script[1]], input=answer, capture_output=True, text=True, check=True).stdout
     assert told.strip() == "85db970d-1a2c"
+
+
+def test_the_readme_revokes_the_key_that_it_made_and_no_other() -> None:
+    """The list's order is no promise: the id is taken from the answer to the POST."""
+    made = re.search(r"^KEY_ID=\$\((.*?)\)$", text_of("README.md"), re.MULTILINE | re.DOTALL)
+    assert made and " -d " in made[1]
+    script = re.search(r"sed '([^']+)'", made[1])
+    assert script
+    answer = '{"id":"85db970d","name":"shop","tenant":"acme","scopes":["bookings:read"],"apiKey":"bq_x_y"}'
+    told = subprocess.run(["sed", script[1]], input=answer, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "85db970d"
 
 
 def test_every_endpoint_is_documented(apps: dict[int, FastAPI]) -> None:
