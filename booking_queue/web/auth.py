@@ -158,15 +158,15 @@ class ApiKey:
 
     async def _caller(self, scope: Scope) -> Key | Problem:
         if given := credentials(scope):
-            return await by_secret(scope, given, self.key) or _UNAUTHORIZED
+            return await by_secret(scope, given, self.key) or _UNKNOWN
         caller = await by_session(scope, session.read(self.key, session.token_of(scope)))
         foreign = scope["method"] not in session.SAFE_METHODS and not session.from_our_page(scope, self.frontend_url)
         return session.FOREIGN if caller and foreign else caller or _UNAUTHORIZED
 
 
-_UNAUTHORIZED = Problem(
-    401,
-    "Send your API key as `x-api-key` or `authorization: Bearer`",
-    error="Unauthorized",
-    headers={"WWW-Authenticate": "Bearer"},
-)
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, error="Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
+_UNAUTHORIZED = _unauthorized("Send your API key as `x-api-key` or `authorization: Bearer`")
+_UNKNOWN = _unauthorized("The API key you sent is not known here: it is mistyped, or was revoked")

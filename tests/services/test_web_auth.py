@@ -79,6 +79,8 @@ async def test_a_key_opens_as_header_or_bearer_and_nothing_else_does() -> None:
         for headers in bad:
             assert (await server.http.get("/health", headers=headers)).status_code == 401, headers
         assert (await server.http.get("/health", headers={b"x-api-key": b"\xff"})).status_code == 401
+        wrong, none = [(await server.http.get("/health", headers=headers)).json()["detail"] for headers in (bad[0], {})]
+        assert "not known here" in wrong and "Send your API key" in none, "one is told which of the two it is"
         assert (await server.http.get(f"/health?x-api-key={KEY}")).status_code == 401
 
 
