@@ -21,17 +21,16 @@ class Step:
     """`seconds`: simulated duration at SIMULATED_TIME_SCALE=1; `progress`: percent once it is done."""
 
     name: str
-    title: str
     seconds: float
     progress: int
 
 
 STEPS = (
-    Step("validate", "validate booking", 2, 10),
-    Step("payment", "process payment", 3, 30),
-    Step("document", "generate confirmation PDF", 5, 50),
-    Step("mail", "send email", 1, 80),
-    Step("inventory", "update inventory", 1, 90),
+    Step("validate", 2, 10),
+    Step("payment", 3, 30),
+    Step("document", 5, 50),
+    Step("mail", 1, 80),
+    Step("inventory", 1, 90),
 )
 STEP_NAMES = tuple(step.name for step in STEPS)
 

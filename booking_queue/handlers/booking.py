@@ -59,7 +59,7 @@ class _Work:
         slow = asked.slow_ms if asked and asked.fail_at in (None, step.name) else 0
         await asyncio.sleep(step.seconds * self.job.settings.simulated_time_scale + slow / 1000)
         if random.random() < self.job.settings.simulated_failure_rate:
-            raise SimulatedFailure(f"{step.title} failed at random (SIMULATED_FAILURE_RATE)")
+            raise SimulatedFailure(f"{step.name} failed at random (SIMULATED_FAILURE_RATE)")
 
     async def _fail_if_asked(self, step: Step) -> None:
         asked = self.asked
@@ -70,7 +70,8 @@ class _Work:
             if claim.attempt == 1 and claim.earlier_starts < asked.times:
                 os.kill(os.getpid(), signal.SIGKILL)
         elif claim.attempt <= asked.times:
-            raise SimulatedFailure(f"{step.title} failed as asked (attempt {claim.attempt} of {asked.times})")
+            first = "the first fails" if asked.times == 1 else f"the first {asked.times} fail"
+            raise SimulatedFailure(f"{step.name} failed as asked (attempt {claim.attempt}; {first})")
 
     def key(self, step: Step) -> str:
         return effect_key(self.id, step.name, self.job.claim.round)
