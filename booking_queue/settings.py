@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -45,6 +45,13 @@ class Rate(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
     max: int = Field(ge=1, le=100_000, strict=True)
     duration_ms: int = Field(ge=1, le=86_400_000, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_object(cls, value: object) -> object:
+        if isinstance(value, dict | Rate):
+            return value
+        raise ValueError('must be like {"max": 5, "durationMs": 1000}')
 
 
 class LimitSetting(BaseModel):

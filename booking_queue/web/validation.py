@@ -16,6 +16,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Members = Callable[[Sequence[FieldError]], dict[str, Any]]
 
 MISSING = "missing"
+NO_OBJECT = {"model_attributes_type", "model_type", "dict_type"}
 _PREFIXES = {"body", "query", "path", "header", "cookie"}
 _MAX_ERRORS = 100
 
@@ -58,6 +59,8 @@ def _fields(raw: dict[str, Any], required: Sequence[str], body: Any) -> list[Fie
         return [FieldError(name, "Field required", MISSING) for name in required or ["body"]]
     name = ".".join(loc[1:] if len(loc) > 1 and loc[0] in _PREFIXES else loc).removesuffix(".[key]")
     message = raw["msg"].removeprefix("Value error, ")
+    if raw["type"] in NO_OBJECT:
+        message = "must be an object" + (f" with {', '.join(required)}" if name == "body" and required else "")
     if name == "body":  # a check over several fields starts its message with the one it is about
         word = message.split(" ", 1)[0]
         name = word if isinstance(body, dict) and word in body else name

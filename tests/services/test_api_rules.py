@@ -325,6 +325,11 @@ async def test_a_limit_that_makes_no_sense_is_refused(shop: World, changes: Any,
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
+async def test_a_rate_that_is_a_number_is_told_how_one_looks(shop: World) -> None:
+    told = (await put(shop, {"rq": {"rate": 5}})).json()["detail"]
+    assert told == 'rq.rate: must be like {"max": 5, "durationMs": 1000}'
+
+
 async def test_as_much_as_may_be_outstanding_is_taken(shop: World) -> None:
     await put(shop, {"kafka": {"outstanding": 1}})
     await shop.book()

@@ -117,6 +117,13 @@ async def test_every_bad_field_is_named(server: Live) -> None:
     assert all(field["message"] and field["code"] for field in body["errors"])
 
 
+async def test_what_is_no_object_is_told_what_it_must_have(server: Live) -> None:
+    body = await problem(server, "POST", "/jobs", 400, json=[{"type": "noop", "data": {}}])
+    assert body["detail"] == "body: must be an object with type, data"
+    body = await problem(server, "POST", "/jobs", 400, json={"type": "noop", "data": 5})
+    assert body["detail"] == "data: must be an object"
+
+
 async def test_an_unknown_field_that_is_blank_is_not_called_missing(server: Live) -> None:
     stay = {"userId": "u", "hotelId": "h", "checkIn": "2026-02-02", "checkOut": "2026-02-03"}
     body = await problem(server, "POST", "/bookings", 400, json=stay | {"x": "", "y": None})
