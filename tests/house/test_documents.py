@@ -47,7 +47,8 @@ OUTSIDE = {
     "open",
 }
 OUTSIDE |= {"awk", "head", "sed", "tee", "cat", "echo", "kill", "redis-cli", ".venv/bin/rq"}
-CAPTURE = re.compile(r"^[A-Z_]+=\$\((?:cat \S+\) )?(?=curl|redis-cli)", re.MULTILINE)
+OUTSIDE |= {"grep", "do", "sleep", "done"}
+CAPTURE = re.compile(r"^(?:until |[A-Z_]+=\$\((?:cat \S+\) )?)(?=curl|redis-cli)", re.MULTILINE)
 
 
 def text_of(name: str) -> str:
