@@ -66,12 +66,15 @@ class _Work:
         if not asked or asked.fail_at != step.name:
             return
         claim = self.job.claim
+        starts_left = claim.attempt == 1 and claim.earlier_starts < asked.times
+        again = starts_left if asked.crash else claim.attempt <= asked.times
+        if not again:
+            return
+        await self.job.effects.reach(claim, step)
         if asked.crash:
-            if claim.attempt == 1 and claim.earlier_starts < asked.times:
-                os.kill(os.getpid(), signal.SIGKILL)
-        elif claim.attempt <= asked.times:
-            first = "the first fails" if asked.times == 1 else f"the first {asked.times} fail"
-            raise SimulatedFailure(f"{step.name} failed as asked (attempt {claim.attempt}; {first})")
+            os.kill(os.getpid(), signal.SIGKILL)
+        first = "the first fails" if asked.times == 1 else f"the first {asked.times} fail"
+        raise SimulatedFailure(f"{step.name} failed as asked (attempt {claim.attempt}; {first})")
 
     def key(self, step: Step) -> str:
         return effect_key(self.id, step.name, self.job.claim.round)

@@ -51,6 +51,13 @@ local function done(id, backend, token, step, progress, result)
   if redis.call('HDEL', ledger.key(id), 'fx.waiting') == 1 then redis.call('PUBLISH', P .. ':effects', id) end
 end
 
+-- effect_reach: id, backend, token, step. The leg is at a step that it does not claim.
+function ops.effect_reach(a)
+  if not ledger.owns(a[1], a[2], a[3]) then return { 'lost' } end
+  ledger.set_leg(a[1], a[2], { step = a[4] })
+  return { 'reached' }
+end
+
 -- effect_done: id, backend, token, step, progress, result (JSON)
 function ops.effect_done(a)
   if not holds(a[1], a[2], a[3], a[4]) then return { 'lost' } end

@@ -51,6 +51,12 @@ class Effects:
                 return Done(orjson.loads(answer[1]), text(answer[2]))
         return None
 
+    async def reach(self, claim: Claim, step: Step) -> None:
+        """The leg fails at this step without having claimed it."""
+        answer = await self._scripts.call("effect_reach", claim.job_id, claim.backend, claim.token, step.name)
+        if answer[0] == b"lost":
+            raise LeaseLost(claim.job_id)
+
     async def done(self, claim: Claim, step: Step, result: Any) -> None:
         args = (claim.job_id, claim.backend, claim.token, step.name, step.progress, dumps(result))
         if (await self._scripts.call("effect_done", *args))[0] == b"lost":

@@ -45,3 +45,12 @@ async def test_it_counts_no_attempts_that_the_job_does_not_have(tools: Tools) ->
     """Nine are to fail, of a job that has three: it is not "attempt 1 of 9"."""
     assert (await failed_at_mail(tools, 9))[1] == "mail failed as asked (attempt 1; the first 9 fail)"
     assert (await failed_at_mail(tools, 1))[1] == "mail failed as asked (attempt 1; the first fails)"
+
+
+async def test_the_step_that_is_told_is_the_one_that_failed(tools: Tools) -> None:
+    """In the dead letter too: "document" beside "mail failed" is no help."""
+    claim, reason = await failed_at_mail(tools, 9)
+    assert await tools.ledger.bury(claim, reason)
+    record = await tools.ledger.get(claim.job_id)
+    assert record and record.legs[RQ].step == "mail"
+    assert "mail" not in record.effects, "nobody has tried it"
