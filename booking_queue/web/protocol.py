@@ -1,4 +1,5 @@
-"""uvicorn's HTTP protocol with bounds: on a request's head, on the time it may take, and on connections."""
+"""uvicorn's HTTP protocol with bounds: on a request's head, on the time it may take, on the time in which a client
+takes nothing of what is written to it, and on connections."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from booking_queue.web.problems import Problem
 
 HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 10.0
+UNREAD_SECONDS = 15.0  # between two looks: who took nothing from one to the next is cut off, after at most twice that
 MAX_CONNECTIONS = 4000
 
 _NO_HTTP = Problem(400, "The request is no HTTP/1.1, or its head is too large", headers={"Connection": "close"})
@@ -29,14 +31,30 @@ class HeadTooLarge(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _unread = 0  # bytes that the last look found unwritten, where nothing can have been added to them since
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._look_at_unread)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn takes any byte for a next request. A line end, or the rest of an answered request, begins none."""
+        super().data_received(data)
+        between = self.cycle is not None and self.cycle.response_complete
+        if between and self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_late)
+
+    def resume_writing(self) -> None:
+        self._unread = 0
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         self._head_bytes = 0
@@ -76,6 +94,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer = None
         if not self.transport.is_closing():
             self.transport.close()
+
+    def _look_at_unread(self) -> None:
+        """Where writing is paused, or ends with the close, what is unwritten only ever shrinks: unless nobody reads."""
+        shrinking = self.flow.write_paused or self.transport.is_closing()
+        unread = self.transport.get_write_buffer_size() if shrinking else 0
+        if 0 < self._unread <= unread:
+            self._unread_timer = None
+            self.transport.abort()
+            return
+        self._unread = unread
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._look_at_unread)
 
     def _cancel_timer(self) -> None:
         if self._head_timer is not None:
