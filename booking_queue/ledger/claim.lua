@@ -10,7 +10,8 @@ end
 -- May this envelope start? Answers the reason if not; busy, early, turn, paused and limited carry milliseconds to wait.
 local function refusal(id, backend, leg, job, gen)
   if not leg.state then return { 'missing' } end
-  if gen < tonumber(leg.gen) or TERMINAL[leg.state] or leg.state == 'cancelling' then return { 'stale', leg.state } end
+  -- A newer one was never issued, or is forgotten by a Redis that lost its last writes: it sends that leg again.
+  if gen ~= tonumber(leg.gen) or TERMINAL[leg.state] or leg.state == 'cancelling' then return { 'stale', leg.state } end
   if leg.state == 'active' and tonumber(leg.lease) > NOW then return { 'busy', tonumber(leg.lease) - NOW } end
   local early = wait_until(leg)
   if early and leg.state ~= 'active' then return { 'early', early } end

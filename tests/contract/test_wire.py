@@ -43,6 +43,8 @@ CHANGES: list[tuple[Message, str, Mapping[str, str]]] = [
     ({"data": {"n": "x" * 1_100_000}}, LETTER, {"kafka": DROPPED}),  # a broker of Kafka's does not take it
     ({"generation": GONE}, RUNS, {"redisStreams": LETTER}),
     ({"generation": 0}, STALE, {"redisStreams": LETTER}),
+    ({"generation": 2}, STALE, {}),  # never issued
+    ({"generation": 2**31 - 1}, STALE, {}),
     ({"generation": -1}, LETTER, {}),
     ({"generation": 2**62}, LETTER, {}),
     ({"generation": 2**53}, LETTER, {}),

@@ -92,6 +92,15 @@ async def test_a_retry_is_a_new_generation_that_is_never_early(book: Book) -> No
     assert isinstance(await book.ledger.outgoing(leg, KAFKA), Outgoing)
 
 
+async def test_a_generation_that_was_never_issued_starts_nothing_and_changes_nothing(book: Book) -> None:
+    job = await book.job(KAFKA)
+    before = await book.record(job)
+    for generation in (2, 2**31 - 1):
+        assert await book.ledger.claim(job, KAFKA, generation, "w") == Refused("stale")
+    assert await book.record(job) == before
+    assert await book.ledger.retry(await book.claim(job, KAFKA), "boom", 0) == LegRef(job, 2)
+
+
 async def test_starts_without_an_outcome_are_counted_and_hand_backs_are_not(book: Book) -> None:
     job = await book.job()
     for crashes in range(3):

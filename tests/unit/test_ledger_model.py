@@ -30,6 +30,7 @@ from tests.unit.ledger_seen import seen
 LUA = source("booking_queue.ledger", "cancel.lua")
 OFTEN = st.sampled_from((True, True, True, False))
 BEHIND = st.sampled_from((0, 0, 0, 1, 2))  # so many generations, or rounds
+FORGED = st.sampled_from((0, 0, 0, 1, 2, -1))  # of which one was never issued
 TO = st.sampled_from((None, None, *Backend))
 EDIT = st.sampled_from((None, None, "booking", "booking", "noop"))  # the type that a job is to have, with other data
 WHICH = st.integers(0, 2)  # of a job's legs
@@ -100,7 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # Starts, and how each ends
 
-    @rule(target=claims, job=jobs_, which=WHICH, behind=BEHIND, takeover=st.booleans())
+    @rule(target=claims, job=jobs_, which=WHICH, behind=FORGED, takeover=st.booleans())
     def claim(self, job: str, which: int, behind: int, takeover: bool) -> Any:
         model, backend, _ = self._leg(job, which)
         if takeover:
