@@ -100,7 +100,8 @@ def parse(job_id: str, flat: list[bytes]) -> Record | None:
     """Of HGETALL's names and values in turn; None when there is no such job."""
     if not flat:
         return None
-    fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    # One that cannot be read must not hide a page of others: what a letter quotes of its broker may be cut anywhere.
+    fields = {flat[i].decode(): flat[i + 1].decode(errors="replace") for i in range(0, len(flat), 2)}
     legs = {Backend(name): _leg(Backend(name), fields) for name in fields["legs"].split(",")}
     effects = {
         name.removeprefix("fx."): _effect(json.loads(value))

@@ -101,6 +101,13 @@ async def test_a_generation_that_was_never_issued_starts_nothing_and_changes_not
     assert await book.ledger.retry(await book.claim(job, KAFKA), "boom", 0) == LegRef(job, 2)
 
 
+async def test_a_record_with_half_a_character_in_it_can_be_read(book: Book) -> None:
+    job = await book.job()
+    await book.redis.hset(f"{book.prefix}:job:{job}", mapping={"data": b'{"raw":"\xc3"}', "rq.error": b"\xc3"})
+    record = await book.record(job)
+    assert (record.data, record.legs[RQ].error) == ({"raw": "\ufffd"}, "\ufffd")
+
+
 async def test_starts_without_an_outcome_are_counted_and_hand_backs_are_not(book: Book) -> None:
     job = await book.job()
     for crashes in range(3):

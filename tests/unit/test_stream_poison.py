@@ -53,3 +53,16 @@ async def test_a_huge_entry_is_dead_lettered_cut_short(streams: Streams) -> None
         (letter,) = await eventually(streams.publisher.dead_letters, "the dead letter")
     assert "bytes" in letter["error"]
     assert len(str(letter["data"])) < 100_000
+
+
+async def test_what_is_cut_short_in_the_middle_of_a_character_can_still_be_read(streams: Streams) -> None:
+    """Valid JSON, which is kept as it came, and no object."""
+    for start in ("", "a"):
+        body = {"messageId": f"utf-cut{start}", "type": "booking", "generation": "1", "attempt": "1"}
+        await streams.redis.xadd(streams.normal, body | {"data": f'"{start}{"é" * 40_000}"'})
+    async with worker_of(streams):
+        await completed(streams, await streams.send())
+    for start in ("", "a"):
+        record = await streams.ledger.get(f"utf-cut{start}")
+        assert record and set(record.data["raw"][2:]) == {"é"}
+    assert len(await streams.publisher.dead_letters()) == 2

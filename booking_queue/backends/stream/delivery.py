@@ -76,7 +76,7 @@ class Entry:
         return (
             self.text("messageId")[:LONGEST_ID] or self.id,
             self.text("type")[:LONGEST_TYPE],
-            data[:KEPT_OF_UNREADABLE],
+            data[:KEPT_OF_UNREADABLE].decode(errors="ignore").encode(),  # no half of a character
         )
 
 
