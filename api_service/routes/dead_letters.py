@@ -92,6 +92,7 @@ async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: As
 async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, body: Redrive | None = None) -> Response:
     """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
     what was simulated is over."""
+    await gateway.pressure.must_have_room()
     asked = body or Redrive()
     letter = await _existing(gateway, backend, id, caller)
     kind = asked.type or letter.record.type

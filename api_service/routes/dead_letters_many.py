@@ -65,6 +65,7 @@ class RedriveMany(Many):
 @needs(Scope.OPS_WRITE)
 async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> Response:
     """Lets many run again, on their backend or on another; one answer each."""
+    await gateway.pressure.must_have_room()
 
     async def one(which: Which) -> answers.LetterOutcome:
         seen = await sees(gateway, caller, which.id)

@@ -1,5 +1,7 @@
 -- The dead letters: starting over, here or on another backend, as they were or edited; or put away.
 
+local BEFORE_KEPT = 1000 -- bytes
+
 -- Why a dead leg cannot start over; nothing if it can.
 local function stays_dead(id, backend)
   local state = ledger.leg(id, backend, 'state').state
@@ -74,11 +76,19 @@ local function keep_for_letters(id, before)
   end
 end
 
+-- As much of it as the audit keeps, and everybody is sent: up to 200 edits of one job are kept. Cut between characters.
+local function bounded(text)
+  if #text <= BEFORE_KEPT then return text end
+  local last = BEFORE_KEPT
+  while string.find(string.sub(text, last + 1, last + 1), '[\128-\191]') do last = last - 1 end
+  return string.sub(text, 1, last) .. ' … (cut)'
+end
+
 -- indices: those that it leaves, so many, then those that it joins.
 local function edit(id, kind, data, leaves, indices)
   local before = get(id, 'data', 'created', 'type')
   keep_for_letters(id, before)
-  ledger.emit(id, false, 'edited', { before = before[1] })
+  ledger.emit(id, false, 'edited', { before = bounded(before[1]) })
   ledger.set(id, 'type', kind, 'kind', ledger.kind(kind), 'data', data)
   for i, name in ipairs(indices) do
     local index = P .. ':index:' .. name

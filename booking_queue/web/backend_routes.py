@@ -50,6 +50,7 @@ async def dead_letters(service: Service, count: Annotated[int, Query(ge=1, le=MA
 @router.post("/dead-letters/{id}/redrive", response_model=LegOut, status_code=202, tags=["dead letters"])
 async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) -> Response:
     """Starts a dead job over on this backend."""
+    await service.pressure.must_have_room()
     answer = await service.publisher.redrive(id)
     if isinstance(answer, str):
         unknown = answer == "unknown"

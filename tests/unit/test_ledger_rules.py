@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -213,6 +214,17 @@ async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(bo
     assert await book.record(job) == before
     for key in (f"job:{job}", f"audit:{job}"):
         assert await book.redis.ttl(f"{book.prefix}:{key}") > 0
+
+
+@pytest.mark.parametrize(("text", "kept"), [("a" * 500, 500), ("é" * 5000, 495), ("a" + "é" * 5000, 496)])
+async def test_what_an_edit_replaces_is_told_as_far_as_it_is_short(book: Book, text: str, kept: int) -> None:
+    job = await book.job(RQ)
+    await book.redis.hset(f"{book.prefix}:job:{job}", "data", f'{{"note":"{text}"}}')
+    assert await book.ledger.bury(await book.claim(job), "no")
+    assert isinstance(await book.ledger.redrive_as(job, RQ, RQ, Edit("noop", {})), LegRef)
+    lines: list[Any] = await book.redis.lrange(f"{book.prefix}:audit:{job}", 0, -1)
+    (told,) = [event["before"] for event in (json.loads(line.split(b" ", 1)[1]) for line in lines) if "before" in event]
+    assert told == f'{{"note":"{text[:kept]}' + ('"}' if len(text) == kept else " … (cut)")
 
 
 async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(book: Book) -> None:
