@@ -16,6 +16,7 @@ from api_service.gateway import Gateway, Running
 from api_service.link import Sent
 from api_service.routes.dead_letters import UNKNOWN, Cursor, reason, sees
 from booking_queue.domain.access import Key, Scope
+from booking_queue.domain.errors import Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.web.auth import Asking, needs
 from booking_queue.web.replies import JsonResponse
@@ -70,7 +71,11 @@ async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> R
     async def one(which: Which) -> answers.LetterOutcome:
         seen = await sees(gateway, caller, which.id)
         to = body.to or which.backend
-        outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
+        try:
+            outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
+        except Overloaded as error:
+            why = f"{str(error).capitalize()}: try again later"
+            return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": why}
         if isinstance(outcome, Sent):
             return {"backend": which.backend, "id": which.id, "outcome": "redriven", "state": outcome.state}
         return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": reason(outcome)}

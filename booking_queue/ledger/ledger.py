@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from booking_queue.domain.errors import Overloaded, TenantOverloaded
 from booking_queue.domain.job import Backend, NewJob, Options, State
+from booking_queue.ledger.pressure import admitted
 from booking_queue.ledger.record import Edit, Record, parse
 from booking_queue.ledger.script import Arg, Scripts
 
@@ -111,11 +111,7 @@ class Ledger:
             job.tenant,
             *indices,
         )
-        if answer[0] == b"tenant full":
-            raise TenantOverloaded(int(answer[1]))
-        if answer[0] == b"full":
-            raise Overloaded(f"as many jobs are outstanding on {text(answer[1])} as may be")
-        return int(answer[1])
+        return int(admitted(answer)[1])
 
     async def get(self, job_id: str) -> Record | None:
         return parse(job_id, await self.scripts.call("get", job_id))
@@ -210,14 +206,15 @@ class Ledger:
         await self.scripts.call("postpone", leg.job_id, backend, leg.generation)
 
     async def redrive(self, job_id: str, backend: Backend) -> LegRef | str:
-        """The new generation, to be published; or why not: unknown, compensating, moved or discarded, or a state."""
-        answer = await self.scripts.call("redrive", job_id, backend)
+        """The new generation, to be published; or why not: unknown, compensating, moved or discarded, or a state.
+        Raises Overloaded."""
+        answer = admitted(await self.scripts.call("redrive", job_id, backend))
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def redrive_as(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> LegRef | str:
         """As `redrive`; on another backend, or edited, which only a job that no leg has done may be."""
         edited: list[Arg] = [edit.type, dumps(edit.data), len(edit.leaves), *edit.leaves, *edit.joins] if edit else []
-        answer = await self.scripts.call("redrive_as", job_id, backend, to, *edited)
+        answer = admitted(await self.scripts.call("redrive_as", job_id, backend, to, *edited))
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def discard(self, job_id: str, backend: Backend) -> str:

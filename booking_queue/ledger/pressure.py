@@ -1,14 +1,16 @@
-"""Whether the ledger has room for new work. Looked at once a second at most, not at each request."""
+"""Whether there is room for new work: in the ledger, which is looked at once a second at most, not at each request; and
+under the limits, as the ledger's scripts answer."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from booking_queue import logs
-from booking_queue.domain.errors import LedgerUnavailable, Overloaded
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded, TenantOverloaded
 
 LOOK_SECONDS = 1.0
 FULL_SHARE = 0.85  # of maxmemory: what is accepted needs room to be worked off
@@ -41,3 +43,12 @@ class Pressure:
         if full != self._full:
             log.warning("ledger_memory", full=full, used=memory.get("used_memory"), maxmemory=most)
         self._full = full
+
+
+def admitted(answer: list[Any]) -> list[Any]:
+    """Of what was to be accepted or redriven. Raises Overloaded, of one tenant TenantOverloaded."""
+    if answer[0] == b"tenant full":
+        raise TenantOverloaded(int(answer[1]))
+    if answer[0] == b"full":
+        raise Overloaded(f"as many jobs are outstanding on {answer[1].decode()} as may be")
+    return answer

@@ -41,18 +41,28 @@ local function start_over(id, backend)
   return gen
 end
 
--- A dead leg starts over, as a new generation.
+-- It is work again, for which there must be room as for what is accepted: why there is not; nothing if there is.
+local function no_room(id, backend)
+  local tenant = get(id, 'tenant')[1]
+  local counts = tenant and redis.call('ZSCORE', of_tenant(tenant), id) -- another of its legs has not ended
+  local most = tenant and not counts and ledger.too_many_outstanding(tenant)
+  if most then return 'tenant full', most end
+  if not ledger.has_room(backend) then return 'full', backend end
+end
+
+-- A dead leg starts over, as a new generation; or false, why not, and the limit or the backend if that is full.
 function ledger.redrive(id, backend)
-  local why = stays_dead(id, backend)
-  if why then return false, why end
+  local why, full = stays_dead(id, backend), nil
+  if not why then why, full = no_room(id, backend) end
+  if why then return false, why, full end
   next_round(id)
   return start_over(id, backend)
 end
 
 -- redrive: id, backend -> 'redriven', generation
 function ops.redrive(a)
-  local gen, why = ledger.redrive(a[1], a[2])
-  if not gen then return { why } end
+  local gen, why, full = ledger.redrive(a[1], a[2])
+  if not gen then return { why, full } end
   return { 'redriven', gen }
 end
 
@@ -116,6 +126,8 @@ function ops.redrive_as(a)
   if there and there ~= 'dead' then return { there } end
   why = data and uneditable(id)
   if why then return { why } end
+  local no, full = no_room(id, to)
+  if no then return { no, full } end
   -- Nothing refuses it any more: a record that is refused must not be changed, nor lose its end.
   if data then edit(id, a[4], data, tonumber(a[6]), { unpack(a, 7) }) end
   next_round(id)

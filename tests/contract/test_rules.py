@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from booking_queue.domain.errors import Overloaded
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.script import Scripts, source
@@ -55,6 +58,21 @@ async def test_a_dead_job_lets_the_next_of_its_key_go_on(lane: Lane) -> None:
     await lane.worker()
     await lane.reach(first, "dead")
     await lane.reach(second, "completed")
+
+
+async def test_a_dead_job_is_redriven_once_there_is_room_for_it(lane: Lane) -> None:
+    limits, job = Limits(Scripts(lane.redis, lane.settings)), await lane.send(fails=1, attempts=1)
+    await lane.worker()
+    await lane.reach(job, "dead")
+    lane.journal.failures.clear()
+    await lane.accept(delay=60_000)
+    await limits.put({lane.backend: {"outstanding": 1}})
+    with pytest.raises(Overloaded):
+        await lane.publisher.redrive(job)
+    assert (await lane.leg(job)).state == "dead"
+    await limits.put({lane.backend: {"outstanding": 2}})
+    assert not isinstance(await lane.publisher.redrive(job), str)
+    assert (await lane.reach(job, "completed")).generation == 2
 
 
 async def test_a_job_that_ends_sends_the_next_of_its_key_and_nothing_else(lane: Lane) -> None:

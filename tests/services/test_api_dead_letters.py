@@ -15,6 +15,7 @@ from booking_queue.domain.booking import STEPS
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.effects import Effects, Stay
 from booking_queue.ledger.ledger import LegRef
+from booking_queue.ledger.limits import Limits
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
 from tests.services.api_world import BOOKING, World, until, world
@@ -229,6 +230,26 @@ async def test_many_run_again_by_filter_or_by_name(shop: World) -> None:
     refused: list[dict[str, Any]] = [{}, {"items": items, "matching": {}}, {"items": []}, {"matching": {"q": 1}}]
     for bad in refused:
         assert (await shop.http.post(f"{INBOX}/redrive", json=bad)).status_code == 400
+
+
+async def test_what_is_redriven_counts_against_the_limits_as_what_is_new(shop: World) -> None:
+    jobs = [await die(shop, RQ) for _ in range(3)]
+    limits = Limits(shop.ledger.scripts)
+    await limits.put({"rq": {"outstanding": 1}})
+    told = (await shop.http.post(f"{INBOX}/redrive", json={"matching": {}})).json()
+    assert (told["redriven"], told["refused"]) == (1, 2)
+    assert sum("outstanding on rq" in each.get("error", "") for each in told["items"]) == 2
+    (left, _) = [each["id"] for each in told["items"] if each["outcome"] == "refused"]
+    before = await shop.status(left)
+    for url in (shop.settings.queue_service_url, None):
+        path = f"{url}/dead-letters/{left}/redrive" if url else f"{INBOX}/rq/{left}/redrive"
+        refused = await shop.http.post(path)
+        assert refused.status_code == 503 and "retry-after" in refused.headers
+    assert await shop.status(left) == before and len(await inbox(shop)) == 2
+    assert (await redrive(shop, "rq", left, to="kafka")).status_code == 202
+    await limits.put({"rq": {"outstanding": 2}})
+    last = next(job for job, _ in await inbox(shop))
+    assert last in jobs and (await redrive(shop, "rq", last)).status_code == 202
 
 
 async def test_refused_letters_do_not_stand_before_the_others(shop: World) -> None:

@@ -178,10 +178,20 @@ async def test_a_tenant_has_no_more_outstanding_than_its_limit_and_others_do_not
         await book.job(tenant="acme")
     assert await book.ledger.bury(await book.claim(first, KAFKA), "no")
     await book.job(tenant="acme")
-    assert isinstance(await book.ledger.redrive(first, KAFKA), LegRef)  # it was accepted once: it may go on, and counts
+    for redriven in (book.ledger.redrive(first, KAFKA), book.ledger.redrive_as(first, KAFKA, STREAMS)):
+        with pytest.raises(TenantOverloaded):
+            await redriven
     await limits.put({"tenant:acme": {"outstanding": 3}})
+    assert isinstance(await book.ledger.redrive(first, KAFKA), LegRef)
     with pytest.raises(TenantOverloaded):
         await book.job(tenant="acme")
+
+
+async def test_one_of_two_legs_starts_over_while_the_other_counts_already(book: Book) -> None:
+    await Limits(book.scripts).put({"tenant:acme": {"outstanding": 1}})
+    job = await book.job(RQ, KAFKA, tenant="acme")
+    assert await book.ledger.bury(await book.claim(job), "no")
+    assert isinstance(await book.ledger.redrive(job, RQ), LegRef)
 
 
 async def test_a_dead_letter_is_in_everybody_s_inbox_and_its_tenant_s_until_it_is_seen_to(book: Book) -> None:

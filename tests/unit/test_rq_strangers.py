@@ -13,8 +13,10 @@ from rq import Retry
 from rq.job import JobStatus
 
 from booking_queue.domain.job import State
+from booking_queue.ledger.limits import Limits
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.ledger.record import Leg
+from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from tests.brokers import BrokerFactory
 from tests.contract.worker import eventually
@@ -106,6 +108,22 @@ async def test_a_job_requeued_with_rq_starts_over(both: Both) -> None:
     assert both.rq.queue().failed_job_registry.get_job_ids() == []
     assert both.rq.ttl(job_id) > 0
     await both.lane.idle()
+
+
+async def test_a_job_requeued_with_rq_while_there_is_no_room_for_it_stays_dead(both: Both) -> None:
+    await both.lane.worker()
+    job_id = await both.lane.send(fails=1, attempts=1)
+    await both.lane.reach(job_id, "dead")
+    await both.lane.accept(delay=60_000)
+    await Limits(Scripts(both.lane.redis, both.lane.settings)).put({"rq": {"outstanding": 1}})
+    await asyncio.to_thread(both.rq.cli, "requeue", "--queue", both.rq.name(), "--serializer", "json", job_id)
+
+    async def failed() -> bool:
+        return bool(both.rq.queue().failed_job_registry.get_job_ids() == [job_id])
+
+    await eventually(failed, "RQ's failed registry to have it again")
+    assert both.rq.job(job_id).get_status() is JobStatus.FAILED
+    assert (await both.lane.leg(job_id)).generation == 1
 
 
 async def test_a_late_copy_of_a_dead_job_is_not_a_redrive(both: Both) -> None:

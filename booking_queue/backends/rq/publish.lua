@@ -43,8 +43,8 @@ function ops.rq_publish(a) return rq.publish(a[1], a[2]) end
 
 -- rq_redrive: id -> 'published', state, receipt; or why not
 function ops.rq_redrive(a)
-  local gen, why = ledger.redrive(a[1], 'rq')
-  if not gen then return { why } end
+  local gen, why, full = ledger.redrive(a[1], 'rq')
+  if not gen then return { why, full } end
   return rq.publish(a[1], gen)
 end
 

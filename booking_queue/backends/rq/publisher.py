@@ -14,6 +14,7 @@ from booking_queue.domain.errors import PermanentError
 from booking_queue.domain.job import Backend, Priority, State
 from booking_queue.handlers import registry
 from booking_queue.ledger.ledger import LegRef, text
+from booking_queue.ledger.pressure import admitted
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
 from booking_queue.tasks import outcomes
@@ -55,7 +56,7 @@ class RqPublisher:
         return [views.letter(text(job_id), views.fields_of(flat), text(error), types) for job_id, flat, error in found]
 
     async def redrive(self, job_id: str) -> Published | str:
-        answer = await self._scripts.call("rq_redrive", job_id)
+        answer = admitted(await self._scripts.call("rq_redrive", job_id))
         return published(job_id, answer) if len(answer) > 1 else text(answer[0])
 
     async def discard(self, job_id: str) -> str:

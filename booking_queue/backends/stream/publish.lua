@@ -33,8 +33,8 @@ function ops.stream_publish(a) return publish(a[1], a[2]) end
 
 -- stream_redrive: id -> as stream_publish; or why not, alone
 function ops.stream_redrive(a)
-  local gen, why = ledger.redrive(a[1], stream.backend)
-  if not gen then return { why } end
+  local gen, why, full = ledger.redrive(a[1], stream.backend)
+  if not gen then return { why, full } end
   return publish(a[1], gen)
 end
 

@@ -14,6 +14,7 @@ from booking_queue.backends.stream.names import Names
 from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.ledger import Ledger, LegRef, text
+from booking_queue.ledger.pressure import admitted
 from booking_queue.ledger.record import Record
 from booking_queue.ledger.script import Answer, Scripts
 from booking_queue.settings import Settings
@@ -75,7 +76,7 @@ class StreamPublisher:
         return views.letters(await self._scripts.call("stream_letters", count))
 
     async def redrive(self, job_id: str) -> Published | str:
-        answer = await self._scripts.call("stream_redrive", job_id)
+        answer = admitted(await self._scripts.call("stream_redrive", job_id))
         return _published(job_id, answer) if len(answer) > 1 else text(answer[0])
 
     async def discard(self, job_id: str) -> str:
