@@ -35,7 +35,6 @@ def _known_cursor(cursor: str) -> str:
 
 
 Cursor = Annotated[str, StringConstraints(max_length=500), AfterValidator(_known_cursor)]
-# As a path: what is no job goes by an id that others chose, and a slash is read as one even where it comes as %2F.
 Id = Annotated[str, Path(min_length=1, max_length=200)]
 
 
@@ -76,7 +75,7 @@ async def list_dead_letters(  # noqa: PLR0913, PLR0917 - a query each
     return JsonResponse(found)
 
 
-@router.get("/{backend}/{id:path}", response_model=answers.InspectedLetter)
+@router.get("/{backend}/{id}", response_model=answers.InspectedLetter)
 @needs(Scope.OPS_READ)
 async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """With its options, its place at the broker, and all that happened to it. 404 once it was moved to another backend
@@ -88,7 +87,7 @@ async def get_dead_letter(backend: Backend, id: Id, gateway: Running, caller: As
     return JsonResponse(told)
 
 
-@router.post("/{backend}/{id:path}/redrive", status_code=202, response_model=answers.RedrivenLetter)
+@router.post("/{backend}/{id}/redrive", status_code=202, response_model=answers.RedrivenLetter)
 @needs(Scope.OPS_WRITE)
 async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, body: Redrive | None = None) -> Response:
     """Lets it run again: where it died or elsewhere, as it was or with other data. It has all its attempts anew, and
@@ -106,7 +105,7 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     return JsonResponse(told, 202)
 
 
-@router.delete("/{backend}/{id:path}", response_model=answers.DiscardedLetter)
+@router.delete("/{backend}/{id}", response_model=answers.DiscardedLetter)
 @needs(Scope.OPS_WRITE)
 async def discard(backend: Backend, id: Id, gateway: Running, caller: Asking) -> Response:
     """Out of the inbox. Its record stays as long as others do."""

@@ -47,7 +47,7 @@ async def dead_letters(service: Service, count: Annotated[int, Query(ge=1, le=MA
     return JsonResponse({"deadLetters": await service.publisher.dead_letters(count)})
 
 
-@router.post("/dead-letters/{id:path}/redrive", response_model=LegOut, status_code=202, tags=["dead letters"])
+@router.post("/dead-letters/{id}/redrive", response_model=LegOut, status_code=202, tags=["dead letters"])
 async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) -> Response:
     """Starts a dead job over on this backend."""
     await service.pressure.must_have_room()
@@ -58,7 +58,7 @@ async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) ->
     return JsonResponse(_leg(answer), 202)
 
 
-@router.delete("/dead-letters/{id:path}", tags=["dead letters"])
+@router.delete("/dead-letters/{id}", tags=["dead letters"])
 async def discard(id: Annotated[str, Path(max_length=200)], service: Service) -> dict[str, Any]:
     """Takes a dead job out of the dead letters; its record stays."""
     outcome = await service.publisher.discard(id)

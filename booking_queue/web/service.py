@@ -115,8 +115,7 @@ def _document(app: FastAPI) -> None:
 def rules(app: FastAPI) -> Iterator[tuple[str, str, auth.Rule | None]]:
     """Method, path and rule of every route; no rule where no key is needed. What is no APIRoute takes any key."""
     for route in iter_route_contexts(app.routes):
-        path = (route.path or "").replace(":path}", "}")  # as the document has it
-        endpoint = route.endpoint if isinstance(route.original_route, APIRoute) else None
+        path, endpoint = route.path or "", route.endpoint if isinstance(route.original_route, APIRoute) else None
         for method in sorted(route.methods or ()):
             rule = auth.rule_of(endpoint, method) if endpoint else auth.ANY
             yield method, path, rule if auth.asked_for(path) else None

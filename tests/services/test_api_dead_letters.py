@@ -275,19 +275,3 @@ async def test_what_is_no_job_runs_once_it_is_given_a_type_and_data(shop: World)
     assert answer.status_code == 202
     claim = await shop.claim("booking-events-0-7", KAFKA, 2)
     assert (claim.type, claim.data["userId"]) == ("booking", "ada")
-
-
-@pytest.mark.parametrize("name", ["a/b", "a/redrive", "/", "a?b#c%2F"])
-async def test_a_letter_is_found_by_its_own_link_whatever_others_called_it(shop: World, name: str) -> None:
-    await shop.ledger.letter(name, STREAMS, "", b"nonsense", "unreadable")
-    (letter,) = (await shop.get(INBOX))["items"]
-    link = letter["links"]["self"]
-    assert (await shop.get(link))["id"] == name
-    again = await shop.http.post(f"{link}/redrive", json={"type": "booking", "data": BOOKING})
-    assert again.status_code == 202 and again.json()["id"] == name
-    assert await shop.ledger.bury(await shop.claim(name, STREAMS, 2), "no")
-    assert (await shop.http.post(f"{link}/redrive")).status_code == 202
-    assert await shop.ledger.bury(await shop.claim(name, STREAMS, 3), "no")
-    shop.services[STREAMS].broker.dead.append({"id": name, "data": {}, "error": "no"})
-    assert (await shop.http.delete(link)).json()["outcome"] == "discarded"
-    assert await inbox(shop) == [] and shop.services[STREAMS].broker.dead == []
