@@ -154,8 +154,8 @@ async def test_two_replicas_probe_with_different_rows(room: Room) -> None:
     assert probes == jobs
 
 
-async def test_a_service_that_is_back_is_found_though_only_delayed_jobs_came_while_it_was_away(room: Room) -> None:
-    delayed = [await room.job(delay=3_600_000) for _ in range(100)]
+async def probed_after_an_outage(room: Room) -> Reconciler:
+    """Its circuit was open, and has closed by one turn."""
     reconciler = room.reconciler()
     circuit = reconciler.link.circuit
     circuit._clock = room.clock
@@ -164,6 +164,12 @@ async def test_a_service_that_is_back_is_found_though_only_delayed_jobs_came_whi
     room.clock.now += 5
     await reconciler.turn()
     assert not circuit.open
+    return reconciler
+
+
+async def test_a_service_that_is_back_is_found_though_only_delayed_jobs_came_while_it_was_away(room: Room) -> None:
+    delayed = [await room.job(delay=3_600_000) for _ in range(100)]
+    reconciler = await probed_after_an_outage(room)
     await room.past_grace()
     await reconciler.turn()
     assert {await room.state(job) for job in delayed} == {State.DELAYED}
@@ -192,14 +198,8 @@ async def test_what_would_tell_nothing_of_the_broker_is_no_probe(room: Room) -> 
 
 async def test_a_service_that_is_back_is_found_though_all_that_waits_was_put_off(room: Room) -> None:
     await room.ledger.postpone(LegRef(await room.job(delay=3_600_000), 1), RQ)  # as on Kafka, which cannot delay
-    reconciler = room.reconciler()
-    circuit = reconciler.link.circuit
-    circuit._clock = room.clock
-    for _ in range(5):
-        circuit.failed()
-    room.clock.now += 5
-    await reconciler.turn()
-    assert not circuit.open and room.service.wire.asked == 0
+    await probed_after_an_outage(room)
+    assert room.service.wire.asked == 0
 
 
 async def test_the_gauges_tell_how_much_waits_and_for_how_long(room: Room) -> None:
