@@ -1,4 +1,5 @@
-import { useSyncExternalStore } from "react";
+import { useEffect, useSyncExternalStore } from "react";
+import { useSession } from "../session/useSession.ts";
 import { type Board, readBoard } from "./board.ts";
 import { type Polled, nothingYet, poll } from "./poller.ts";
 
@@ -6,6 +7,7 @@ export const BOARD_MS = 2000;
 
 let current: Polled<Board> = nothingYet;
 let asking: ReturnType<typeof poll<Board>> | null = null;
+let asked = 0;
 const listeners = new Set<() => void>();
 
 /** One request serves the head of the page and whatever stands below it. */
@@ -23,4 +25,12 @@ function subscribe(changed: () => void): () => void {
   };
 }
 
-export const useBoard = (): Polled<Board> => useSyncExternalStore(subscribe, () => current);
+/** A new key asks at once. */
+export function useBoard(): Polled<Board> {
+  const { round } = useSession();
+  useEffect(() => {
+    if (asked !== round) asking?.again();
+    asked = round;
+  }, [round]);
+  return useSyncExternalStore(subscribe, () => current);
+}

@@ -17,12 +17,9 @@ export function toHistory(it: Told<HistoryAnswer>): History {
   return { times, columns: Object.fromEntries(columns) };
 }
 
-/** One figure of every lane, by the first of its names that there is. */
-export function pick({ times, columns }: History, names: readonly string[]): Series {
-  const of = (backend: Backend) => {
-    const name = names.find((each) => columns[`${backend}.${each}`]);
-    return (name && columns[`${backend}.${name}`]) || times.map(() => null);
-  };
+/** One figure of every lane. */
+export function pick({ times, columns }: History, name: string): Series {
+  const of = (backend: Backend) => columns[`${backend}.${name}`] ?? times.map(() => null);
   return { times, lanes: { rq: of("rq"), redisStreams: of("redisStreams"), kafka: of("kafka") } };
 }
 
