@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { instant, problem, skewOf, toBooking } from "./api.ts";
+import { instant, problem, restAfter, skewOf, toBooking } from "./api.ts";
 
 describe("toBooking", () => {
   it("reads a leg, its times and its error", () => {
@@ -52,6 +52,19 @@ describe("problem", () => {
   it("makes do with the old `error`, and with no body at all", async () => {
     expect((await problem(answer({ error: "Missing type or data" }, 400))).message).toBe("Missing type or data");
     expect((await problem(new Response("<html>", { status: 504 }))).message).toBe("Answered 504");
+  });
+});
+
+describe("the rest before another try", () => {
+  it("is as long as was asked for, and no more than a minute", async () => {
+    const refusal = (after: string) =>
+      problem(new Response("{}", { status: 503, headers: after ? { "Retry-After": after } : {} }));
+    expect(restAfter(await refusal("10"), 2000)).toBe(10_000);
+    expect(restAfter(await refusal("1"), 2000)).toBe(2000);
+    expect(restAfter(await refusal("86400"), 2000)).toBe(60_000);
+    expect(restAfter(await refusal("Thu, 26 Nov 2026 12:00:00 GMT"), 2000)).toBe(2000);
+    expect(restAfter(await refusal(""), 2000)).toBe(2000);
+    expect(restAfter(new Error("broken"), 2000)).toBe(2000);
   });
 });
 

@@ -29,18 +29,24 @@ export type StepName = (typeof STEPS)[number]["name"];
 
 export type FieldError = { field: string; message: string };
 
-/** `status` 0: no answer came at all. */
+/** `status` 0: no answer came at all. `retryAfterMs`: how long it asks to be left alone; 0 when it does not. */
 export class ApiError extends Error {
   override name = "ApiError";
   readonly status: number;
   readonly fields: FieldError[];
+  readonly retryAfterMs: number;
 
-  constructor(message: string, status: number, fields: FieldError[] = []) {
+  constructor(message: string, status: number, fields: FieldError[] = [], retryAfterMs = 0) {
     super(message);
     this.status = status;
     this.fields = fields;
+    this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** How long to wait before one more try: as long as it asked for, a minute at most, else `ms`. */
+export const restAfter = (cause: unknown, ms: number): number =>
+  Math.max(ms, Math.min(60_000, cause instanceof ApiError ? cause.retryAfterMs : 0));
 
 export type Leg = {
   state: string;
@@ -129,7 +135,7 @@ export async function problem(response: Response): Promise<ApiError> {
     message: text(record(each)["message"]),
   }));
   const words = reason(body) || `Answered ${response.status}${response.statusText ? ` ${response.statusText}` : ""}`;
-  return new ApiError(words, response.status, fields);
+  return new ApiError(words, response.status, fields, 1000 * (Number(response.headers.get("Retry-After")) || 0));
 }
 
 type Answer<T> = { body: Told<T>; date: number | null };

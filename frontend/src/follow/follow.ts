@@ -1,4 +1,4 @@
-import { ApiError, type Booking, eventsUrl, readBooking } from "../api.ts";
+import { ApiError, type Booking, eventsUrl, readBooking, restAfter } from "../api.ts";
 import { listen, pause, visible, whileVisible } from "../live/listen.ts";
 import { type FeedEvent, isBye, isReset, merge, toEvent } from "./events.ts";
 import type { Message } from "../live/sse.ts";
@@ -101,12 +101,14 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
         refresh.call();
       };
       await visible(signal);
-      await listen(eventsUrl(id), last, on, open, whileVisible(signal)).catch(() => undefined);
+      const broken: unknown = await listen(eventsUrl(id), last, on, open, whileVisible(signal)).catch(
+        (cause: unknown) => cause,
+      );
       if (signal.aborted) return;
       // One that just broke off is usually there again at once: that is not worth a word.
       if (tries > 0) tell({ type: "line", line: "broken" });
       refresh.call();
-      await pause(Math.min(POLL_MS, 250 * 2 ** tries) * (0.75 + Math.random() / 2), signal);
+      await pause(restAfter(broken, Math.min(POLL_MS, 250 * 2 ** tries) * (0.75 + Math.random() / 2)), signal);
     }
   };
 

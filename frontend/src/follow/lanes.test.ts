@@ -36,6 +36,8 @@ describe("words", () => {
     expect(doing(of("mail", 50))).toBe("Mail …");
     expect(doing(of("mail", 80))).toBe("Mail done");
     expect(doing(of("", 0))).toBe("Started");
+    expect(doing({ ...of("inventory", 100), state: "completed" })).toBe("All five steps done");
+    expect(doing({ ...of("validate", 100), state: "completed" })).toBe("Ended: the booking is rejected");
   });
 
   it("give a failed booking its reason, and say what became of the money", () => {

@@ -45,7 +45,7 @@ export function doing(leg: Leg): string {
     case "retrying":
       return `Tries again soon: ${leg.error || "the attempt failed"}`;
     case "completed":
-      return "All five steps done";
+      return leg.step === STEPS.at(-1)?.name ? "All five steps done" : "Ended: the booking is rejected";
     case "dead":
       return `Dead letter: ${leg.error || "no reason given"}`;
     case "cancelling":

@@ -1,4 +1,4 @@
-import { ApiError } from "../api.ts";
+import { ApiError, restAfter } from "../api.ts";
 import { type FeedEvent, isBye, isReset, toEvent } from "../follow/events.ts";
 import type { Need } from "../session/may.ts";
 import { listen, pause, visible, whileVisible } from "./listen.ts";
@@ -34,7 +34,7 @@ async function keepListening(signal: AbortSignal): Promise<void> {
   const timer = setInterval(flush, FRAME_MS);
   while (!signal.aborted) {
     await visible(signal);
-    const refused = await listen(
+    const broken: unknown = await listen(
       "/api/events",
       last,
       (message) => {
@@ -45,9 +45,9 @@ async function keepListening(signal: AbortSignal): Promise<void> {
       },
       () => last || tellMissed(),
       whileVisible(signal),
-    ).then(() => false, forbidden);
-    if (refused) break;
-    await pause(RETRY_MS * (0.75 + Math.random() / 2), signal);
+    ).catch((cause: unknown) => cause);
+    if (forbidden(broken)) break;
+    await pause(restAfter(broken, RETRY_MS * (0.75 + Math.random() / 2)), signal);
   }
   clearInterval(timer);
 }
