@@ -129,16 +129,17 @@ class Observer:
 
     async def quiet(self, since: float, patience: float) -> Quiet:
         """Waits until nothing is left, `patience` seconds at most. `since` is by time.monotonic()."""
-        left: dict[str, int] = {"redis does not answer": 1}
-        while time.monotonic() - since < patience:
+        while True:
             try:
                 left = await self.left()
             except (RedisError, OSError):
                 left = {"redis does not answer": 1}
+            after = time.monotonic() - since
             if not left:
-                return Quiet(time.monotonic() - since, {}, await self._ownerless())
+                return Quiet(after, {}, await self._ownerless())
+            if after > patience:
+                return Quiet(None, left, await self._ownerless())
             await asyncio.sleep(LOOK_SECONDS)
-        return Quiet(None, left, await self._ownerless())
 
     async def _ownerless(self) -> list[str]:
         """Keys that would stay for ever: each must have an end, stand in somebody's set, be an unfinished job's or a

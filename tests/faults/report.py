@@ -112,7 +112,7 @@ def _table(trials: Sequence[Trial], numbers: dict[str, str]) -> Iterator[str]:
     for trial in trials:
         told, run = trial.fault + (f" ({trial.notes})" if trial.notes else ""), numbers[trial.run]
         for backend, figures in trial.lanes.items():
-            yield f"| {told} | {run} | {backend} | {_figures(figures, trial.quiet_after)} |"
+            yield f"| {told} | {run} | {backend} | {_figures(figures, _quiet(trial))} |"
             told = run = ""
         if trial.wrong:
             what = "not kept" if trial.promised else "not promised"
@@ -128,7 +128,13 @@ def _untried(record: Record) -> Iterator[str]:
         yield f"Not tried yet: {', '.join(missing)}."
 
 
-def _figures(lane: Figures, quiet_after: float | None) -> str:
+def _quiet(trial: Trial) -> str:
+    if trial.quiet_after is not None:
+        return f"{trial.quiet_after:.1f}"
+    return "never" if "not quiet" in trial.wrong else "not asked"  # some of the load was for next year
+
+
+def _figures(lane: Figures, quiet: str) -> str:
     again = " / ".join(f"{seconds:.1f}" for seconds in lane.rerun) + f" of {lane.reruns}" if lane.reruns else "-"
     cells = (
         f"{lane.accepted}",
@@ -137,7 +143,7 @@ def _figures(lane: Figures, quiet_after: float | None) -> str:
         at_most(lane.lost, lane.accepted),
         at_most(lane.doubled, lane.accepted),
         again,
-        "never" if quiet_after is None else f"{quiet_after:.1f}",
+        quiet,
     )
     return " | ".join(cells)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import report
-from tests.faults.checker import judge
-from tests.faults.history import Attempt, Event, History, Quiet, Stopped
+from tests.faults.checker import Limits, judge
+from tests.faults.history import Attempt, End, Event, History, Quiet, Stopped
 from tests.faults.results import Caught, Record, Results, Run
 
 AUDITS = {"b1": [Event(1, "started", "rq", "w1")]}
@@ -67,3 +67,14 @@ def test_another_size_or_suite_is_told_beside_it() -> None:
     for n, run in enumerate((FIRST, replace(FIRST, full=0.1), replace(FIRST, suite="containers"))):
         record.add(failing(), replace(run, began=f"2026-01-0{n + 1}"))
     assert len(record.trials) == len(record.runs) == 3
+
+
+def test_who_was_not_asked_to_be_quiet_is_not_told_as_never() -> None:
+    results = Results()
+    done = replace(NEVER_AGAIN, ends=[End("b1", "u1", "rq", "completed", True)], quiet=Quiet(None), stopped=[])
+    results.tell("T11 nonsense", judge(done, Limits(quiet=None)))
+    results.tell("T12 noise", judge(done))
+    record = Record()
+    record.add(results, FIRST)
+    rows = [line for line in report.written(record).splitlines() if line.startswith("| T1")]
+    assert [row.split(" | ")[-1] for row in rows[:2]] == ["not asked |", "never |"]
