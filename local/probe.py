@@ -8,21 +8,34 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 LOOPBACK = "127.0.0.1"
 QUIET_PORTS = (20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 
 
+_reserved: deque[socket.socket] = deque(maxlen=64)
+
+
 def free_port() -> int:
-    """Not one that the system gives to outgoing connections: it might be gone before somebody listens on it."""
+    """Not one that the system gives to outgoing connections, and none that was given to another process lately: it
+    might be gone before somebody listens on it."""
     while True:
-        port = random.randrange(*QUIET_PORTS)
-        with socket.socket() as probe, suppress(OSError):
+        port, probe = random.randrange(*QUIET_PORTS), socket.socket()
+        try:
             probe.bind((LOOPBACK, port))
-            return port
+        except OSError:
+            probe.close()
+            continue
+        if sys.platform == "linux":  # there it stays bound, which keeps out who asks as we do, and no server
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _reserved.append(probe)
+        else:
+            probe.close()
+        return port
 
 
 def holder(port: int) -> str:

@@ -22,8 +22,8 @@ from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef
 from booking_queue.ledger.script import Scripts
 from booking_queue.settings import Settings
-from booking_queue.web import server
 from booking_queue.web.backend_service import create
+from local.probe import free_port
 from tests.services.live_app import Live, live
 
 BOOKING = {"userId": "ada", "hotelId": "grand", "checkIn": "2027-01-01", "checkOut": "2027-01-03"}
@@ -162,13 +162,6 @@ async def until(true: Callable[[], Any], seconds: float = 10) -> None:
             if await found if asyncio.iscoroutine(found) else found:
                 return
             await asyncio.sleep(0.02)
-
-
-def free_port() -> int:
-    listener = server.listen("test", "127.0.0.1", 0)
-    port: int = listener.getsockname()[1]
-    listener.close()
-    return port
 
 
 @asynccontextmanager

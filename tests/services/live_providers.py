@@ -15,6 +15,7 @@ import httpx
 
 from booking_queue.settings import Settings
 from booking_queue.web import server
+from local.probe import free_port
 from providers.app import build
 from providers.options import ProviderSettings
 from providers.protocol import CuttableProtocol
@@ -46,13 +47,6 @@ async def live_providers(folder: Path, **settings: Any) -> AsyncIterator[Provide
     app = build(ProviderSettings(providers_db=folder / "providers.sqlite3", **settings), listener)
     async with live(app, protocol=CuttableProtocol) as running:
         yield Providers(running.http, running.url, smtp_port)
-
-
-def free_port() -> int:
-    listener = server.listen("test", "127.0.0.1", 0)
-    port: int = listener.getsockname()[1]
-    listener.close()
-    return port
 
 
 @asynccontextmanager

@@ -20,7 +20,8 @@ from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
-from tests.services.api_world import Service, accept, free_port, ledger_of
+from local.probe import free_port
+from tests.services.api_world import Service, accept, ledger_of
 
 RQ = Backend.RQ
 

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 import httpx
 
 from booking_queue.settings import Settings
-from tests.services.api_world import BOOKING, free_port, until
+from local.probe import free_port
+from tests.services.api_world import BOOKING, until
 
 
 @asynccontextmanager

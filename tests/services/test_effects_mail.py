@@ -15,8 +15,9 @@ from booking_queue.effects import mail
 from booking_queue.effects.mail import Mailer
 from booking_queue.effects.mail_message import address_of, confirmation
 from booking_queue.settings import Settings
+from local.probe import free_port
 from providers.smtp import Connection
-from tests.services.live_providers import Providers, free_port, live_providers, providers_process
+from tests.services.live_providers import Providers, live_providers, providers_process
 
 FIELDS = {
     "bookingId": "b1",
