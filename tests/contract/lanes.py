@@ -107,7 +107,7 @@ class Lane:
         stop = asyncio.Event()
         handle = wrap(processor.handle) if wrap else processor.handle
         task = asyncio.create_task(consumer.run(handle, processor.slots, stop))
-        beating = asyncio.create_task(beat.run(stop) if heartbeat else asyncio.sleep(3600))
+        beating = asyncio.create_task(beat.run(asyncio.Event()) if heartbeat else asyncio.sleep(3600))
         worker = Worker(task, stop, processor, beating, consumer)
         self._workers.append(worker)
         return worker

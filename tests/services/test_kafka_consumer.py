@@ -154,6 +154,22 @@ async def test_who_leaves_has_committed_all_that_is_done(lane: Lane) -> None:
     assert (await lane.publisher.stats())["lag"] == 0
 
 
+async def test_who_leaves_with_a_long_job_in_hand_holds_up_no_other(lane: Lane) -> None:
+    first = await lane.worker()
+    long = await lane.send("gated")
+    await lane.reach(long, "active")
+    leaving = asyncio.create_task(first.leave())
+    await lane.worker()
+    others = [await lane.send() for _ in range(30)]
+    for job in others:
+        await lane.reach(job, "completed")
+    lane.journal.gate.set()
+    await leaving
+    await lane.reach(long, "completed")
+    assert sorted(lane.journal.started) == sorted([long, *others])
+    await lane.idle()
+
+
 async def test_members_that_come_and_go_run_each_job_once(lane: Lane) -> None:
     jobs: list[str] = []
 

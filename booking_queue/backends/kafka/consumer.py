@@ -33,6 +33,7 @@ from booking_queue.tasks import end, unless
 
 JOIN_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
+LAST_SECONDS = 1.0  # for what runs, before a stopping worker leaves the group: nobody reads its partitions until then
 RETURN_SECONDS = 0.2  # before a record that came back unsettled is started again
 
 log = logs.get("kafka")
@@ -94,7 +95,7 @@ class KafkaConsumer:
                     await self._until(stopped, self._serve(self._member, handle, slots))
                     self._stopping = stop.is_set()
                     if self._stopping:
-                        await slots.drained()
+                        await self._most_are_done(slots)
                 finally:
                     committing.cancel()
                 await self._leave()
@@ -104,6 +105,12 @@ class KafkaConsumer:
         finally:
             for task in (stopped, ticking):
                 task.cancel()
+
+    async def _most_are_done(self, slots: Slots) -> None:
+        """Those are committed. What runs longer goes on under its lease, while its partition is another's already."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await slots.drained()
 
     async def _until(self, stopped: asyncio.Task[Any], work: Coroutine[Any, Any, None]) -> None:
         try:
