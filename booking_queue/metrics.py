@@ -45,7 +45,10 @@ class Metrics:
         )
         self.jobs_in_state = Gauge("jobs_in_state", "Legs by state.", ["backend", "state"], registry=registry)
         self.queue_oldest_age = Gauge(
-            "queue_oldest_age_seconds", "Age of the oldest waiting leg.", ["backend"], registry=registry
+            "queue_oldest_age_seconds",
+            "Age of the oldest leg that could start and has not.",
+            ["backend"],
+            registry=registry,
         )
         self.outbox_oldest_age = Gauge(
             "outbox_oldest_age_seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -12,11 +13,12 @@ from booking_queue.domain.job import Backend
 from booking_queue.settings import Settings
 
 SAMPLE = 100  # legs looked at for the oldest one unsent: the cost stays the same however many there are
+LOOKED_AT = 1_000  # for the oldest one that waits: more than are running before it
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Ages in seconds, since a leg could start; 0 without one that can."""
+    """Ages in seconds, since a leg could start; 0 without one that can. One that runs does not wait."""
 
     unfinished: int
     oldest_age: float
@@ -30,23 +32,55 @@ async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Ba
     try:
         async with redis.pipeline(transaction=False) as pipe:
             pipe.zcard(unfinished)
-            pipe.zrange(unfinished, 0, SAMPLE - 1, withscores=True)
+            pipe.zrange(unfinished, 0, SAMPLE - 1)
             pipe.zcard(outbox)
             pipe.zrange(outbox, 0, SAMPLE - 1)
             pipe.time()
             left, first, rows, unsent, (seconds, micros) = await pipe.execute()
         now = seconds * 1000 + micros // 1000
         async with redis.pipeline(transaction=False) as pipe:
-            for job_id in dict.fromkeys([*(job_id for job_id, _ in first), *unsent]):
+            for job_id in dict.fromkeys([*first, *unsent]):
                 pipe.zscore(outbox, job_id)
                 pipe.zscore(unfinished, job_id)
                 pipe.hget(f"{settings.key_prefix}:job:{job_id.decode()}", f"{backend}.finished")
             found = await pipe.execute()
+        oldest = await _oldest(redis, settings, backend, now) if left else 0
     except (RedisError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
     legs = zip(found[::3], found[1::3], found[2::3], strict=True)
     of_outbox = (_age(now, could, finished) for waits, could, finished in legs if waits is not None)
-    return Backlog(left, _age(now, first[0][1]) if first else 0, rows, max(of_outbox, default=0))
+    return Backlog(left, oldest, rows, max(of_outbox, default=0))
+
+
+async def _oldest(redis: Redis, settings: Settings, backend: Backend, now: int) -> float:
+    """Should all that were looked at run, the next one waits no longer than the last of these."""
+    unfinished, outbox = (f"{settings.key_prefix}:{name}:{backend}" for name in ("open", "outbox"))
+    last = float(now)
+    for offset in range(0, LOOKED_AT, SAMPLE):
+        page: list[Any] = await redis.zrangebyscore(unfinished, "-inf", now, offset, SAMPLE, withscores=True)
+        async with redis.pipeline(transaction=False) as pipe:
+            for job_id, _ in page:
+                pipe.hmget(f"{settings.key_prefix}:job:{job_id.decode()}", f"{backend}.state", f"{backend}.lease")
+                pipe.zscore(outbox, job_id)
+            found = await pipe.execute() if page else []
+        for (_, could), (state, lease), unsent in zip(page, found[::2], found[1::2], strict=True):
+            if _waits(state, int(lease or 0) > now, unsent is not None):
+                return _age(now, could)
+            last = could
+        if len(page) < SAMPLE:
+            return 0
+    return _age(now, last)
+
+
+def _waits(state: bytes | None, leased: bool, unsent: bool) -> bool:
+    """Of one whose time has come. Pending and in no outbox is one for which another of its ordering key goes first."""
+    match state:
+        case b"active":
+            return not leased
+        case b"pending":
+            return unsent
+        case _:
+            return state in (b"queued", b"delayed", b"retrying")
 
 
 def _age(now: int, could_start: float | None, finished: bytes | None = None) -> float:

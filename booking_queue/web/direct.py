@@ -159,16 +159,17 @@ class BackendService:
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
 
     async def stats(self) -> dict[str, Any]:
-        """The broker's own counts, `backlog` among them, beside the ledger's."""
+        """The broker's own counts, `backlog` among them, beside the ledger's. `oldestAgeSeconds` is of what could start
+        and has not: by the ledger, on each backend alike, or of a stranger's job, which the broker alone knows."""
         ours, theirs, _ = await asyncio.gather(
             read_backlog(self.redis, self.settings, self.backend), self.publisher.stats(), self.epoch.look()
         )
         return {
-            "oldestAgeSeconds": ours.oldest_age,
+            **theirs,
+            "oldestAgeSeconds": max(ours.oldest_age, theirs.get("oldestAgeSeconds", 0)),
             "outbox": ours.outbox,
             "outboxOldestAgeSeconds": ours.outbox_oldest_age,
             "ledger": {"emptied": self.epoch.emptied, "writesRefused": dict(self.scripts.refused)},
-            **theirs,
         }
 
 

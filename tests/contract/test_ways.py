@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from booking_queue.clock import now_ms
 from booking_queue.domain.job import State
+from booking_queue.metrics import Metrics
+from booking_queue.web.direct import BackendService
 from tests.contract.lanes import Lane
 from tests.contract.looks import events, running
 from tests.contract.worker import eventually
@@ -178,6 +181,31 @@ async def test_what_may_not_start_yet_is_told_apart_in_the_backlog(lane: Lane) -
         return bool(told["backlog"] == told["scheduled"] + 1)
 
     await eventually(one_may_start, "a job that may start")
+
+
+async def test_the_oldest_that_waits_is_none_that_runs_and_none_before_its_time_or_turn(lane: Lane) -> None:
+    service = BackendService(lane.publisher, lane.scripts, lane.settings, Metrics())
+
+    async def oldest() -> float:
+        return float((await service.stats())["oldestAgeSeconds"])
+
+    async def accepted_earlier(job: str, seconds: int) -> None:
+        await lane.redis.zincrby(f"{lane.settings.key_prefix}:open:{lane.backend}", -seconds * 1000, job)
+
+    await lane.send(delay=3_600_000)
+    for kind in ("gated", "noop"):  # the second's turn comes once the first has ended
+        await accepted_earlier(await lane.send(kind, ordering_key="one"), 5_000)
+    await lane.worker(slots=1)
+    await eventually(lambda: running(lane, 1), "one running")
+    assert await oldest() == 0
+    await accepted_earlier(await lane.send(), 500)
+    assert 500 <= await oldest() < 5_000
+    lane.journal.gate.set()
+    await eventually(lambda: _none_waits(oldest), "nothing to wait")
+
+
+async def _none_waits(oldest: Callable[[], Awaitable[float]]) -> bool:
+    return await oldest() == 0
 
 
 async def test_no_more_run_at_once_than_there_are_slots(lane: Lane) -> None:

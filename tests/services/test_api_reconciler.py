@@ -226,6 +226,18 @@ async def test_what_is_late_is_seen_behind_any_number_that_wait_for_their_time(r
     assert 90 <= (await room.left()).oldest_age < 120
 
 
+async def test_what_waits_is_seen_behind_any_number_that_run(room: Room) -> None:
+    for _ in range(SAMPLE):
+        job = await room.job()
+        assert isinstance(await room.ledger.claim(job, RQ, 1, "w"), Claim)
+        await room.redis.zincrby(room.key("open:rq"), -500_000, job)
+    assert (await room.left()).oldest_age == 0
+    await room.redis.zincrby(room.key("open:rq"), -90_000, await room.sent())
+    assert 90 <= (await room.left()).oldest_age < 120
+    await room.redis.hset(room.key(f"job:{job}"), "rq.lease", "1")
+    assert (await room.left()).oldest_age >= 500, "whoever ran it is gone"
+
+
 async def test_a_dead_letter_that_waits_counts_from_its_end(room: Room) -> None:
     job = await room.job()
     await room.past_grace()

@@ -17,9 +17,9 @@ local function lag_of(name, group)
   return waiting < LAG_COUNTED and waiting or redis.call('XLEN', name)
 end
 
--- ms since the oldest entry that no one has finished came onto the stream; 0 without one
+-- ms since the oldest entry that no one has taken came onto the stream; 0 without one
 local function age_of(name, group)
-  local id = group.pending > 0 and redis.call('XPENDING', name, group.name)[2] or first_waiting(name, group)
+  local id = first_waiting(name, group)
   return id and math.max(0, NOW - tonumber(string.match(id, '^%d+'))) or 0
 end
 
