@@ -208,13 +208,15 @@ class Staleness(TypedDict):
 
 
 class DashboardAnswer(TypedDict):
-    """`lag`: how many entries of its log the workers' group has not got (Kafka: not finished) yet; RQ has no log."""
+    """`backlog`: what each broker holds that is not finished; `waiting`: how much of it could start, and has not.
+    `lag`: how many entries of its log the workers' group has not got (Kafka: not finished) yet; RQ has no log."""
 
     timestamp: str
     queues: Queues
     rates: Rates
     latency: Latency
     backlog: ByBackend[int | None]
+    waiting: ByBackend[int | None]
     lag: ByBackend[int | None]
     oldestAgeSeconds: ByBackend[float | None]
     outbox: ByBackend[Unsent]

@@ -94,6 +94,22 @@ class Board:
             return lane.backlog
         return self.ledger.value.backlog[backend].unfinished if self.ledger.value else None
 
+    def due(self, backend: Backend) -> int | None:
+        """Of the backlog, what could start or runs. Kafka's offsets cannot tell a retry before its time, nor what has
+        ended behind one that runs; the ledger can."""
+        lane: LaneStats | None = self.lane(backend).fresh_value
+        ledger = self.ledger.value if lane is None else self.ledger.fresh_value
+        known = ledger.backlog[backend].due if ledger else None
+        if lane is None:
+            return known
+        due = lane.backlog - lane.scheduled
+        return due if known is None or backend is not Backend.KAFKA else min(due, known)
+
+    def waiting(self, backend: Backend) -> int | None:
+        """What could start, and has not."""
+        due, workers = self.due(backend), self.workers.fresh_value
+        return None if due is None else max(0, due - (workers.running(backend) if workers else 0))
+
     def oldest_age(self, backend: Backend) -> float | None:
         lane: LaneStats | None = self.lane(backend).fresh_value
         if lane:

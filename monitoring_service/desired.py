@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Of one lane. `arrivals` a second; `run_seconds`: an attempt's mean; `slots`: jobs at a time, a worker."""
+    """Of one lane. `backlog`: what could start, or runs; `arrivals` a second; `run_seconds`: an attempt's mean;
+    `slots`: jobs at a time, a worker."""
 
     backlog: int
     arrivals: float

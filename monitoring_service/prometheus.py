@@ -126,12 +126,13 @@ def _of(known: Known | None, figure: Callable[[Known], float]) -> float:
 
 def _states(board: Board, ledger: LedgerNumbers, backend: Backend) -> dict[str, int]:
     """Those that ended are counted since the ledger began; what runs is the workers' to tell."""
-    left, workers = ledger.backlog[backend], board.workers.fresh_value
+    workers, waiting = board.workers.fresh_value, board.waiting(backend)
     states = {name: ledger.counters[backend][name] for name in ("completed", "dead", "cancelled")}
-    states["pending"] = left.outbox
+    states["pending"] = ledger.backlog[backend].outbox
     if workers:
         states["active"] = workers.running(backend)
-        states["waiting"] = max(0, left.unfinished - left.outbox - states["active"])
+    if workers and waiting is not None:
+        states["waiting"] = waiting
     return states
 
 

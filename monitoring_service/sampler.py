@@ -69,11 +69,10 @@ def _standing(board: Board) -> Values:
     workers, ledger = board.workers.fresh_value, board.ledger.fresh_value
     values: Values = {"workers": len(workers.alive) if workers else None}
     for backend in Backend:
-        running, backlog = workers.running(backend) if workers else None, board.backlog(backend)
         lane: Values = {
-            "backlog": backlog,
-            "waiting": None if backlog is None else max(0, backlog - (running or 0)),
-            "running": running,
+            "backlog": ledger.backlog[backend].unfinished if ledger else None,
+            "waiting": board.waiting(backend),
+            "running": workers.running(backend) if workers else None,
             "oldestAgeSeconds": board.oldest_age(backend),
             "outbox": ledger.backlog[backend].outbox if ledger else None,
         }

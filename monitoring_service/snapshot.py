@@ -36,6 +36,7 @@ def dashboard(board: Board) -> DashboardAnswer:
         "rates": rates(board),
         "latency": latency(board),
         "backlog": by_backend(board.backlog),
+        "waiting": by_backend(board.waiting),
         "lag": by_backend(board.lag),
         "oldestAgeSeconds": by_backend(board.oldest_age),
         "outbox": outbox(board),

@@ -26,6 +26,7 @@ class LaneStats(_Said):
 
     backlog: int
     outbox: int
+    scheduled: int = 0  # of the backlog, before their time
     lag: int | None = None  # of the group behind the log's end; RQ has none
     oldest_age_seconds: float = 0
     ledger: LedgerSeen = Field(default_factory=LedgerSeen)

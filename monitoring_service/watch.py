@@ -53,7 +53,7 @@ class Watch:
         moves = ended != self._ended.get(backend) or workers.running(backend) > 0
         self._ended[backend] = ended
         may_run = workers.capacity(backend) > 0 and backend not in ledger.paused
-        waits = (board.oldest_age(backend) or 0) > STILL_SECONDS and bool(board.backlog(backend))
+        waits = (board.oldest_age(backend) or 0) > STILL_SECONDS and bool(board.due(backend))
         if moves or not may_run or not waits:
             self._still.pop(backend, None)
         else:

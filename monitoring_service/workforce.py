@@ -10,7 +10,10 @@ from monitoring_service.history import LATENCY_SECONDS
 from monitoring_service.totals import share
 from monitoring_service.workers import Worker, Workers
 
-FORMULA = "ceil((R + sqrt(R)) / slots), R = (arrivals + backlog / slaSeconds) * mean run time; the largest of the lanes"
+FORMULA = (
+    "ceil((R + sqrt(R)) / slots), R = (arrivals + (waiting + running) / slaSeconds) * mean run time; "
+    "the largest of the lanes that are not paused"
+)
 
 
 def workers(board: Board) -> WorkersAnswer:
@@ -81,17 +84,18 @@ def desired_count(board: Board) -> int | None:
 
 
 def _lane(board: Board, backend: Backend) -> int | None:
-    """None for one whose run time is not known yet, or which no worker consumes."""
-    seen = board.workers.value
-    backlog, work = board.backlog(backend), board.history.work()
+    """None for one whose run time is not known yet, or which no worker consumes. More do nothing for a paused one."""
+    seen, ledger = board.workers.value, board.ledger.value
+    due, work = board.due(backend), board.history.work()
     run = work.run.get(backend) if work else None
     mean = (run.mean if run else None) or _ever(board, backend)
     slots = [count for stats in (seen.answering if seen else []) if (count := stats.capacity.get(backend, 0))]
-    if backlog is None or mean is None or not slots:
+    if due is None or mean is None or not slots:
         return None
     rates = board.history.rates(backend, LATENCY_SECONDS)
     arrivals = (rates["acceptedPerSecond"] or 0) + (rates["retriedPerSecond"] or 0)
-    load = Load(backlog, arrivals, mean, sum(slots) / len(slots))
+    rests = ledger is not None and backend in ledger.paused
+    load = Load(0 if rests else due, 0 if rests else arrivals, mean, sum(slots) / len(slots))
     return desired_workers(load, board.settings.sla_seconds)
 
 

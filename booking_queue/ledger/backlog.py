@@ -18,9 +18,10 @@ LOOKED_AT = 1_000  # for the oldest one that waits: more than are running before
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Ages in seconds, since a leg could start; 0 without one that can. One that runs does not wait."""
+    """`due`: legs that could start, or run. Ages in seconds, since one could start that does not run; 0 without one."""
 
     unfinished: int
+    due: int
     oldest_age: float
     outbox: int
     outbox_oldest_age: float
@@ -39,17 +40,18 @@ async def read_backlog(redis: Redis, settings: Settings, backend: Backend) -> Ba
             left, first, rows, unsent, (seconds, micros) = await pipe.execute()
         now = seconds * 1000 + micros // 1000
         async with redis.pipeline(transaction=False) as pipe:
+            pipe.zcount(unfinished, "-inf", now)
             for job_id in dict.fromkeys([*first, *unsent]):
                 pipe.zscore(outbox, job_id)
                 pipe.zscore(unfinished, job_id)
                 pipe.hget(f"{settings.key_prefix}:job:{job_id.decode()}", f"{backend}.finished")
-            found = await pipe.execute()
+            due, *found = await pipe.execute()
         oldest = await _oldest(redis, settings, backend, now) if left else 0
     except (RedisError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not answer: {error}") from error
     legs = zip(found[::3], found[1::3], found[2::3], strict=True)
     of_outbox = (_age(now, could, finished) for waits, could, finished in legs if waits is not None)
-    return Backlog(left, oldest, rows, max(of_outbox, default=0))
+    return Backlog(left, due, oldest, rows, max(of_outbox, default=0))
 
 
 async def _oldest(redis: Redis, settings: Settings, backend: Backend, now: int) -> float:

@@ -152,6 +152,12 @@ class World:
         await self.redis.set(f"{prefix}:worker:{name}", orjson.dumps(entry))
         await self.redis.zadd(f"{prefix}:workers", {name: now_ms()})
 
+    async def leave(self, backend: str, jobs: int, later: int = 0) -> None:
+        """So many legs without an outcome, and as many before their time as `later` says."""
+        hour = 3_600_000
+        due = {f"due{n}": now_ms() - hour for n in range(jobs)} | {f"later{n}": now_ms() + hour for n in range(later)}
+        await self.redis.zadd(f"{self.settings.key_prefix}:open:{backend}", due)
+
     async def count(self, **counts: int) -> None:
         """Sets counters of the ledger: rq_completed=5."""
         named = {name.replace("_", ".", 1): value for name, value in counts.items()}

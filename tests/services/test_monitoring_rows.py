@@ -181,3 +181,33 @@ async def test_how_many_workers_the_work_asks_for(world: World) -> None:
     assert desired["byBackend"] == {"rq": 131, "redisStreams": None, "kafka": None}
     assert desired["count"] == 131
     assert "workers_desired 131.0" in (await world.monitoring.http.get("/metrics")).text
+    await world.redis.hset(f"{world.settings.key_prefix}:limits", "rq.paused", "1")
+    await world.until("/dashboard", lambda body: body["workers"]["desired"]["count"] == 1)
+    assert (await world.get("/dashboard"))["waiting"]["rq"] == 59_997, "it waits, but more workers would do nothing"
+
+
+async def test_what_is_before_its_time_neither_waits_nor_asks_for_workers(world: World) -> None:
+    """On Kafka a delayed job is in the outbox, a retried one in a topic that counts as backlog."""
+    await world.worker("w1", running={"rq": 1, "redisStreams": 1, "kafka": 1})
+    delayed = {"backlog": 60_003, "scheduled": 60_000}
+    for fake, said in ((world.queue, delayed), (world.stream, delayed), (world.kafka, {"backlog": 1_003})):
+        fake.answers["/stats"] = fake.answers["/stats"] | said
+    lanes = ("rq", "redisStreams", "kafka")
+    for lane in lanes:
+        await world.leave(lane, jobs=3, later=60_000)
+    await world.start()
+    body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["desired"]["count"])
+    assert body["waiting"] == {"rq": 2, "redisStreams": 2, "kafka": 2}
+    assert body["workers"]["desired"]["count"] == 1
+
+    def drawn(body: dict[str, Any]) -> bool:
+        last = {name: column[-1] for name, column in body["series"].items()}
+        return all((last.get(f"{lane}.waiting"), last.get(f"{lane}.backlog")) == (2, 60_003) for lane in lanes)
+
+    await world.until("/history", drawn)
+    text = (await world.monitoring.http.get("/metrics")).text
+    for lane in lanes:
+        assert f'jobs_in_state{{backend="{lane}",state="waiting"}} 2.0' in text
+    world.kafka.answers["/stats"] = 500
+    body = await world.until("/dashboard", lambda body: body["staleness"]["kafka"]["stale"])
+    assert body["waiting"]["kafka"] == 2, "known from the ledger"

@@ -83,11 +83,10 @@ const spread = (of: Told<Percentiles> | null | undefined): Spread => ({
 });
 
 function toCommon(body: Dashboard, backend: Backend): Common {
-  const [left, active] = [known(body.backlog?.[backend]), known(body.workers?.running?.[backend])];
   const [rates, jobs, latency] = [body.rates?.[backend], body.metrics?.jobs?.[backend], body.latency?.[backend]];
   return {
-    waiting: left === null ? null : Math.max(0, left - (active ?? 0)),
-    active,
+    waiting: known(body.waiting?.[backend]),
+    active: known(body.workers?.running?.[backend]),
     slots: known(body.workers?.capacity?.[backend]),
     done: known(jobs?.processed),
     dead: known(jobs?.failed),

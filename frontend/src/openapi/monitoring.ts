@@ -59,6 +59,7 @@ export interface ConsumerAnswer {
   idleMs: number;
 }
 /**
+ * `backlog`: what each broker holds that is not finished; `waiting`: how much of it could start, and has not.
  * `lag`: how many entries of its log the workers' group has not got (Kafka: not finished) yet; RQ has no log.
  */
 export interface DashboardAnswer {
@@ -67,6 +68,7 @@ export interface DashboardAnswer {
   rates: Rates;
   latency: Latency;
   backlog: ByBackend_UnionInt__NoneType__;
+  waiting: ByBackend_UnionInt__NoneType__;
   lag: ByBackend_UnionInt__NoneType__;
   oldestAgeSeconds: ByBackend_UnionFloat__NoneType__;
   outbox: ByBackend_Unsent_;
