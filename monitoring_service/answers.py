@@ -125,10 +125,10 @@ class Desired(TypedDict):
 
 
 class WorkersAnswer(TypedDict):
-    count: int
-    active: int
-    running: ByBackend[int]
-    capacity: ByBackend[int]
+    count: int | None
+    active: int | None
+    running: ByBackend[int | None]
+    capacity: ByBackend[int | None]
     utilisation: ByBackend[float | None]
     list: list[WorkerAnswer]
     lost: list[LostWorker]

@@ -17,13 +17,13 @@ FORMULA = (
 
 
 def workers(board: Board) -> WorkersAnswer:
-    seen = board.workers.value or Workers([], {})
-    running, capacity = by_backend(seen.running), by_backend(seen.capacity)
+    known = board.workers.value
+    seen = known or Workers([], {})
     return {
-        "count": len(seen.alive),
-        "active": sum(any(stats.running.values()) for stats in seen.answering),
-        "running": running,
-        "capacity": capacity,
+        "count": len(seen.alive) if known else None,
+        "active": sum(any(stats.running.values()) for stats in seen.answering) if known else None,
+        "running": by_backend(lambda backend: seen.running(backend) if known else None),
+        "capacity": by_backend(lambda backend: seen.capacity(backend) if known else None),
         "utilisation": by_backend(lambda backend: share(seen.running(backend), seen.capacity(backend))),
         "list": [_worker(worker, board) for worker in seen.alive],
         "lost": [{"id": name, "lastSeenSeconds": age} for name, age in seen.lost.items()],

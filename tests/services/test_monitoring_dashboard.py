@@ -142,6 +142,9 @@ async def test_without_redis_it_starts_and_tells_so_and_recovers(
         body = await world.until("/dashboard", lambda body: body["staleness"]["ledger"]["error"])
         assert body["queues"]["rq"]["waiting"] == 1, "what does not need Redis is there"
         assert body["metrics"]["redis"]["opsPerSecond"] is None
+        unknown = {"rq": None, "redisStreams": None, "kafka": None}
+        told = [body["workers"][name] for name in ("count", "active", "running", "capacity")]
+        assert told == [None, None, unknown, unknown], "nothing, not none"
         assert (await world.monitoring.http.get("/readyz")).status_code == 503
         assert (await world.monitoring.http.get("/metrics")).status_code == 200
         own.start()

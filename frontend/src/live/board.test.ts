@@ -49,6 +49,12 @@ describe("toBoard", () => {
     expect(untouched(toBoard({ ...body, waiting: { ...zero, kafka: null } }))).toBe(false);
   });
 
+  it("tells no worker from workers of which nothing is known", () => {
+    expect(toBoard({ workers: { count: 0, list: [] } }).count).toBe(0);
+    const { count, lanes } = toBoard({ workers: { count: null, list: [], running: { rq: null } } });
+    expect([count, lanes.rq.common.active]).toEqual([null, null]);
+  });
+
   it("reads workers that answer and those that do not", () => {
     const { workers, lost } = toBoard({
       workers: {

@@ -56,6 +56,8 @@ export type Board = {
   overSeconds: number | null;
   latencySeconds: number | null;
   workers: Worker[];
+  /** How many there are; null while nobody could tell. */
+  count: number | null;
   /** How many the work asks for. */
   wanted: number | null;
   workersStale: string;
@@ -158,6 +160,7 @@ export function toBoard(body: Dashboard): Board {
     overSeconds: known(body.rates?.overSeconds),
     latencySeconds: known(body.latency?.overSeconds),
     workers: list(workers?.list).map(toWorker),
+    count: known(workers?.count),
     wanted: known(workers?.desired?.count),
     workersStale: staleness(body.staleness?.["workers"]),
     lost: list(workers?.lost).map((each) => ({ id: text(each?.id), seconds: known(each?.lastSeenSeconds) })),

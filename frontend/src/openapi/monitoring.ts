@@ -45,11 +45,6 @@ export interface Unsent {
   rows: number | null;
   oldestAgeSeconds: number | null;
 }
-export interface ByBackendInt_ {
-  rq: number;
-  redisStreams: number;
-  kafka: number;
-}
 /**
  * A worker, over the streams of all levels.
  */
@@ -141,10 +136,10 @@ export interface Percentiles {
   p99: number | null;
 }
 export interface WorkersAnswer {
-  count: number;
-  active: number;
-  running: ByBackendInt_;
-  capacity: ByBackendInt_;
+  count: number | null;
+  active: number | null;
+  running: ByBackend_UnionInt__NoneType__;
+  capacity: ByBackend_UnionInt__NoneType__;
   utilisation: ByBackend_UnionFloat__NoneType__;
   list: WorkerAnswer[];
   lost: LostWorker[];

@@ -49,9 +49,9 @@ export function Tiles({ board }: { board: Board | null }) {
           <Link to={WORKERS}>workers</Link>
         </dt>
         <dd>
-          {board ? board.workers.length : "–"}
+          {or(board?.count, String)}
           {board?.wanted ? (
-            <span className={board.wanted > board.workers.length ? "wanted more" : "wanted"}>{board.wanted} needed</span>
+            <span className={board.wanted > (board.count ?? 0) ? "wanted more" : "wanted"}>{board.wanted} needed</span>
           ) : null}
         </dd>
       </div>

@@ -79,7 +79,7 @@ export function Workers() {
         <Freshness at={at} error={error} everyMs={BOARD_MS} />
       </div>
       <Lost lost={data?.lost ?? []} />
-      {data && data.workers.length === 0 && (
+      {data?.count === 0 && !data.workersStale && (
         <p className="notice bad">No worker runs. Bookings are accepted and wait until one is there.</p>
       )}
       {!data && (
