@@ -87,6 +87,10 @@ class Board:
     def lane(self, backend: Backend) -> Source[Any]:
         return self._lanes[backend]
 
+    def heard(self, backend: Backend) -> bool:
+        """Whether what is told of its work is of now."""
+        return not (self.lane(backend).stale and self.ledger.stale)
+
     def backlog(self, backend: Backend) -> int | None:
         """The broker's own count; while its service is away the ledger's, which has the undelivered legs too."""
         lane: LaneStats | None = self.lane(backend).fresh_value

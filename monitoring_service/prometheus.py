@@ -66,8 +66,7 @@ class Gauges:
         _clear(metrics.queue_oldest_age, metrics.rq_jobs, metrics.stream_alarms, metrics.kafka_lag)
         _clear(metrics.stream_length, metrics.stream_lag, metrics.stream_pending)
         for backend in Backend:
-            heard = board.lane(backend).fresh_value or board.ledger.fresh_value
-            if heard and (age := board.oldest_age(backend)) is not None:
+            if board.heard(backend) and (age := board.oldest_age(backend)) is not None:
                 metrics.queue_oldest_age.labels(backend).set(age)
         metrics.rq_workers.set(_of(board.rq.fresh_value, lambda rq: rq.workers))
         if rq := board.rq.fresh_value:

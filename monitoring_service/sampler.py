@@ -71,9 +71,9 @@ def _standing(board: Board) -> Values:
     for backend in Backend:
         lane: Values = {
             "backlog": ledger.backlog[backend].unfinished if ledger else None,
-            "waiting": board.waiting(backend),
+            "waiting": board.waiting(backend) if board.heard(backend) else None,
             "running": workers.running(backend) if workers else None,
-            "oldestAgeSeconds": board.oldest_age(backend),
+            "oldestAgeSeconds": board.oldest_age(backend) if board.heard(backend) else None,
             "outbox": ledger.backlog[backend].outbox if ledger else None,
         }
         values |= {f"{backend.value}.{name}": value for name, value in lane.items()}

@@ -13,6 +13,7 @@ from tests.brokers import BrokerFactory
 from tests.services.monitoring_world import ALL, Fake, World, fresh, world_of
 
 PAGES = ("/dashboard", "/history", "/queue/rq", "/queue/bullmq", "/queue/streams", "/queue/kafka", "/services/health")
+LANES = ("rq", "redisStreams", "kafka")
 GONE = "http://127.0.0.1:1"
 AWAY = {
     "queue": ("queue_service_url", {"rq"}, {"/queue/rq", "/queue/bullmq"}),
@@ -147,6 +148,12 @@ async def _prometheus_is_told_nothing_old(world: World) -> None:
     assert not told.keys() & (of_redis | of_brokers)
     assert told["rq_workers"] == "NaN"
     assert told["source_up"] == "0.0"
+    await world.until("/history", _draws_no_lane)
+
+
+def _draws_no_lane(body: dict[str, Any]) -> bool:
+    names = [f"{lane}.{name}" for lane in LANES for name in ("waiting", "backlog", "running", "oldestAgeSeconds")]
+    return all(body["series"][name][-1] is None for name in names)
 
 
 async def test_what_a_worker_runs_and_why_one_gets_nothing(world: World) -> None:
@@ -192,8 +199,7 @@ async def test_what_is_before_its_time_neither_waits_nor_asks_for_workers(world:
     delayed = {"backlog": 60_003, "scheduled": 60_000}
     for fake, said in ((world.queue, delayed), (world.stream, delayed), (world.kafka, {"backlog": 1_003})):
         fake.answers["/stats"] = fake.answers["/stats"] | said
-    lanes = ("rq", "redisStreams", "kafka")
-    for lane in lanes:
+    for lane in LANES:
         await world.leave(lane, jobs=3, later=60_000)
     await world.start()
     body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["desired"]["count"])
@@ -202,11 +208,11 @@ async def test_what_is_before_its_time_neither_waits_nor_asks_for_workers(world:
 
     def drawn(body: dict[str, Any]) -> bool:
         last = {name: column[-1] for name, column in body["series"].items()}
-        return all((last.get(f"{lane}.waiting"), last.get(f"{lane}.backlog")) == (2, 60_003) for lane in lanes)
+        return all((last.get(f"{lane}.waiting"), last.get(f"{lane}.backlog")) == (2, 60_003) for lane in LANES)
 
     await world.until("/history", drawn)
     text = (await world.monitoring.http.get("/metrics")).text
-    for lane in lanes:
+    for lane in LANES:
         assert f'jobs_in_state{{backend="{lane}",state="waiting"}} 2.0' in text
     world.kafka.answers["/stats"] = 500
     body = await world.until("/dashboard", lambda body: body["staleness"]["kafka"]["stale"])
