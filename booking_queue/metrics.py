@@ -39,7 +39,7 @@ class Metrics:
         )
         self.jobs_in_time = Counter(
             "jobs_in_time",
-            "Finished jobs, by whether they were within SLA_SECONDS of acceptance.",
+            "Jobs done, by whether they were within SLA_SECONDS of acceptance or their time.",
             ["type", "in_time"],
             registry=registry,
         )

@@ -148,7 +148,9 @@ class Settings(BaseSettings):
     simulated_failure_rate: float = Field(0, ge=0, le=1, description="Share of steps that fail at random.")
     inventory_default_rooms: int = Field(1000, ge=0, description="Rooms of a kind that a hotel has a night.")
     hold_seconds: int = Field(900, ge=30, description="How long a room is held for a booking that stands still.")
-    sla_seconds: float = Field(60, gt=0, description="A job is in time when it finishes this soon after acceptance.")
+    sla_seconds: float = Field(
+        60, gt=0, description="A job is in time when it is done this soon after acceptance, or after its time."
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="Level of the JSON logs."

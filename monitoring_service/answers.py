@@ -159,7 +159,11 @@ class SlaShare(TypedDict):
 
 
 class Sla(TypedDict):
+    """Of the jobs that were done in the last `overSeconds`, those within `slaSeconds` of acceptance, or of the time
+    that they were put off to; by type, without those of which none was done."""
+
     slaSeconds: float
+    overSeconds: float
     types: dict[str, SlaShare]
 
 

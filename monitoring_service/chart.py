@@ -120,7 +120,8 @@ def _percentiles(backend: Backend, what: str, sums: Sums, first: int, end: int) 
 
 
 def _in_time(stretch: Stretch) -> Values:
-    """`sla.<type>.share`: of the jobs that finished in the stretch, those within SLA_SECONDS of acceptance."""
+    """`sla.<type>.share`: of the jobs that finished in the stretch, those within SLA_SECONDS of acceptance or
+    of the time that they were put off to."""
     found: Values = {}
     sums, first, end = stretch.sums, stretch.first, stretch.end
     for name in stretch.tier.columns:

@@ -72,6 +72,11 @@ class History:
         first = self._earlier(seconds, counted=False)
         return self._moments[-1].work.minus(first.work) if first else None
 
+    def in_time(self) -> dict[str, tuple[int, int]]:
+        """By type, of the jobs that were done in the last minutes: within SLA_SECONDS, all."""
+        work = self.work(WINDOW_SECONDS)
+        return {kind: pair for kind, pair in sorted(work.sla.items()) if pair[1]} if work else {}
+
     @property
     def emptied(self) -> bool:
         """The ledger's counters fell: Redis was emptied under us, or set back."""

@@ -38,7 +38,9 @@ class Gauges:
         self.workers = Gauge("workers_alive", "Workers with a heartbeat.", registry=registry)
         self.slots = Gauge("worker_slots", "Jobs that may run at a time.", ["backend"], registry=registry)
         self.slots_used = Gauge("worker_slots_used", "Jobs that run.", ["backend"], registry=registry)
-        self.sla = Gauge("sla_in_time_share", "Share finished within SLA_SECONDS.", ["type"], registry=registry)
+        self.sla = Gauge(
+            "sla_in_time_share", "Of the jobs done lately, those within SLA_SECONDS.", ["type"], registry=registry
+        )
         self.redis_ops = Gauge("redis_ops_per_second", "Commands a second.", registry=registry)
         self.redis_memory = Gauge("redis_memory_used_bytes", "Memory in use.", registry=registry)
         self.redis_latency = Gauge("redis_ping_seconds", "Time of a PING.", registry=registry)
@@ -94,7 +96,8 @@ class Gauges:
             for backend in Backend:
                 self.slots.labels(backend).set(workers.capacity(backend))
                 self.slots_used.labels(backend).set(workers.running(backend))
-        for kind, (in_time, total) in board.totals.work.sla.items():
+        self.sla.clear()
+        for kind, (in_time, total) in board.history.in_time().items():
             self.sla.labels(kind).set(share(in_time, total) or 0)
 
     def _ledger(self, board: Board) -> None:

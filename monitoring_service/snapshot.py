@@ -123,9 +123,10 @@ def metrics(board: Board) -> MetricsAnswer:
         "queueDepth": sum(left.unfinished for left in ledger.backlog.values()) if ledger else None,
         "sla": {
             "slaSeconds": board.settings.sla_seconds,
+            "overSeconds": WINDOW_SECONDS,
             "types": {
                 kind: {"inTime": in_time, "total": total, "share": share(in_time, total)}
-                for kind, (in_time, total) in sorted(work.sla.items())
+                for kind, (in_time, total) in board.history.in_time().items()
             },
         },
         "redis": {

@@ -77,7 +77,8 @@ class Work:
     sla: dict[str, tuple[int, int]]  # per type: in time, all
 
     def minus(self, earlier: Work) -> Work:
-        return Work(_minus(self.wait, earlier.wait), _minus(self.run, earlier.run), self.sla)
+        sla = {kind: _minus_pair(pair, earlier.sla.get(kind, (0, 0))) for kind, pair in self.sla.items()}
+        return Work(_minus(self.wait, earlier.wait), _minus(self.run, earlier.run), sla)
 
 
 NOTHING = Work({}, {}, {})
@@ -130,3 +131,7 @@ def _gather_sla(total: dict[str, tuple[int, int]], now: dict[str, InTime], befor
 
 def _minus(now: dict[Backend, Histogram], earlier: dict[Backend, Histogram]) -> dict[Backend, Histogram]:
     return {backend: new.minus(earlier.get(backend, Histogram())) for backend, new in now.items()}
+
+
+def _minus_pair(now: tuple[int, int], earlier: tuple[int, int]) -> tuple[int, int]:
+    return now[0] - earlier[0], now[1] - earlier[1]

@@ -213,7 +213,8 @@ class Processor:
             more["ms"] = round(seconds * 1000, 1)
         self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
         if outcome == "completed":
-            in_time = clock.now_ms() - claim.created <= self.tools.settings.sla_seconds * 1000
+            took = clock.now_ms() - claim.created - claim.options.delay
+            in_time = took <= self.tools.settings.sla_seconds * 1000
             self.tools.metrics.jobs_in_time.labels(claim.type, "yes" if in_time else "no").inc()
         self._log(f"job_{outcome}", claim, attempt=claim.attempt, **more)
 

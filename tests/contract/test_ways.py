@@ -57,6 +57,23 @@ async def test_a_generation_that_is_over_is_not_published(lane: Lane) -> None:
     assert lane.journal.started == [job]
 
 
+async def test_a_delayed_job_is_in_time_when_it_is_done_soon_after_its_time(lane: Lane) -> None:
+    delay = 10 * round(lane.settings.sla_seconds * 1000)
+    job = await lane.accept(delay=delay)
+    record = f"{lane.settings.key_prefix}:job:{job}"
+    for field in ("created", f"{lane.backend}.due"):  # as if it had been accepted so much earlier
+        await lane.redis.hincrby(record, field, -delay)
+    await lane.publish(job)
+    worker = await lane.worker()
+
+    async def counted() -> list[float]:
+        registry = worker.processor.tools.metrics.registry
+        found = [registry.get_sample_value("jobs_in_time_total", {"type": "noop", "in_time": w}) for w in ("yes", "no")]
+        return [value or 0 for value in found] if any(found) else []
+
+    assert await eventually(counted, "it to be counted") == [1, 0]
+
+
 async def test_a_delayed_job_is_never_early(lane: Lane) -> None:
     await lane.worker()
     sent = now_ms()

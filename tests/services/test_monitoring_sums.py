@@ -144,3 +144,12 @@ def test_work_of_the_last_seconds() -> None:
     recent = found.work(20)
     assert recent is not None
     assert recent.run[Backend.RQ].count == 4
+    assert found.in_time() == {"booking": (4, 4)}
+
+
+def test_what_is_in_time_is_told_of_the_last_minutes_alone() -> None:
+    found, totals = History(every=1), Totals(BEFORE)
+    for second, completed in ((0, 10), (100, 20), (300, 20), (500, 20)):
+        totals.add([worker("a", completed)])
+        found.add_moment(Moment(second, None, totals.watched))
+    assert found.in_time() == {}, "none was done in them"

@@ -34,7 +34,19 @@ async def test_workers_are_found_by_their_heartbeat(world: World) -> None:
     assert [worker["id"] for worker in body["workers"]["list"]] == ["w1", "w2"]
     assert body["workers"]["list"][0]["memoryBytes"] == 50_000_000
     assert body["metrics"]["averageProcessingMs"] == 500
-    assert body["metrics"]["sla"]["types"]["booking"] == {"inTime": 6, "total": 8, "share": 0.75}
+
+
+async def test_what_was_in_time_is_that_of_the_last_minutes_and_nothing_while_nothing_was_done(world: World) -> None:
+    fake = await world.worker("w1")  # which did four before anybody looked on, three of them in time
+    await world.start()
+    body = await world.until("/dashboard", lambda body: body["metrics"]["averageProcessingMs"])
+    assert body["metrics"]["sla"] == {"slaSeconds": 60, "overSeconds": 300, "types": {}}
+    assert "sla_in_time_share" not in await world.told()
+    late = {"booking": {"inTime": 4, "total": 14}}
+    fake.answers["/stats"] = worker_stats("w1", completed=14) | {"sla": late}
+    body = await world.until("/dashboard", lambda body: body["metrics"]["sla"]["types"])
+    assert body["metrics"]["sla"]["types"] == {"booking": {"inTime": 1, "total": 10, "share": 0.1}}
+    assert (await world.told())["sla_in_time_share"] == "0.1"
 
 
 async def test_latency_is_that_of_the_last_minute_over_all_workers(world: World) -> None:

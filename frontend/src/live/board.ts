@@ -63,7 +63,8 @@ export type Board = {
   workersStale: string;
   lost: { id: string; seconds: number | null }[];
   alarms: Alarm[];
-  sla: { seconds: number | null; types: Share[] };
+  /** Of the jobs done in the last `overSeconds`. */
+  sla: { seconds: number | null; overSeconds: number | null; types: Share[] };
 };
 
 /** Where a complaint begins with whose it is, which the page says already. */
@@ -167,6 +168,7 @@ export function toBoard(body: Dashboard): Board {
     alarms: list(body.alarms).map((it) => toAlarm(it, instant(body.timestamp))),
     sla: {
       seconds: known(sla?.slaSeconds),
+      overSeconds: known(sla?.overSeconds),
       types: Object.entries(sla?.types ?? {}).map(([type, of]) => ({ type, share: known(of?.share) })),
     },
   };

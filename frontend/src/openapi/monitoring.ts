@@ -188,8 +188,13 @@ export interface MetricsAnswer {
   redis: RedisAnswer;
   machine: Machine;
 }
+/**
+ * Of the jobs that were done in the last `overSeconds`, those within `slaSeconds` of acceptance, or of the time
+ * that they were put off to; by type, without those of which none was done.
+ */
 export interface Sla {
   slaSeconds: number;
+  overSeconds: number;
   types: {
     [k: string]: SlaShare;
   };

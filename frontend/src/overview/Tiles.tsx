@@ -2,7 +2,7 @@ import { BACKENDS, type Backend } from "../api.ts";
 import type { Board, Common } from "../live/board.ts";
 import { JOBS, LETTERS, WORKERS } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
-import { brief, rate } from "../ui/format.ts";
+import { age, brief, rate } from "../ui/format.ts";
 
 type Figure = { [K in keyof Common]: Common[K] extends number | null ? K : never }[keyof Common];
 
@@ -18,8 +18,9 @@ const or = (value: number | null | undefined, write: (value: number) => string) 
 
 /** The whole suite in six figures. */
 export function Tiles({ board }: { board: Board | null }) {
-  const share = board?.sla.types.find((each) => each.type === "booking")?.share;
-  const within = board?.sla.seconds ? `bookings done in ${board.sla.seconds} s` : "bookings done in time";
+  const sla = board?.sla;
+  const share = sla?.types.find((each) => each.type === "booking")?.share;
+  const lately = sla?.seconds && sla.overSeconds ? `${age(sla.seconds)}, last ${age(sla.overSeconds)}` : "time";
   return (
     <dl className="tiles">
       <div className="card">
@@ -56,7 +57,7 @@ export function Tiles({ board }: { board: Board | null }) {
         </dd>
       </div>
       <div className="card">
-        <dt>{within}</dt>
+        <dt>booking jobs done in {lately}</dt>
         <dd>{or(share, (value) => `${(100 * value).toFixed(value < 1 ? 1 : 0)} %`)}</dd>
       </div>
     </dl>
