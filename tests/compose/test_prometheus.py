@@ -25,12 +25,18 @@ tests:
       - { series: 'redis_refuses_writes{job="monitoring", instance="m"}', values: "0x5 1x20" }
       - { series: 'jobs_killing_workers_total{job="monitoring", instance="m", backend="rq"}', values: "0x5 1x20" }
       - { series: 'consumer_rebuilds{job="worker", instance="w", backend="kafka"}', values: "0x5 1x20" }
+      - { series: 'jobs_in_time_total{job="worker", instance="w", type="report", in_time="no"}', values: "0+5x60" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="yes"}', values: "0+5x30" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="no"}', values: "0+5x30" }
     promql_expr_test:
       - expr: type:jobs_in_time:ratio5m
         eval_time: 4m
-        exp_samples: [{ labels: 'type:jobs_in_time:ratio5m{type="booking"}', value: 0.5 }]
+        exp_samples:
+          - { labels: 'type:jobs_in_time:ratio5m{type="booking"}', value: 0.5 }
+          - { labels: 'type:jobs_in_time:ratio5m{type="report"}', value: 0 }
+      - expr: count by (type) (ALERTS{alertname="JobsAreLate", alertstate="firing"})
+        eval_time: 9m
+        exp_samples: [{ labels: '{type="booking"}', value: 1 }, { labels: '{type="report"}', value: 1 }]
       - expr: count by (alertname) (ALERTS{alertstate="firing"})
         eval_time: 30s
         exp_samples: []
