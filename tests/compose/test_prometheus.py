@@ -25,6 +25,8 @@ tests:
       - { series: 'redis_refuses_writes{job="monitoring", instance="m"}', values: "0x5 1x20" }
       - { series: 'jobs_killing_workers_total{job="monitoring", instance="m", backend="rq"}', values: "0x5 1x20" }
       - { series: 'consumer_rebuilds{job="worker", instance="w", backend="kafka"}', values: "0x5 1x20" }
+      - { series: 'consumer_rebuilds{job="worker", instance="anew", backend="kafka"}', values: "3x5 0x20" }
+      - { series: 'redis_stream_alarms{job="monitoring", instance="m", alarm="groupsRecreated"}', values: "3x5 0x20" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="report", in_time="no"}', values: "0+5x60" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="yes"}', values: "0+5x30" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="no"}', values: "0+5x30" }
