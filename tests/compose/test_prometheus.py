@@ -27,6 +27,10 @@ tests:
       - { series: 'consumer_rebuilds{job="worker", instance="w", backend="kafka"}', values: "0x5 1x20" }
       - { series: 'consumer_rebuilds{job="worker", instance="anew", backend="kafka"}', values: "3x5 0x20" }
       - { series: 'redis_stream_alarms{job="monitoring", instance="m", alarm="groupsRecreated"}', values: "3x5 0x20" }
+      - { series: 'alarm_active{job="monitoring", alarm="redis_memory", about="ledger"}', values: "_x5 1x20" }
+      - { series: 'alarm_active{job="monitoring", alarm="redis_forgets", about="ledger"}', values: "_x5 1x20" }
+      - { series: 'alarm_active{job="monitoring", alarm="redis_refused", about="rq"}', values: "_x5 1x20" }
+      - { series: 'alarm_active{job="monitoring", alarm="worker_silent", about="w"}', values: "_x5 1x20" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="report", in_time="no"}', values: "0+5x60" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="yes"}', values: "0+5x30" }
       - { series: 'jobs_in_time_total{job="worker", instance="w", type="booking", in_time="no"}', values: "0+5x30" }
@@ -50,6 +54,10 @@ tests:
           - { labels: '{alertname="RedisRefusesWrites"}', value: 1 }
           - { labels: '{alertname="JobKillsWorkers"}', value: 1 }
           - { labels: '{alertname="ConsumerStoodStill"}', value: 1 }
+          - { labels: '{alertname="RedisNearlyFull"}', value: 1 }
+          - { labels: '{alertname="RedisMayLoseJobs"}', value: 1 }
+          - { labels: '{alertname="RedisRefusedWrites"}', value: 1 }
+          - { labels: '{alertname="WorkerGone"}', value: 1 }
 """
 
 
