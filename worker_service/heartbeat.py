@@ -149,14 +149,18 @@ class Presence:
         )
 
     async def run(self, about: Callable[[], dict[str, Any]], stop: asyncio.Event, finished: asyncio.Event) -> None:
-        """Until `finished`. `about()` gives what others read under this name. Should another worker have taken the
-        name while Redis was away, `stop` is set: two must never work under one name."""
+        """Until `finished`, whatever fails. `about()` gives what others read under this name. Should another worker
+        have taken the name while Redis was away, `stop` is set: two must never work under one name."""
         while not finished.is_set():
-            with suppress(RedisError, OSError):
+            try:
                 if not await self._renew(about()):
                     log.error("name_lost")
                     stop.set()
                     return
+            except (RedisError, OSError):
+                pass  # what needs Redis tells it
+            except Exception as error:
+                log.error("presence_untold", exc=error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PRESENCE_SECONDS):
                     await finished.wait()
