@@ -29,7 +29,7 @@ class Metrics:
         )
         self.job_wait = Histogram(
             "job_wait_seconds",
-            "From acceptance (or the due time) to the start.",
+            "From acceptance, the due time or a redrive to the first start.",
             ["backend"],
             buckets=WAIT_BOUNDS,
             registry=registry,
