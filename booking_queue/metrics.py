@@ -71,7 +71,7 @@ class Metrics:
             "bookings_compensated", "Unconfirmed bookings whose charge was voided.", registry=registry
         )
         self.compensations_failed = Counter(
-            "compensations_failed", "Attempts at it that failed and come again.", registry=registry
+            "compensations_failed", "Attempts at it that failed and come again.", ["what"], registry=registry
         )
         self.event_streams = Gauge("event_streams", "Clients that follow events.", registry=registry)
 
