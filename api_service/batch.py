@@ -34,12 +34,12 @@ class Refused:
     for_now: bool = False
 
 
-def read(item: Any, *, simulation: bool) -> NewBooking | Refused:
+def read(item: Any, *, simulation: bool, tenant: str) -> NewBooking | Refused:
     raw = orjson.dumps(item)
     if len(raw) > LIMIT:
         return Refused(f"The item is larger than {LIMIT} bytes")
     try:
-        return bodies.read(NewBooking, raw, simulation=simulation)
+        return bodies.read(NewBooking, raw, simulation=simulation, tenant=tenant)
     except RequestValidationError as error:
         problem = problem_of(error)
         return Refused(problem.error, problem.errors)

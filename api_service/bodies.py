@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from api_service.schemas import NewBooking
+from booking_queue.domain.access import NO_TENANT_SIMULATES
 from booking_queue.domain.booking import Booking
 from booking_queue.web.validation import code_of, required_of
 
@@ -20,18 +21,20 @@ _NO_SIMULATION = "is refused: this installation runs with SIMULATION=off"
 _ANY = {"userId": "any", "hotelId": "any"}
 
 
-def read(model: type[Model], raw: bytes, *, simulation: bool) -> Model:
+def read(model: type[Model], raw: bytes, *, simulation: bool, tenant: str = "") -> Model:
     """Raises RequestValidationError."""
+    why = NO_TENANT_SIMULATES if simulation and tenant else "" if simulation else _NO_SIMULATION
     try:
         booking = model.model_validate_json(raw or b"{}")
     except ValidationError as error:
-        raise _refusal(raw, error, required_of(model), simulation) from None
-    if booking.simulate and not simulation:
-        raise RequestValidationError([_error("simulate", _NO_SIMULATION, "refused")], body=orjson.loads(raw))
+        raise _refusal(raw, error, required_of(model), why) from None
+    if booking.simulate and why:
+        raise RequestValidationError([_error("simulate", why, "refused")], body=orjson.loads(raw))
     return booking
 
 
-def _refusal(raw: bytes, error: ValidationError, required: Sequence[str], simulation: bool) -> RequestValidationError:
+def _refusal(raw: bytes, error: ValidationError, required: Sequence[str], why: str) -> RequestValidationError:
+    """`why`: nobody may simulate; "" where one may."""
     body = orjson.loads(raw or b"{}")
     at = ("body", "checkOut") if isinstance(body, dict) else ("body",)  # of what is wrong with the whole of it
     errors: list[Error] = [
@@ -44,8 +47,8 @@ def _refusal(raw: bytes, error: ValidationError, required: Sequence[str], simula
     ]
     if isinstance(body, dict):
         errors += _stay_errors(body, errors)
-        if body.get("simulate") is not None and not simulation:
-            errors.append(_error("simulate", _NO_SIMULATION, "refused"))
+        if body.get("simulate") is not None and why:
+            errors.append(_error("simulate", why, "refused"))
     return RequestValidationError(errors, body=body)
 
 

@@ -38,6 +38,10 @@ class Mails(Protocol):
     async def send_cancelled(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> str: ...
 
 
+class Untold(Exception):
+    """The money is back, and the mail that says so could not be sent."""
+
+
 class Compensator:
     def __init__(self, ledger: Ledger, compensations: Compensations, payments: Voids, mails: Mails, metrics: Metrics):
         self._ledger = ledger
@@ -45,6 +49,7 @@ class Compensator:
         self._payments = payments
         self._mails = mails
         self._metrics = metrics
+        self._failed = {what: metrics.compensations_failed.labels(what) for what in ("void", "mail")}
 
     async def turn(self) -> bool:
         """True when there may be more to do now."""
@@ -60,7 +65,7 @@ class Compensator:
             await self._compensate(record)
         except Exception as error:
             tries = await self._compensations.defer(booking_id, record.round, LONGEST_WAIT_MS)
-            self._metrics.compensations_failed.inc()
+            self._failed["mail" if isinstance(error, Untold) else "void"].inc()
             log.warning("compensation_failed", jobId=booking_id, tries=tries, why=str(error))
 
     async def _compensate(self, record: Record) -> None:
@@ -88,6 +93,8 @@ class Compensator:
             await send(record.id, record.data, round_=record.round)
         except PermanentError as error:
             log.warning("mail_refused", jobId=record.id, why=str(error))
+        except Exception as error:
+            raise Untold(str(error)) from error
 
 
 def payment_key(record: Record) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from api_service.bodies import read
-from booking_queue.web.auth import authorize
+from booking_queue.web.auth import authorize, caller_of
 
 
 class ShortRoute(APIRoute):
@@ -32,7 +32,8 @@ class ShortRoute(APIRoute):
         request = Request(scope, receive)
         await authorize(request)
         simulation: bool = request.state.gateway.settings.simulation == "on"
-        body = read(self._model, await request.body(), simulation=simulation)
+        tenant = (await caller_of(request)).tenant
+        body = read(self._model, await request.body(), simulation=simulation, tenant=tenant)
         response = await self.endpoint(body, request)
         await response(scope, receive, send)
 

@@ -29,7 +29,7 @@ class Metrics:
         )
         self.job_wait = Histogram(
             "job_wait_seconds",
-            "From acceptance (or the due time) to the start.",
+            "From acceptance, the due time or a redrive to the first start.",
             ["backend"],
             buckets=WAIT_BOUNDS,
             registry=registry,
@@ -74,7 +74,7 @@ class Metrics:
             "bookings_compensated", "Unconfirmed bookings whose charge was voided.", registry=registry
         )
         self.compensations_failed = Counter(
-            "compensations_failed", "Attempts at it that failed and come again.", registry=registry
+            "compensations_failed", "Attempts at it that failed and come again.", ["what"], registry=registry
         )
         self.event_streams = Gauge("event_streams", "Clients that follow events.", registry=registry)
 

@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     )
 
     # Simulation
-    simulation: Literal["on", "off"] = Field("on", description="Whether bookings may carry `simulate`.")
+    simulation: Literal["on", "off"] = Field(
+        "on", description="Whether bookings may carry `simulate`; those of a tenant's key never may."
+    )
     simulated_time_scale: float = Field(0.02, ge=0, description="1 runs the steps at 2, 3, 5, 1 and 1 s.")
     simulated_failure_rate: float = Field(0, ge=0, le=1, description="Share of steps that fail at random.")
     inventory_default_rooms: int = Field(1000, ge=0, description="Rooms of a kind that a hotel has a night.")

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from booking_queue.clock import now_ms
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.backlog import Backlog, read_backlog
 from booking_queue.ledger.connection import refuses_writes
@@ -98,12 +97,15 @@ class LedgerReader:
         return refuses_writes(info, config)
 
     async def roll(self) -> Roll:
-        found: list[Any] = await self._redis.zrange(f"{self._prefix}:workers", 0, -1, withscores=True)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zrange(f"{self._prefix}:workers", 0, -1, withscores=True)
+        pipe.time()  # by which they were heard from
+        found, (seconds, micros) = await pipe.execute()
         seen = {name.decode(): float(at) for name, at in found}
         if not seen:
             return Roll()
         entries: list[Any] = await self._redis.mget([f"{self._prefix}:worker:{name}" for name in seen])
-        now, roll = now_ms(), Roll()
+        now, roll = seconds * 1000 + micros // 1000, Roll()
         for name, entry in zip(seen, entries, strict=True):
             roll.heard[name] = round(max(0, now - seen[name]) / 1000, 1)
             if entry is None:

@@ -163,7 +163,7 @@ class Sums(Collector):
         yield finished
         yield crashed
         yield killers
-        yield _family("job_wait_seconds", "From acceptance (or the due time) to the start.", work.wait)
+        yield _family("job_wait_seconds", "From acceptance, the due time or a redrive to the first start.", work.wait)
         yield _family("job_run_seconds", "One attempt's run.", work.run)
 
 

@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from booking_queue import logs
 from booking_queue.backends.base import Delivery
-from booking_queue.clock import now_ms
 from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.ledger.ledger import Claim, dumps
 from booking_queue.settings import Settings
@@ -25,15 +24,21 @@ PRESENCE_SECONDS = 3
 MAX_SLOTS_A_HOST = 1000
 FORGET_MS = 3_600_000
 
-# KEYS: a name. ARGV: our mark, then what is told under the name and for how many seconds; or nothing, to
-# leave it. Only while it is ours or nobody's: of a worker that was frozen the name may be another's by now.
+# KEYS: a name's, and that of who was heard from when. ARGV: our mark and name, then what is told under the name, for
+# how many seconds, and for how many ms a name is remembered; or nothing, to leave it. Only while it is ours or
+# nobody's: of a worker that was frozen the name may be another's by now. The time is Redis': a machine's may be off.
 _OURS = """
 local found = redis.call('GET', KEYS[1])
 if found and not string.find(found, ARGV[1], 1, true) then return 0 end
-if ARGV[2] then
-  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+if ARGV[3] then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('SET', KEYS[1], ARGV[3], 'EX', ARGV[4])
+  redis.call('ZADD', KEYS[2], now, ARGV[2])
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[5])
 else
   redis.call('DEL', KEYS[1])
+  redis.call('ZREM', KEYS[2], ARGV[2])
 end
 return 1
 """
@@ -149,14 +154,18 @@ class Presence:
         )
 
     async def run(self, about: Callable[[], dict[str, Any]], stop: asyncio.Event, finished: asyncio.Event) -> None:
-        """Until `finished`. `about()` gives what others read under this name. Should another worker have taken the
-        name while Redis was away, `stop` is set: two must never work under one name."""
+        """Until `finished`, whatever fails. `about()` gives what others read under this name. Should another worker
+        have taken the name while Redis was away, `stop` is set: two must never work under one name."""
         while not finished.is_set():
-            with suppress(RedisError, OSError):
+            try:
                 if not await self._renew(about()):
                     log.error("name_lost")
                     stop.set()
                     return
+            except (RedisError, OSError):
+                pass  # what needs Redis tells it
+            except Exception as error:
+                log.error("presence_untold", exc=error)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PRESENCE_SECONDS):
                     await finished.wait()
@@ -169,18 +178,12 @@ class Presence:
             "pid": os.getpid(),
             **about,
         }
-        if not await self._ours(dumps(entry), PRESENCE_TTL_SECONDS):
-            return False
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.zadd(f"{self._prefix}:workers", {self.worker_id: now_ms()})
-        pipe.zremrangebyscore(f"{self._prefix}:workers", "-inf", now_ms() - FORGET_MS)
-        await pipe.execute()
-        return True
+        return await self._ours(dumps(entry), PRESENCE_TTL_SECONDS, FORGET_MS)
 
     async def leave(self) -> None:
         with suppress(RedisError, OSError):
-            if await self._ours():
-                await self._redis.zrem(f"{self._prefix}:workers", self.worker_id)
+            await self._ours()
 
     async def _ours(self, *told: bytes | int) -> bool:
-        return bool(await self._redis.eval(_OURS, 1, self._key(self.worker_id), self._mark, *told))
+        keys = self._key(self.worker_id), f"{self._prefix}:workers"
+        return bool(await self._redis.eval(_OURS, len(keys), *keys, self._mark, self.worker_id, *told))

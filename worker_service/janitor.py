@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from booking_queue import logs
 from booking_queue.domain.booking import booking_of
-from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.effects.documents import Documents
 from booking_queue.ledger.ledger import Ledger
 
@@ -17,11 +16,11 @@ log = logs.get("worker")
 
 
 async def run(documents: Documents, ledger: Ledger, retention_seconds: int, stop: asyncio.Event) -> None:
-    """Every hour until `stop`. Several workers may do it: a paper that is gone already is no error."""
+    """Every hour until `stop`, whatever fails. Several workers may do it: a paper that is gone already is no error."""
     while not stop.is_set():
         try:
             await sweep(documents, ledger, retention_seconds)
-        except (OSError, LedgerUnavailable) as error:
+        except Exception as error:
             log.warning("sweep_failed", exc=error)
         with suppress(TimeoutError):
             async with asyncio.timeout(EVERY_SECONDS):

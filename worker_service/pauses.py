@@ -18,16 +18,20 @@ log = logs.get("worker")
 
 
 async def follow(limits: Limits, slots: Mapping[Backend, Slots], finished: asyncio.Event) -> None:
-    """Until `finished`. The ledger refuses claims of a paused backend at once; this ends the asking."""
+    """Until `finished`, whatever fails. The ledger refuses claims of a paused backend at once; this ends the asking."""
     paused: set[Backend] = set()
     while not finished.is_set():
-        with suppress(LedgerUnavailable):
+        try:
             found = await limits.all()
             now = {backend for backend in slots if found.get(backend, Limit()).paused}
             for backend in now ^ paused:
                 slots[backend].pause(backend in now)
                 log.event("backend_paused" if backend in now else "backend_resumed", backend=backend)
             paused = now
+        except LedgerUnavailable:
+            pass  # claims tell it
+        except Exception as error:
+            log.error("pauses_unread", exc=error)
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 await finished.wait()

@@ -132,8 +132,9 @@ class Processor:
         if claim.earlier_starts >= MAX_STARTS:
             return await self._bury_killer(delivery, claim, f"{claim.earlier_starts} starts without an outcome")
         self._log("job_started", claim, attempt=claim.attempt)
-        wait_from = max(claim.created, claim.due)
-        self._wait.observe(max(0, clock.now_ms() - wait_from) / 1000)
+        if not claim.earlier_starts:  # it waits for its first start; what died before it ran
+            could_start = max(claim.created, claim.due, claim.redriven)
+            self._wait.observe(max(0, clock.now_ms() - could_start) / 1000)
         started = time.perf_counter()
         beat = self.heartbeat.of(delivery, claim)
         try:
@@ -213,8 +214,8 @@ class Processor:
             more["ms"] = round(seconds * 1000, 1)
         self.tools.metrics.jobs_finished.labels(self.backend, outcome).inc()
         if outcome == "completed":
-            took = clock.now_ms() - claim.created - claim.options.delay
-            in_time = took <= self.tools.settings.sla_seconds * 1000
+            could_start = max(claim.created + claim.options.delay, claim.redriven)
+            in_time = clock.now_ms() - could_start <= self.tools.settings.sla_seconds * 1000
             self.tools.metrics.jobs_in_time.labels(claim.type, "yes" if in_time else "no").inc()
         self._log(f"job_{outcome}", claim, attempt=claim.attempt, **more)
 

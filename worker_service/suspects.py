@@ -16,7 +16,14 @@ import orjson
 from pydantic import TypeAdapter
 
 from booking_queue import logs
-from booking_queue.domain.errors import BookingQueueError, LeaseLost, LedgerUnavailable, PermanentError, RetryableError
+from booking_queue.domain.errors import (
+    BookingQueueError,
+    LeaseLost,
+    LedgerUnavailable,
+    PermanentError,
+    RetryableError,
+    bounded,
+)
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Claim
 from booking_queue.settings import Settings
@@ -198,7 +205,7 @@ async def answer(claim: Claim, tools: Tools) -> bytes:
         return orjson.dumps({"result": await run_handler(claim, tools, nullcontext)})
     except Exception as error:
         kind = next((name for name, known in ERRORS.items() if isinstance(error, known)), "RetryableError")
-        return orjson.dumps({"kind": kind, "error": str(error) or type(error).__name__})
+        return orjson.dumps({"kind": kind, "error": bounded(str(error)) or type(error).__name__})
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ async def create_bookings(body: BookingBatch, gateway: Running, request: Request
 
     async def make(new_id: Callable[[int], str]) -> Response:
         await gateway.pressure.must_have_room()
-        read = [batch.read(item, simulation=simulation) for item in body.bookings]
+        read = [batch.read(item, simulation=simulation, tenant=caller.tenant) for item in body.bookings]
         items = [
             item if isinstance(item, batch.Refused) else _job(item, new_id(number), caller.tenant)
             for number, item in enumerate(read)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TENANT_PATTERN = r"[a-z0-9][a-z0-9-]{0,49}"
+NO_TENANT_SIMULATES = "is refused to a tenant's key, for it may kill workers: leave it out, or use an operator's key"
 
 
 class Scope(StrEnum):

@@ -85,6 +85,6 @@ class TenantOverloaded(Overloaded):
 
 
 def bounded(text: str) -> str:
-    """A reason as it is kept and told: an error may quote all that a client sent."""
+    """A reason as it is kept and told: an error may quote all that a client sent, and bytes that are no text."""
     raw = text.encode(errors="replace")
-    return text if len(raw) <= REASON_BYTES else raw[:REASON_BYTES].decode(errors="ignore") + CUT
+    return raw[:REASON_BYTES].decode(errors="ignore") + (CUT if len(raw) > REASON_BYTES else "")

@@ -11,6 +11,7 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,8 +53,12 @@ class Documents:
         return removed
 
     def _older_than(self, seconds: float) -> list[Path]:
-        limit = time.time() - seconds
-        return [path for path in self.directory.glob("??/*") if path.stat().st_mtime < limit]
+        limit, found = time.time() - seconds, []
+        for path in self.directory.glob("??/*"):
+            with suppress(FileNotFoundError):  # renamed by who makes it, or swept by another, since it was listed
+                if path.stat().st_mtime < limit:
+                    found.append(path)
+        return found
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -21,7 +21,8 @@ end
 
 local function claimed(backend, leg, job, token, starts)
   return { 'claimed', tostring(token), leg.attempt, starts, job.type, job.data, job.options, job.trace, job.created,
-           job.round or '1', leg.due or '0', leg.redrives or '0', ledger.takes_place(backend, job.type) and 1 or 0 }
+           job.round or '1', leg.due or '0', leg.redrives or '0', ledger.takes_place(backend, job.type) and 1 or 0,
+           leg.redriven or '0' }
 end
 
 -- claim: id, backend, generation, worker, nonce, alone (1: it may kill its process) -> token, attempt, earlier starts without outcome, type, data, options, …
@@ -29,7 +30,7 @@ end
 function ops.claim(a)
   local id, backend, nonce = a[1], a[2], a[5]
   local leg = ledger.leg(id, backend, 'state', 'gen', 'attempt', 'starts', 'lease', 'due', 'started', 'redrives',
-                         'nonce', 'token', 'limited')
+                         'nonce', 'token', 'limited', 'redriven')
   local job = ledger.job(id, 'type', 'data', 'options', 'trace', 'created', 'round', 'order', 'tenant')
   if leg.state == 'active' and leg.nonce == nonce then
     ledger.extend(id, backend, leg.token)

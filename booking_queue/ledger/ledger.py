@@ -32,6 +32,7 @@ class Claim:
     round: int
     due: int = 0  # ms since 1970; 0 for at once
     redrives: int = 0  # of this leg, after it was dead
+    redriven: int = 0  # when it was last, ms since 1970; 0 for never
     takes_place: bool = False  # a limit tells how many of its like run at a time
 
 
@@ -126,7 +127,7 @@ class Ledger:
         if answer[0] != b"claimed":
             wait = answer[1] if len(answer) > 1 and isinstance(answer[1], int) else 0
             return Refused(text(answer[0]), wait)
-        _, token, attempt, starts, kind, data, options, trace, created, round_, due, redrives, place = answer
+        _, token, attempt, starts, kind, data, options, trace, created, round_, due, redrives, place, redriven = answer
         return Claim(
             job_id=job_id,
             backend=backend,
@@ -141,6 +142,7 @@ class Ledger:
             round=int(round_),
             due=int(due),
             redrives=int(redrives),
+            redriven=int(redriven),
             takes_place=bool(place),
         )
 

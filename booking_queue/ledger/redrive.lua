@@ -31,7 +31,7 @@ local function start_over(id, backend)
   redis.call('HDEL', key, backend .. '.error', backend .. '.finished', backend .. '.started', backend .. '.enqueued',
              backend .. '.data', backend .. '.type')
   redis.call('HINCRBY', key, backend .. '.redrives', 1)
-  ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0 })
+  ledger.set_leg(id, backend, { state = 'pending', gen = gen, attempt = 0, starts = 0, due = 0, redriven = NOW })
   redis.call('ZADD', ledger.outbox(backend), NOW + GRACE, id)
   redis.call('ZADD', ledger.open(backend), NOW, id)
   exhume(id, backend)

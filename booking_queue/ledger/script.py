@@ -19,7 +19,7 @@ from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable
 from booking_queue.settings import Settings
 
 Arg = str | bytes | int | float
-PLAIN = frozenset((str, bytes, int, float))
+PLAIN = frozenset((bytes, int, float))
 Answer = list[Any]
 Operation = tuple[str, tuple[Arg, ...]]
 
@@ -56,10 +56,13 @@ def source(package: str, *names: str) -> str:
 
 
 def _plain(op: str, arg: Arg) -> Arg:
-    """What an enum's member stands for, which packs faster. Raises OperationFailed: what Redis cannot take would fail
+    """Text as bytes, and what an enum's member stands for. Raises OperationFailed: what Redis cannot take would fail
     its whole batch."""
     if isinstance(arg, str):
-        return str(arg)
+        try:
+            return arg.encode()
+        except UnicodeEncodeError:
+            raise OperationFailed(f"{op}: an argument is no text, though it is a str") from None
     if isinstance(arg, int) and not isinstance(arg, bool):
         return int(arg)
     raise OperationFailed(f"{op}: an argument is of a kind that Redis cannot take")

@@ -9,14 +9,18 @@ local function keep_of(id, state)
   return cjson.decode(options)[OPTION[state]]
 end
 
-local function newest(backend, state) return P .. ':shown:' .. backend .. ':' .. state end
+-- Of those that were sent with a count, a tenant's own.
+local function newest(id, backend, state)
+  return P .. ':shown:' .. ledger.own_name(get(id, 'tenant')[1] or '', backend .. ':' .. state)
+end
 
 -- The job has just ended: whether it is to be seen no more.
 function ledger.hide(id, backend, state)
   local keep = keep_of(id, state)
   if type(keep) ~= 'table' then return keep end
+  if keep.count == 0 then return true end
   if keep.count then
-    local shown = newest(backend, state)
+    local shown = newest(id, backend, state)
     redis.call('ZADD', shown, NOW, id)
     redis.call('ZREMRANGEBYRANK', shown, 0, -1 - keep.count)
     redis.call('PEXPIRE', shown, RETENTION)
@@ -29,7 +33,7 @@ function ledger.shows(id, backend)
   local keep = OPTION[leg.state] and keep_of(id, leg.state)
   if type(keep) ~= 'table' then return not keep end
   if keep.age and leg.finished + keep.age * 1000 < NOW then return false end
-  return not keep.count or redis.call('ZSCORE', newest(backend, leg.state), id) ~= false
+  return not keep.count or redis.call('ZSCORE', newest(id, backend, leg.state), id) ~= false
 end
 
 -- shows: id, backend -> 1 while the job can be seen there

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from booking_queue.settings import Settings
 
@@ -58,7 +57,7 @@ class EffectWatch:
                         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
                         if message:
                             self.wake(message["data"].decode())
-            except (RedisError, OSError):
+            except Exception:  # what anybody may publish there is no text, perhaps
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RETRY_SECONDS):
                         await stop.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from booking_queue import logs, trace
 from booking_queue.backends.base import Published, Publisher
 from booking_queue.clock import iso
+from booking_queue.domain.access import NO_TENANT_SIMULATES
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable, Overloaded
 from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
@@ -25,7 +26,9 @@ from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web.body import LIMIT
+from booking_queue.web.problems import FieldError, Problem
 from booking_queue.web.schemas import BatchItem, DirectJob, fields_of
+from booking_queue.web.validation import from_fields
 
 PUBLISH_SHARE = 0.8  # of the gateway's deadline: our "pending" should reach it before it gives up
 
@@ -138,6 +141,9 @@ class BackendService:
         ]
 
     def _new(self, job: DirectJob, tenant: str) -> NewJob:
+        """Raises Problem."""
+        if tenant and job.type == "booking" and job.data.get("simulate") is not None:
+            raise from_fields([FieldError("data.simulate", NO_TENANT_SIMULATES, "refused")])
         return NewJob.model_construct(
             id=str(uuid4()),
             type=job.type,
@@ -157,6 +163,8 @@ class BackendService:
             fields = fields_of(error, BatchItem)
             missing = any(field["code"] == "missing" for field in fields)
             return Refusal("Missing type or data" if missing else "Invalid item", fields)
+        except Problem as problem:
+            return Refusal(problem.error, [asdict(each) for each in problem.errors])
 
     async def stats(self) -> dict[str, Any]:
         """The broker's own counts, `backlog` among them, beside the ledger's. `oldestAgeSeconds` is of what could start

@@ -113,12 +113,13 @@ class Lane:
         return worker
 
     async def accept(
-        self, kind: str = "noop", fails: int = 0, data: dict[str, Any] | None = None, **options: Any
+        self, kind: str = "noop", fails: int = 0, data: dict[str, Any] | None = None, tenant: str = "", **options: Any
     ) -> str:
         job_id = str(uuid.uuid4())
         if fails:
             self.journal.failures[job_id] = fails
-        job = NewJob(id=job_id, type=kind, data=data or {"n": 1}, options=Options(**options), backends=[self.backend])
+        asked, legs = Options(**options), [self.backend]
+        job = NewJob(id=job_id, type=kind, data=data or {"n": 1}, options=asked, backends=legs, tenant=tenant)
         assert await self.ledger.accept(job)
         return job_id
 

@@ -15,6 +15,9 @@ from tests.contract.looks import running
 from tests.contract.worker import eventually
 from worker_service import pauses
 
+DAY_MS = 86_400_000
+IN_TIME = ("yes", "no")
+
 
 async def test_jobs_of_one_key_run_one_at_a_time_in_order_over_retries_too(lane: Lane) -> None:
     first = await lane.send(fails=1, ordering_key="guest-1")
@@ -73,6 +76,37 @@ async def test_a_dead_job_is_redriven_once_there_is_room_for_it(lane: Lane) -> N
     await limits.put({lane.backend: {"outstanding": 2}})
     assert not isinstance(await lane.publisher.redrive(job), str)
     assert (await lane.reach(job, "completed")).generation == 2
+
+
+async def test_a_redriven_job_has_waited_since_it_was_redriven(lane: Lane) -> None:
+    worker = await lane.worker()
+    job = await lane.send(fails=1, attempts=1)
+    await lane.reach(job, "dead")
+    record = f"{lane.settings.key_prefix}:job:{job}"
+    await lane.redis.hincrby(record, "created", -2 * DAY_MS)
+    before = worker.counted("job_wait_seconds_sum")
+    lane.journal.failures.clear()
+    await lane.publisher.redrive(job)
+    registry = worker.processor.tools.metrics.registry
+
+    async def judged() -> list[float | None]:
+        found = [registry.get_sample_value("jobs_in_time_total", {"type": "noop", "in_time": it}) for it in IN_TIME]
+        return found if any(found) else []
+
+    assert await eventually(judged, "the end to be counted") == [1, None]
+    assert worker.counted("job_wait_seconds_count") == 2
+    assert worker.counted("job_wait_seconds_sum") - before < DAY_MS / 1000
+
+
+async def test_who_takes_a_job_over_notes_no_second_wait(lane: Lane) -> None:
+    job = await lane.send("gated")
+    first = await lane.worker()
+    await lane.reach(job, "active")
+    await first.vanish()
+    lane.journal.gate.set()
+    second = await lane.worker()
+    await lane.reach(job, "completed")
+    assert [worker.counted("job_wait_seconds_count") for worker in (first, second)] == [1, 0]
 
 
 async def test_a_job_that_ends_sends_the_next_of_its_key_and_nothing_else(lane: Lane) -> None:

@@ -199,3 +199,24 @@ async def test_what_is_posted_straight_to_a_backend_is_the_tenants(town: Town) -
         told = told["items"][0] if "items" in told else told
         record = await town.ledger.get(told.get("jobId") or told["messageId"])
         assert record and record.tenant == "globex", route
+
+
+async def test_no_tenant_asks_for_faults_and_an_operator_may(town: Town) -> None:
+    asked = BOOKING | {"simulate": {"failAt": "validate", "crash": True}}
+    for route in town.routes:
+        if route.path not in NEW or route.method != "POST":
+            continue
+        gateways = route.service == "api"
+        one = asked if gateways else {"type": "booking", "data": asked}
+        many, field = ("bookings", "simulate") if gateways else ("items", "data.simulate")
+        batch, delayed = route.path.endswith("batch"), {} if gateways else {"delay": 1}
+        body = {many: [one]} if batch else one | (delayed if "delayed" in route.path else {})
+        answer = await town.ask(route, town.acme, json=body)
+        told = answer.json()["items"][0] if batch else answer.json()
+        assert batch or answer.status_code == 400, (route, answer.text)
+        (error,) = told["errors"]
+        assert (error["field"], error["code"]) == (field, "refused"), route
+        assert "operator's key" in error["message"], "the remedy"
+        free = await town.ask(route, API_KEY, json=body)
+        assert free.status_code in (201, 202), (route, free.text)
+        assert not batch or free.json()["accepted"] == 1, route

@@ -136,17 +136,20 @@ async def test_a_silent_server_is_left_after_the_timeout() -> None:
         await mailer.close()
 
 
-async def test_a_server_that_says_never_is_final() -> None:
+@pytest.mark.parametrize(
+    ("said", "told"), [(b"no such mailbox", "no such mailbox"), (b"d\xe9sactiv\xe9", r"d\?sactiv\?$")]
+)
+async def test_a_server_that_says_never_is_final(said: bytes, told: str) -> None:
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 x\r\n")
         while line := await reader.readline():
-            writer.write(b"550 no such mailbox\r\n" if line.startswith(b"RCPT") else b"250 ok\r\n")
+            writer.write(b"550 " + said + b"\r\n" if line.startswith(b"RCPT") else b"250 ok\r\n")
         writer.close()
 
     served = await asyncio.start_server(never, "127.0.0.1", 0)
     async with served:
         mailer = Mailer(Settings(smtp_port=served.sockets[0].getsockname()[1]))
-        with pytest.raises(PermanentError, match="550 no such mailbox"):
+        with pytest.raises(PermanentError, match="550 " + told):
             await mailer.send_confirmation("b1", FIELDS)
         await mailer.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from booking_queue.domain.booking import STEPS
@@ -19,6 +20,7 @@ from tests.contract.lanes import Lane, lane_of
 from tests.contract.looks import events
 from tests.contract.worker import eventually
 from tests.services.live_providers import live_providers
+from worker_service import suspects as children
 from worker_service.suspects import Crashed, Suspects
 
 BOOKING = {"userId": "ada", "hotelId": "grand", "checkIn": "2027-01-01", "checkOut": "2027-01-03"}
@@ -141,3 +143,12 @@ async def test_a_child_that_hangs_is_ended_and_counts_as_a_crash(lane: Lane, mon
     with pytest.raises(Crashed, match="did not answer for 3 s"):
         await suspects.run(claim, 3)
     assert suspects._idle == []
+
+
+async def test_an_error_whose_text_is_none_is_told_and_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: Any) -> None:
+        raise ValueError("d\udce9sactiv\udce9")
+
+    monkeypatch.setattr(children, "run_handler", fails)
+    nothing: Any = None
+    assert orjson.loads(await children.answer(nothing, nothing)) == {"kind": "RetryableError", "error": "d?sactiv?"}

@@ -44,9 +44,9 @@ class Streams:
     async def call(self, op: str, *args: Any) -> Any:
         return await self.scripts.call(op, *args)
 
-    async def accept(self, **options: Any) -> str:
-        job_id = str(uuid.uuid4())
-        job = NewJob(id=job_id, type="noop", data={"n": 1}, options=Options(**options), backends=[STREAMS])
+    async def accept(self, tenant: str = "", **options: Any) -> str:
+        job_id, asked = str(uuid.uuid4()), Options(**options)
+        job = NewJob(id=job_id, type="noop", data={"n": 1}, options=asked, backends=[STREAMS], tenant=tenant)
         assert await self.ledger.accept(job)
         return job_id
 

@@ -103,6 +103,14 @@ def test_no_reason_is_longer_than_its_bound_whatever_a_client_sent(error: Except
     assert str(UnreadableMessage("x" * 60_000)).endswith(CUT), "what is no job is buried for what its error says"
 
 
+def test_a_reason_is_text_though_what_it_quotes_is_none() -> None:
+    refused = PermanentError("550 d\udce9sactiv\udce9")  # as aiosmtplib decodes Latin-1
+    assert (str(refused), describe(refused)) == ("550 d?sactiv?", "PermanentError: 550 d?sactiv?")
+    assert RetryPolicy(1).decide(ValueError("\udce9"), 1) == Bury(
+        "failed 1 of 1 attempts, the last with: ValueError: ?"
+    )
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -167,6 +167,30 @@ async def test_what_is_old_and_not_needed_is_swept(tmp_path: Path) -> None:
     assert [path.exists() for path in (*paths, left_over)] == [False, True, True, False]
 
 
+async def test_what_goes_while_it_is_swept_holds_up_no_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = Documents(tmp_path)
+    paths = [tmp_path / (await documents.render_and_store(key, FIELDS))["path"] for key in ("a", "b", "c", "d")]
+    for path in paths:
+        os.utime(path, (1000, 1000))
+    looked: list[Path] = []
+    look = Path.stat
+
+    def goes(path: Path, **options: Any) -> os.stat_result:
+        if path.suffix == ".pdf":
+            looked.append(path)
+            if len(looked) == 1:
+                path.unlink()
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", goes)
+
+    async def is_needed(_: str) -> bool:
+        return False
+
+    assert await documents.sweep(500, is_needed) == 3
+    assert not [path for path in paths if path.exists()]
+
+
 async def test_the_loop_is_not_held_while_pages_are_made(tmp_path: Path) -> None:
     documents = Documents(tmp_path)
     work = asyncio.gather(*(documents.render_and_store(f"k{number}", FIELDS) for number in range(50)))

@@ -172,6 +172,14 @@ async def test_one_operations_failure_is_its_own(book: Book) -> None:
     assert isinstance(answers[1], Record)
 
 
+async def test_nor_does_text_that_is_none_fail_its_neighbours(book: Book) -> None:
+    job = await book.job()
+    wrong = book.scripts.call("get", "\udce9")
+    answers = await asyncio.gather(wrong, book.ledger.get(job), return_exceptions=True)
+    assert isinstance(answers[0], OperationFailed)
+    assert isinstance(answers[1], Record)
+
+
 async def test_an_absent_redis_is_named(redis_settings: Settings) -> None:
     away = connect(redis_settings.model_copy(update={"redis_port": 1}))
     with pytest.raises(LedgerUnavailable):

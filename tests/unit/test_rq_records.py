@@ -186,3 +186,33 @@ async def test_a_count_keeps_the_newest_of_those_that_asked(both: Both) -> None:
     jobs = [await both.lane.send(remove_on_complete={"count": 2}) for _ in range(5)]
     await both.lane.reach(jobs[-1], "completed")
     assert set(both.rq.queue().finished_job_registry.get_job_ids()) == {other, *jobs[-2:]}
+
+
+async def test_a_count_leaves_another_tenant_s_alone(both: Both) -> None:
+    await both.lane.worker(slots=1)
+    theirs = [await both.lane.send(tenant="acme", remove_on_complete={"count": 9}) for _ in range(3)]
+    mine = [await both.lane.send(tenant=tenant, remove_on_complete={"count": 1}) for tenant in ("globex", "")]
+    for job in (*theirs, *mine):
+        await both.lane.reach(job, "completed")
+    assert set(both.rq.queue().finished_job_registry.get_job_ids()) == {*theirs, *mine}
+
+
+@pytest.mark.parametrize("tool", ["redrive", "requeue"])
+async def test_a_count_takes_away_no_job_that_runs_again(both: Both, tool: str) -> None:
+    both.lane.journal.gate.set()
+    await both.lane.worker()
+    again = await both.lane.send("gated", fails=1, attempts=1, remove_on_fail={"count": 1})
+    await both.lane.reach(again, "dead")
+    both.lane.journal.gate.clear()
+    both.lane.journal.failures.clear()
+    if tool == "redrive":
+        await both.lane.publisher.redrive(again)
+    else:
+        both.rq.queue().failed_job_registry.requeue(again)
+    await both.lane.reach(again, "active")
+    other = await both.lane.send(fails=1, attempts=1, remove_on_fail={"count": 1})
+    await both.lane.reach(other, "dead")
+    assert both.rq.job(again).get_status() is JobStatus.STARTED, "or it was lost, should its worker die now"
+    both.lane.journal.gate.set()
+    await both.lane.reach(again, "completed")
+    assert both.rq.queue().failed_job_registry.get_job_ids() == [other]

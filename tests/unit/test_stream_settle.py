@@ -198,6 +198,15 @@ async def test_of_jobs_that_count_only_the_newest_can_be_seen(streams: Streams) 
     assert seen == jobs[2:]
 
 
+async def test_a_count_hides_no_other_tenant_s_jobs_and_one_of_none_its_own_alone(streams: Streams) -> None:
+    jobs = []
+    for tenant, count in (("acme", 2), ("globex", 1), ("", 1), ("acme", 0)):
+        job, delivery, _ = await in_hand(streams, tenant=tenant, removeOnComplete={"count": count})
+        assert await delivery.ack(await streams.claim(job))
+        jobs.append(job)
+    assert [bool(await streams.publisher.message(job)) for job in jobs] == [True, True, True, False]
+
+
 async def next_ms(streams: Streams) -> None:
     then = await streams.now_ms()
 

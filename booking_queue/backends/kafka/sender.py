@@ -159,7 +159,7 @@ class Sender:
                 if self._prepare:
                     await self._prepare()
                 producer = await self._started()
-            except (KafkaError, BackendUnavailable, OSError, TimeoutError) as error:
+            except Exception as error:
                 if not away:
                     why = f"{type(error).__name__}: {error}"[:300]
                     log.warning("kafka_away", clientId=self._client_id, why=why)

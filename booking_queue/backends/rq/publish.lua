@@ -24,7 +24,7 @@ function rq.publish(id, gen)
   local state = due > NOW and 'delayed' or 'queued'
   rq.write(id, queue, gen, state == 'delayed' and 'scheduled' or 'queued')
   redis.call('SADD', 'rq:queues', rq.list(queue))
-  redis.call('ZREM', rq.failed(queue), id)
+  rq.revive(id, queue)
   if state == 'delayed' then
     redis.call('ZADD', rq.scheduled(queue), rq.score(due), id)
   else

@@ -74,15 +74,27 @@ function rq.kept(id, queue, option)
   return visible(keep)
 end
 
--- A count hides only jobs that were sent with one.
+local ENDED = { removeOnComplete = rq.finished, removeOnFail = rq.failed }
+
+-- Those that ended so, of a tenant and queue, that were sent with a count.
+local function counted(id, queue, option)
+  return P .. ':rq:' .. option .. ':' .. ledger.own_name(redis.call('HGET', ledger.key(id), 'tenant') or '', queue)
+end
+
+-- A count hides only its tenant's jobs that were sent with one; and of these none that starts over, also by RQ's tools.
 function rq.keep_newest(id, queue, option, count)
-  local kept = P .. ':rq:' .. option .. ':' .. queue
+  local kept = counted(id, queue, option)
   redis.call('ZADD', kept, NOW, id)
   redis.call('PEXPIRE', kept, RETENTION)
   for _, old in ipairs(redis.call('ZRANGE', kept, 0, -count - 1)) do
     redis.call('ZREM', kept, old)
-    rq.forget(old, queue)
+    if old == id or redis.call('ZSCORE', ENDED[option](queue), old) then rq.forget(old, queue) end
   end
+end
+
+-- A dead job starts over.
+function rq.revive(id, queue)
+  if redis.call('ZREM', rq.failed(queue), id) == 1 then redis.call('ZREM', counted(id, queue, 'removeOnFail'), id) end
 end
 
 function rq.forget(id, queue)

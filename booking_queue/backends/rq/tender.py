@@ -13,6 +13,7 @@ from importlib.metadata import version
 from booking_queue import logs
 from booking_queue.domain.errors import BookingQueueError
 from booking_queue.domain.job import Priority
+from booking_queue.domain.retry import describe
 from booking_queue.ledger.script import Arg, Scripts
 from booking_queue.settings import Settings
 
@@ -26,7 +27,7 @@ log = logs.get("rq")
 
 
 class Tender:
-    """Every worker runs one; what they do at the same time is harmless."""
+    """Every worker runs one; what they do at the same time is harmless. No error ends it."""
 
     def __init__(self, scripts: Scripts, settings: Settings, worker_id: str):
         self._scripts = scripts
@@ -47,8 +48,8 @@ class Tender:
         """Seconds until the next look."""
         try:
             _, given, nearest = await self._scripts.call("rq_tend", TEND_LIMIT)
-        except BookingQueueError as error:
-            log.warning("rq_tend_failed", why=str(error))
+        except Exception as error:
+            log.warning("rq_tend_failed", why=describe(error))
             return AWAY_SECONDS
         if given:
             log.event("jobs_reclaimed", count=given)
@@ -71,8 +72,8 @@ class Tender:
             try:
                 await self._scripts.call("rq_alive", self._worker_id, ttl, state, *fields)
                 self._pruned_to = await self._scripts.call("rq_prune", PRUNED_AT_ONCE, *self._pruned_to)
-            except BookingQueueError as error:
-                log.warning("rq_heartbeat_failed", why=str(error))
+            except Exception as error:
+                log.warning("rq_heartbeat_failed", why=describe(error))
             await asyncio.sleep(self._every)
 
     async def leave(self) -> None:

@@ -2,7 +2,8 @@ import { type FormEvent, useState } from "react";
 import { ApiError, createBooking } from "../api.ts";
 import type { NewBooking } from "../openapi/api.ts";
 import { followPath, navigate } from "../route.ts";
-import { useSession } from "../session/useSession.ts";
+import { BREAK } from "../session/may.ts";
+import { useLacking, useSession } from "../session/useSession.ts";
 import { Copy, curl } from "../ui/Copy.tsx";
 import { Burst } from "./Burst.tsx";
 import { type Draft, type Errors, serverErrors, toBooking } from "./booking.ts";
@@ -96,6 +97,7 @@ function useSend(form: ReturnType<typeof useDraft>) {
 export function CreateBooking() {
   const form = useDraft();
   const { sending, failure, burst, submit, sent } = useSend(form);
+  const mayBreak = useLacking(BREAK) === "";
   const valid = Object.keys(form.found).length === 0;
   const verb = several(form.draft) ? `Book ${Number(form.draft.amount).toLocaleString("en")}` : "Book";
   return (
@@ -106,7 +108,7 @@ export function CreateBooking() {
           <Stay form={form} />
           <Queueing form={form} />
           <Amount form={form} />
-          <Faults form={form} />
+          {mayBreak && <Faults form={form} />}
           <div className="send">
             <button type="submit" className="button primary" aria-disabled={sending}>
               {sending ? "Booking…" : verb}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BOOK, LOOK_AT_ALL, SEND_AGAIN, isOperators, lacking, needOf } from "./may.ts";
+import { BOOK, BREAK, LOOK_AT_ALL, SEND_AGAIN, isOperators, lacking, needOf } from "./may.ts";
 import { type Session, nobody } from "./session.ts";
 
 const withKey = (tenant: string, ...scopes: string[]): Session => ({ ...nobody, access: "held", grant: { tenant, scopes } });
@@ -9,6 +9,7 @@ describe("lacking", () => {
     const acme = withKey("acme", "bookings:read", "ops:read");
     expect(lacking(acme, needOf("overview"))).toContain("tenant acme");
     expect(lacking(acme, needOf("letters"))).toBe("");
+    expect([BOOK, BREAK].map((need) => lacking(withKey("acme", "bookings:write"), need))).toEqual(["", expect.stringContaining("tenant acme")]);
     expect(lacking(withKey("", "ops:read"), LOOK_AT_ALL)).toBe("");
   });
 

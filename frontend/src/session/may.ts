@@ -7,6 +7,8 @@ export type Need = { scope: "bookings:read" | "bookings:write" | "ops:read" | "o
 export const LOOK_AT_ALL: Need = { scope: "ops:read", whole: true };
 export const CHANGE_ALL: Need = { scope: "ops:write", whole: true };
 export const BOOK: Need = { scope: "bookings:write" };
+/** To book with simulated faults: a crash takes a worker along, and everybody's jobs on it. */
+export const BREAK: Need = { scope: "bookings:write", whole: true };
 export const SEE_LETTERS: Need = { scope: "ops:read" };
 export const SEND_AGAIN: Need = { scope: "ops:write" };
 
