@@ -91,8 +91,8 @@ function tell(change: Change): void {
   const [last, next] = [current, reduce(current, change)];
   if (next === last) return;
   current = next;
-  const another = next.whose !== last.whose;
-  if (another || next.round !== last.round) for (const told of holders) told(another);
+  const other = next.whose !== last.whose;
+  if (other || next.round !== last.round) for (const told of holders) told(other);
   for (const listener of listeners) listener();
 }
 
