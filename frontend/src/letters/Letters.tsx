@@ -95,7 +95,7 @@ export function Letters() {
         <ChooseType query={query} letters={letters} />
         <ChooseBackend query={query} path={LETTERS} />
       </div>
-      <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
+      <section className={`card list ${error ? "old" : loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
         <Allowed need={SEND_AGAIN}>
           <div className={letters.length > 0 ? undefined : "idle"}>
             <BulkLetters letters={letters} selection={selection} query={query} more={page?.next !== null} done={again} />
