@@ -81,6 +81,21 @@ def test_a_letter_is_asked_for_again_until_the_gateway_is_back(page: Page, site:
     expect(page.locator("main")).to_contain_text("It may have been redriven or discarded meanwhile")
 
 
+def test_a_number_too_large_for_a_browser_is_not_changed(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/dead-letters/kafka/{site.dead_letter(order=1234567890123456789)}")
+    payload, send = page.get_by_label("Payload"), page.get_by_role("button", name="Redrive")
+    expect(page.get_by_text("As it was, but for large numbers")).to_be_visible()
+    before = payload.input_value()
+    payload.fill(before.replace("browser", "edited"))
+    expect(page.get_by_text("would be sent rounded")).to_be_visible()
+    expect(send).to_be_disabled()
+    payload.fill(before)
+    with page.expect_request("**/redrive") as asked:
+        send.click()
+    assert asked.value.post_data_json == {}
+    expect(page.get_by_text("Sent to Kafka")).to_be_visible()
+
+
 def test_the_focus_is_on_what_a_letter_s_action_led_to(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/dead-letters/kafka/{site.dead_letter()}")
     settled(page)
