@@ -3,7 +3,7 @@ import { BACKEND_NAMES, type Backend } from "../api.ts";
 import { summed } from "../jobs/rows.ts";
 import { Said } from "../jobs/Said.tsx";
 import type { Selection } from "../jobs/useSelection.ts";
-import { useWork } from "../jobs/useWork.ts";
+import { useComplaint, useWork } from "../jobs/useWork.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { BackendSelect } from "./BackendSelect.tsx";
 import { type Letter, type Outcome, type Which, many } from "./api.ts";
@@ -48,17 +48,6 @@ function useEverything(search: string, allShown: boolean) {
   const held = everything === search && allShown;
   if (everything !== null && !held) setEverything(null);
   return { everything: held, toggle: () => setEverything(held ? null : search) };
-}
-
-/** What went wrong is told until another choice is made. */
-function useComplaint(choice: string) {
-  const [failed, setFailed] = useState(false);
-  const [last, setLast] = useState(choice);
-  if (choice !== last) {
-    setLast(choice);
-    setFailed(false);
-  }
-  return [failed, setFailed] as const;
 }
 
 /** What is chosen, or everything that the filters match, redriven or put away. */
