@@ -202,14 +202,18 @@ export async function readBooking(id: string, signal: AbortSignal): Promise<Book
   return toBooking(body, date);
 }
 
-/** A request with JSON in it. */
-export async function send<T>(method: "POST" | "PUT", path: string, body: unknown): Promise<Told<T>> {
-  const headers = { "Content-Type": "application/json" };
+/** Whether what was sent may have been done all the same: no answer came, half of one, or one by somebody in between. */
+export const inDoubt = (cause: unknown): boolean =>
+  cause instanceof ApiError && (cause.status < 400 || cause.status === 409 || cause.status >= 500);
+
+/** A request with JSON in it; with a `key` it can be sent again, and is done once. */
+export async function send<T>(method: "POST" | "PUT", path: string, body: unknown, key = ""): Promise<Told<T>> {
+  const headers = { "Content-Type": "application/json", ...(key ? { "Idempotency-Key": key } : {}) };
   return (await answer<T>(path, { method, headers, body: JSON.stringify(body) })).body;
 }
 
-export async function createBooking(booking: NewBooking): Promise<string> {
-  const id = text((await send<AcceptedBooking>("POST", "/api/bookings", booking)).bookingId);
+export async function createBooking(booking: NewBooking, key: string): Promise<string> {
+  const id = text((await send<AcceptedBooking>("POST", "/api/bookings", booking, key)).bookingId);
   if (!id) throw new ApiError("The answer names no booking", 202);
   return id;
 }

@@ -91,12 +91,12 @@ class Site:
         booking: str = self.post("api", "/api/bookings", {"userId": user, **STAY, **more})["bookingId"]
         return booking
 
-    def dead_letter(self) -> str:
+    def dead_letter(self, **more: Any) -> str:
         """One that no attempt was spent on: its data fit no booking."""
-        return self.dead_letters(1)[0]
+        return self.dead_letters(1, **more)[0]
 
-    def dead_letters(self, count: int) -> list[str]:
-        body = {"type": "booking", "data": {"userId": "browser"}}
+    def dead_letters(self, count: int, **more: Any) -> list[str]:
+        body = {"type": "booking", "data": {"userId": "browser", **more}}
         letters: list[str] = [self.post("kafka-service", "/messages", body)["messageId"] for _ in range(count)]
         for letter in letters:
             path = f"{self.suite.url('api')}/api/dead-letters/kafka/{letter}"

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from local.probe import wait_until
-from tests.browser.site import Site, clean, settled
+from tests.browser.site import Site, axe, clean, settled
 
 
 def name_of(path: str) -> str:
@@ -76,6 +76,17 @@ def test_kafka_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None
     page.goto(site.url)
     expect(lane).not_to_contain_text("Stale", timeout=40_000)
     expect(strip).not_to_contain_text("Kafka")
+
+
+@pytest.mark.parametrize("path", ["/bookings", "/dead-letters"], ids=name_of)
+def test_what_was_listed_can_be_read_when_the_gateway_went(page: Page, site: Site, path: str) -> None:
+    site.book("pale", delaySeconds=3600)
+    site.dead_letter()
+    page.goto(f"{site.url}{path}")
+    expect(page.locator("tbody tr")).not_to_have_count(0)
+    page.route("**/api/**", lambda route: route.fulfill(status=502, json={"title": "The gateway cannot be reached"}))
+    expect(page.locator(".fresh.stale")).to_contain_text("cannot be reached")
+    assert not axe(page)
 
 
 A_BOOKING = "/bookings/00000000-0000-4000-8000-000000000000"

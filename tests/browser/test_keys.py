@@ -166,6 +166,19 @@ def test_the_same_key_entered_again_leaves_what_was_being_edited(page: Page, sit
     expect(page.get_by_text("Sent to Kafka")).to_be_visible()
 
 
+def test_a_key_that_is_forgotten_takes_its_figures_along(page: Page, keyed: str) -> None:
+    enter(page, keyed, KEY)
+    figures = page.locator(".station .figure")
+    expect(figures.filter(has_text=re.compile(r"\d"))).not_to_have_count(0)
+    page.get_by_role("button", name="Forget key").click()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
+    expect(figures.first).to_be_visible()
+    expect(figures.filter(has_text=re.compile(r"\d"))).to_have_count(0)
+    page.get_by_label("Key", exact=True).fill(KEY)
+    page.get_by_role("button", name="Use this key").click()
+    expect(figures.filter(has_text=re.compile(r"\d"))).not_to_have_count(0)
+
+
 def test_who_may_only_look_is_offered_nothing_that_changes(page: Page, keyed: str) -> None:
     operator = {"x-api-key": KEY}
     booking = httpx.post(

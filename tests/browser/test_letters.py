@@ -41,7 +41,10 @@ def test_what_is_under_way_and_what_failed_is_told(page: Page, site: Site) -> No
 
 def test_all_that_match_are_meant_once(page: Page, site: Site) -> None:
     site.dead_letters(26)
-    page.goto(f"{site.url}/dead-letters?backend=kafka&q=browser")
+    page.goto(f"{site.url}/dead-letters?q=browser")
+    page.get_by_label("Backend").select_option("kafka")
+    page.get_by_label("Type").select_option("booking")
+    expect(page).to_have_url(re.compile("type=booking"))
     shown, match = page.get_by_label("Select all shown"), page.get_by_role("button", name="Select all that match")
     said = page.locator(".bulk [role=status]")
     expect(page.locator("tbody tr")).to_have_count(25)
@@ -54,7 +57,10 @@ def test_all_that_match_are_meant_once(page: Page, site: Site) -> None:
     expect(said).to_have_text("25 selected")
     match.click()
     page.get_by_role("button", name="Discard selected").click()
-    page.get_by_role("button", name="Discard", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("all letters of type booking that died on Kafka with “browser”")
+    with page.expect_request("**/api/dead-letters/discard") as asked:
+        page.get_by_role("button", name="Discard", exact=True).click()
+    assert (asked.value.post_data_json or {})["matching"] == {"backend": "kafka", "type": "booking", "q": "browser"}
     expect(said).to_have_text(re.compile(r"\d\d letters discarded"))
     expect(page.get_by_text("No dead letter matches")).to_be_visible()
     letter = site.dead_letter()
@@ -73,6 +79,21 @@ def test_a_letter_is_asked_for_again_until_the_gateway_is_back(page: Page, site:
     expect(page.locator(".letter-head")).to_contain_text("hotelId")
     page.goto(f"{site.url}/dead-letters/kafka/{letter}x")
     expect(page.locator("main")).to_contain_text("It may have been redriven or discarded meanwhile")
+
+
+def test_a_number_too_large_for_a_browser_is_not_changed(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/dead-letters/kafka/{site.dead_letter(order=1234567890123456789)}")
+    payload, send = page.get_by_label("Payload"), page.get_by_role("button", name="Redrive")
+    expect(page.get_by_text("As it was, but for large numbers")).to_be_visible()
+    before = payload.input_value()
+    payload.fill(before.replace("browser", "edited"))
+    expect(page.get_by_text("would be sent rounded")).to_be_visible()
+    expect(send).to_be_disabled()
+    payload.fill(before)
+    with page.expect_request("**/redrive") as asked:
+        send.click()
+    assert asked.value.post_data_json == {}
+    expect(page.get_by_text("Sent to Kafka")).to_be_visible()
 
 
 def test_the_focus_is_on_what_a_letter_s_action_led_to(page: Page, site: Site) -> None:

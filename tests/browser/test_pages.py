@@ -113,7 +113,7 @@ def test_the_lanes_are_seen_at_work(page: Page, site: Site) -> None:
         facts = page.locator(f".lane-card.lane-{lane} .lane-facts")
         expect(facts.locator("div").filter(has_text="Lag").locator("dd")).to_have_text(lag)
     assert not clean(page, "overview-busy")
-    page.get_by_role("link", name="Workers", exact=True).click()
+    page.get_by_role("link", name="running", exact=True).click()
     expect(page.locator(".runs").first).to_contain_text("more")
     assert not clean(page, "workers-busy")
     page.get_by_role("link", name="Backends").click()
@@ -195,8 +195,13 @@ def test_what_died_is_sent_again_from_the_list(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/bookings?q=phoenix")
     page.get_by_label(re.compile("^Select booking")).check()
     expect(page.get_by_text("1 can be retried")).to_be_visible()
-    page.get_by_role("button", name="Retry selected").click()
-    expect(page.get_by_text("1 lane sent again")).to_be_visible()
+    away = {"title": "The gateway cannot be reached", "status": 503}
+    page.route("**/api/dead-letters/redrive", lambda route: route.fulfill(status=503, json=away))
+    for said in ("The gateway cannot be reached", "1 lane sent again"):  # what failed is still chosen
+        page.get_by_role("button", name="Retry selected").click()
+        page.get_by_role("button", name="Retry them").click()
+        expect(page.locator(".bulk [role=status]")).to_contain_text(said)
+        page.unroute("**/api/dead-letters/redrive")
     expect(page.locator("tbody .pill")).to_contain_text("confirmed")
 
 
@@ -251,6 +256,18 @@ def test_a_backend_is_paused_and_resumed(page: Page, site: Site) -> None:
     expect(page.get_by_role("button", name="Pause Redis Streams")).to_be_visible()
     page.goto(f"{site.url}/bookings/{booking}")
     expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
+
+
+@pytest.mark.parametrize(("path", "query"), [("/", "window=86400"), ("/backends", "registry=failed")])
+def test_a_choice_is_in_the_address(page: Page, site: Site, path: str, query: str) -> None:
+    choice = page.get_by_role("button", name=re.compile("24 h|failed"))
+    page.goto(f"{site.url}{path}")
+    choice.click()
+    expect(page).to_have_url(f"{site.url}{path}?{query}")
+    page.reload()
+    settled(page)
+    expect(choice).to_have_attribute("aria-pressed", "true")
+    assert not clean(page, f"{name_of(path)}-chosen")
 
 
 @pytest.mark.parametrize("path", PAGES)

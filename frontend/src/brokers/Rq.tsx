@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { JobLink } from "../live/JobLink.tsx";
+import { BROKERS, navigate, useQuery, withQuery } from "../route.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Broker, type Given, Table } from "./Broker.tsx";
 import { REGISTRIES, type Registry, none, readRq } from "./views.ts";
@@ -8,10 +9,13 @@ const EVERY_MS = 2000;
 
 export function Rq(given: Given) {
   const { data, error } = usePoll(readRq, EVERY_MS);
-  const [own, setChosen] = useState<Registry | null>(null);
-  const chosen = own ?? "active";
+  const query = useQuery();
+  const [first, setFirst] = useState<Registry | null>(null);
+  const asked = REGISTRIES.find((each) => each === query.get("registry"));
+  const chosen = asked ?? first ?? "active";
+  const choose = (registry: Registry) => navigate(withQuery(BROKERS, query, { registry }), { replace: true });
   // Where somebody comes in, the first registry with something in it; it stays, whatever comes then.
-  if (own === null && data) setChosen(REGISTRIES.find((each) => data.jobs[each].length > 0) ?? "active");
+  if (first === null && data) setFirst(REGISTRIES.find((each) => data.jobs[each].length > 0) ?? "active");
   const rows = (data?.jobs[chosen] ?? []).map((job) => ({
     key: job.id,
     cells: [
@@ -31,7 +35,7 @@ export function Rq(given: Given) {
       <div className="registries">
         <div className="buttons windows" role="group" aria-label="Registry">
           {REGISTRIES.map((each) => (
-            <button key={each} type="button" aria-pressed={each === chosen} onClick={() => setChosen(each)}>
+            <button key={each} type="button" aria-pressed={each === chosen} onClick={() => choose(each)}>
               {each}
             </button>
           ))}

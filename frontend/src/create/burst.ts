@@ -1,9 +1,13 @@
-import { type Told, answer, list, number, send, text } from "../api.ts";
+import { type Told, answer, inDoubt, list, number, restAfter, send, text } from "../api.ts";
 import type { BatchAnswer, BookingPage, NewBooking } from "../openapi/api.ts";
 import type { FeedEvent } from "../follow/events.ts";
+import { pause } from "../live/listen.ts";
 import { type Draft, day, toBooking } from "./booking.ts";
 
-const AT_ONCE = 100;
+export const AT_ONCE = 100;
+/** How often a portion is sent whose answer does not come, and how long it rests before the next time. */
+const TRIES = 3;
+const AGAIN_MS = 2000;
 /** Pages of the list beyond those that the burst itself fills: what others booked there meanwhile. */
 const SPARE_PAGES = 10;
 const DAY_MS = 86_400_000;
@@ -39,20 +43,44 @@ export const begun: Progress = { asked: 0, ids: new Set(), refused: 0, why: "", 
 
 const ENDS = new Set(["confirmed", "rejected", "failed", "cancelled"]);
 
-/** Sends them in portions; after each it tells what was accepted. Ends at the first portion that fails as a whole. */
+/** Sent again where no answer came, with the same key: so none of it is made twice. */
+async function sendPortion(portion: readonly NewBooking[], key: string, signal: AbortSignal): Promise<Told<BatchAnswer>> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await send<BatchAnswer>("POST", "/api/bookings/batch", { bookings: portion }, key);
+    } catch (cause) {
+      if (!inDoubt(cause) || tries === TRIES || signal.aborted) throw cause;
+      await pause(restAfter(cause, AGAIN_MS), signal);
+    }
+  }
+}
+
+/** Sends them in portions, each with a key of its own made of `key`; after each it tells what was accepted. Ends at the
+ * first portion that fails as a whole. */
 export async function sendBurst(
   all: readonly NewBooking[],
+  key: string,
   tell: (answer: Sent) => void,
   signal: AbortSignal,
 ): Promise<void> {
   for (let first = 0; first < all.length && !signal.aborted; first += AT_ONCE) {
     const portion = all.slice(first, first + AT_ONCE);
-    const body = await send<BatchAnswer>("POST", "/api/bookings/batch", { bookings: portion });
+    const body = await sendPortion(portion, `${key}-${first}`, signal);
+    if (signal.aborted) return;
     const items = list(body.items);
     const ids = items.map((it) => text(it?.bookingId)).filter(Boolean);
     const why = items.map((it) => text(it?.error)).find(Boolean) ?? "";
     tell({ asked: portion.length, ids, refused: number(body.refused), why });
   }
+}
+
+/** Why it went no further, and what is known of those that are not counted. */
+export function halted(cause: unknown, left: number): string {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const last = Math.min(AT_ONCE, left);
+  const rest = left > last ? " The rest was not sent." : "";
+  const known = inDoubt(cause) ? `Whether the next ${last} were accepted is not known.${rest}` : "The rest was not accepted.";
+  return `${why}. What is counted above was accepted. ${known} Book again, unchanged, and none is made twice.`;
 }
 
 /** Counts each booking's end once; `seen` remembers what came before its acceptance was told. */

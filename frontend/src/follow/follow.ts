@@ -65,10 +65,14 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
   const hopeless = new AbortController();
   const signal = AbortSignal.any([stop, hopeless.signal]);
   let [waiting, last]: [FeedEvent[], string] = [[], ""];
+  let later: ReturnType<typeof setTimeout> | undefined;
+  /** Where nobody looks any more it is asked for when somebody does: the stream begins anew then. */
+  const again = () => void (document.hidden || refresh.call());
 
   const refresh = atMostEvery(FRAME_MS, async () => {
     if (waiting.length > 0) tell({ type: "events", events: waiting });
     waiting = [];
+    clearTimeout(later);
     try {
       const booking = await readBooking(id, signal);
       tell({ type: "status", booking, at: Date.now() });
@@ -77,7 +81,7 @@ export function follow(id: string, tell: (change: Change) => void, stop: AbortSi
       const error = toError(cause);
       tell({ type: "failed", error });
       if (isFinal(error)) hopeless.abort();
-      else setTimeout(refresh.call, POLL_MS);
+      else later = setTimeout(again, restAfter(error, POLL_MS));
     }
   });
 

@@ -88,7 +88,7 @@ export function Jobs() {
         <StateFilter query={query} />
         <ChooseBackend query={query} path={JOBS} />
       </div>
-      <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
+      <section className={`card list ${error ? "old" : loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
         <div className={page?.rows.length ? "list-head" : "list-head idle"}>
           <Bulk rows={page?.rows ?? []} selection={selection} done={again} />
           <button type="button" className={fresh > 0 ? "plain" : "plain away"} aria-disabled={fresh === 0} onClick={showAll}>

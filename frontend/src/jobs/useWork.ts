@@ -12,6 +12,17 @@ export type Work = {
   run: (act: (tell: (far: string) => void) => Promise<string>) => Promise<boolean>;
 };
 
+/** What went wrong is told until another choice is made. */
+export function useComplaint(choice: string) {
+  const [failed, setFailed] = useState(false);
+  const [last, setLast] = useState(choice);
+  if (choice !== last) {
+    setLast(choice);
+    setFailed(false);
+  }
+  return [failed, setFailed] as const;
+}
+
 /** What is done to many at once. */
 export function useWork(): Work {
   const [working, setWorking] = useState(false);

@@ -1,5 +1,5 @@
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
-import { ApiError, BACKEND_NAMES, type Backend, type Json } from "../api.ts";
+import { ApiError, BACKEND_NAMES, type Backend } from "../api.ts";
 import { LETTERS, followPath, navigate } from "../route.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { Link } from "../ui/Link.tsx";
@@ -35,8 +35,12 @@ function useRedrive(letter: Inspected) {
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
   const [done, setDone] = useState<Done | null>(null);
+  const before = pretty(letter.data);
   const payload = parsePayload(text);
-  const changed = payload.data !== null && pretty(payload.data) !== pretty(letter.data);
+  const changed = payload.data !== null && pretty(payload.data) !== before;
+  /** Nothing of it is sent along: it runs with what it had, also where this page cannot show that to the digit. */
+  const kept = letter.readable && (payload.data ? !changed : text === before);
+  const ready = kept || payload.data !== null;
 
   const attempt = async (act: () => Promise<void>) => {
     if (busy) return;
@@ -49,15 +53,16 @@ function useRedrive(letter: Inspected) {
     }
     setBusy(false);
   };
-  const send = (data: Json) => {
-    const edited = changed || !letter.readable ? { data, ...(letter.readable ? {} : { type }) } : {};
+  const send = () => {
+    if (!ready) return undefined;
+    const edited = kept ? {} : { data: payload.data, ...(letter.readable ? {} : { type }) };
     return attempt(async () => {
       const state = await redrive(letter.backend, letter.id, { ...(to ? { to } : {}), ...edited });
       setDone({ to: to || letter.backend, state });
     });
   };
   const drop = () => attempt(async () => discard(letter.backend, letter.id).then(() => navigate(LETTERS)));
-  return { text, setText, type, setType, to, setTo, error, busy, done, payload, send, drop };
+  return { text, setText, type, setType, to, setTo, error, busy, done, kept, ready, send, drop };
 }
 
 /** Edit it, send it again, here or elsewhere, or put it away. */
@@ -68,7 +73,7 @@ export function Actions({ letter }: { letter: Inspected }) {
   if (form.done) return <Sent letter={letter} done={form.done} />;
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (form.payload.data) void form.send(form.payload.data);
+    void form.send();
   };
   const drop = () => {
     setAsking(false);
@@ -84,11 +89,11 @@ export function Actions({ letter }: { letter: Inspected }) {
           <p className="note">It is no job as it stands: say which, and with what data</p>
         </div>
       )}
-      <Editor before={letter.data} text={form.text} change={form.setText} />
+      <Editor before={letter.data} text={form.text} change={form.setText} kept={form.kept} />
       <div className="buttons">
         <label htmlFor={where}>To</label>
         <BackendSelect id={where} value={form.to} change={form.setTo} own={letter.backend} />
-        <button type="submit" className="primary" aria-disabled={form.payload.data === null || form.busy}>
+        <button type="submit" className="primary" aria-disabled={!form.ready || form.busy}>
           Redrive
         </button>
         <button type="button" className="danger" onClick={() => setAsking(true)}>

@@ -3,10 +3,11 @@ import { BACKEND_NAMES, type Backend } from "../api.ts";
 import { summed } from "../jobs/rows.ts";
 import { Said } from "../jobs/Said.tsx";
 import type { Selection } from "../jobs/useSelection.ts";
-import { useWork } from "../jobs/useWork.ts";
+import { useComplaint, useWork } from "../jobs/useWork.ts";
 import { Confirm } from "../ui/Confirm.tsx";
 import { BackendSelect } from "./BackendSelect.tsx";
 import { type Letter, type Outcome, type Which, many } from "./api.ts";
+import { allOf, filtersOf } from "./filters.ts";
 
 type Verb = "redrive" | "discard";
 type Props = { letters: Letter[]; selection: Selection; query: URLSearchParams; more: boolean; done: () => void };
@@ -19,11 +20,6 @@ const letters = (count: number) => `${count} letter${count === 1 ? "" : "s"}`;
 function says(verb: Verb, { done, refused }: Outcome): string {
   const more = refused.length > 0 ? ` ${refused.length} refused: ${summed(refused)}.` : "";
   return `${letters(done)} ${PAST[verb]}.${more}`;
-}
-
-function matching(query: URLSearchParams): Which {
-  const named = ["backend", "q"].flatMap((name) => (query.get(name) ? [[name, query.get(name) ?? ""]] : []));
-  return { matching: Object.fromEntries(named) };
 }
 
 /** Of many requests one may fail after others went well. */
@@ -54,17 +50,6 @@ function useEverything(search: string, allShown: boolean) {
   return { everything: held, toggle: () => setEverything(held ? null : search) };
 }
 
-/** What went wrong is told until another choice is made. */
-function useComplaint(choice: string) {
-  const [failed, setFailed] = useState(false);
-  const [last, setLast] = useState(choice);
-  if (choice !== last) {
-    setLast(choice);
-    setFailed(false);
-  }
-  return [failed, setFailed] as const;
-}
-
 /** What is chosen, or everything that the filters match, redriven or put away. */
 export function BulkLetters({ letters: shown, selection, query, more, done }: Props) {
   const [to, setTo] = useState<Backend | "">("");
@@ -74,13 +59,14 @@ export function BulkLetters({ letters: shown, selection, query, more, done }: Pr
   const work = useWork();
   const chosen = shown.filter((letter) => selection.has(keyOf(letter)));
   const [failed, setFailed] = useComplaint(chosen.map(keyOf).join());
-  const amount = all ? "all letters that match" : letters(chosen.length);
+  const matching = filtersOf(query);
+  const amount = all ? allOf(matching) : letters(chosen.length);
   const able = chosen.length > 0 && !work.working;
   const picked = `${all ? "All" : chosen.length} selected`;
 
   const go = async (verb: Verb) => {
     setAsking(null);
-    const which: Which = all ? matching(query) : { items: chosen.map(({ backend, id }) => ({ backend, id })) };
+    const which: Which = all ? { matching } : { items: chosen.map(({ backend, id }) => ({ backend, id })) };
     const well = await work.run((tell) => act(verb, which, to, tell));
     if (well) selection.clear();
     setFailed(!well);

@@ -24,12 +24,14 @@ function Diff({ before, after }: { before: string; after: string }) {
   );
 }
 
-type Props = { before: unknown; text: string; change: (text: string) => void };
+/** `kept`: it runs with what it had, whatever of that can be shown here. */
+type Props = { before: unknown; text: string; change: (text: string) => void; kept: boolean };
 
 /** The payload as JSON: what is wrong with it, and how it differs from what it was. */
-export function Editor({ before, text, change }: Props) {
+export function Editor({ before, text, change, kept }: Props) {
   const [field, note] = [useId(), useId()];
-  const { data, error } = parsePayload(text);
+  const { data, error: wrong } = parsePayload(text);
+  const error = kept ? "" : wrong;
   const old = pretty(before);
   const changed = data !== null && pretty(data) !== old;
   return (
@@ -47,7 +49,7 @@ export function Editor({ before, text, change }: Props) {
           onChange={(event) => change(event.target.value)}
         />
         <p id={note} className={error ? "note wrong" : "note"} role="status">
-          {error || (changed ? "Changed: it runs with what stands here" : "As it was")}
+          {error || (changed ? "Changed: it runs with what stands here" : wrong ? "As it was, but for large numbers, shown rounded" : "As it was")}
         </p>
       </div>
       {changed && <Diff before={old} after={pretty(data)} />}

@@ -1,5 +1,5 @@
 import { useCallback, useRef, useState } from "react";
-import { ChooseBackend, Search } from "../jobs/Filters.tsx";
+import { Choose, ChooseBackend, Search } from "../jobs/Filters.tsx";
 import { focusedRow, moveFocus, moveInside, useSelection } from "../jobs/useSelection.ts";
 import { CREATE, LETTERS, useQuery } from "../route.ts";
 import { Allowed } from "../session/Allowed.tsx";
@@ -13,7 +13,8 @@ import { useKeys } from "../ui/useKeys.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { BulkLetters, keyOf } from "./BulkLetters.tsx";
 import { LetterTable } from "./LetterTable.tsx";
-import { type LetterPage, readLetters } from "./api.ts";
+import { type Letter, type LetterPage, readLetters } from "./api.ts";
+import { filtersOf } from "./filters.ts";
 import "../jobs/jobs.css";
 import "./letters.css";
 
@@ -40,8 +41,7 @@ function useLetters(search: string, hold: boolean) {
 function Nothing({ query, page }: { query: URLSearchParams; page: LetterPage }) {
   const stretch = query.get("cursor") ? "next" : "newest";
   if (page.next) return <p className="notice">None among the {stretch}. Older ones may match.</p>;
-  const filtered = query.get("q") || query.get("backend");
-  if (filtered) return <p className="notice">No dead letter matches.</p>;
+  if (Object.keys(filtersOf(query)).length > 0) return <p className="notice">No dead letter matches.</p>;
   return (
     <div className="nothing">
       <p>No dead letters: nothing has failed for good</p>
@@ -49,6 +49,19 @@ function Nothing({ query, page }: { query: URLSearchParams; page: LetterPage }) 
         The recipe “Dead letter” of a <Link to={CREATE}>new booking</Link> makes one.
       </p>
     </div>
+  );
+}
+
+/** Of the types that are there, and the one that is asked for. */
+function ChooseType({ query, letters }: { query: URLSearchParams; letters: Letter[] }) {
+  const types = new Set(["booking", query.get("type") ?? "", ...letters.map((letter) => letter.type)]);
+  return (
+    <Choose name="type" label="Type" query={query} path={LETTERS}>
+      <option value="">any</option>
+      {[...types].filter(Boolean).map((type) => (
+        <option key={type}>{type}</option>
+      ))}
+    </Choose>
   );
 }
 
@@ -79,9 +92,10 @@ export function Letters() {
       </div>
       <div className="filters card" role="search" aria-label="Filters">
         <Search query={query} path={LETTERS} label="Find" hint="id, user, hotel, reason" field={search} />
+        <ChooseType query={query} letters={letters} />
         <ChooseBackend query={query} path={LETTERS} />
       </div>
-      <section className={`card list ${error || loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
+      <section className={`card list ${error ? "old" : loading ? "dim" : ""}`} aria-label="Letters" aria-busy={loading}>
         <Allowed need={SEND_AGAIN}>
           <div className={letters.length > 0 ? undefined : "idle"}>
             <BulkLetters letters={letters} selection={selection} query={query} more={page?.next !== null} done={again} />

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { many, readLetter } from "./api.ts";
+import { many, readLetter, readLetters } from "./api.ts";
+import { allOf, filtersOf } from "./filters.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -18,6 +19,28 @@ describe("many", () => {
   it("says where they run again, and no such thing of what is put away", async () => {
     expect(await bodies("redrive")).toEqual([{ ...which, to: "rq", limit: 200 }]);
     expect(await bodies("discard")).toEqual([{ ...which, limit: 200 }]);
+  });
+});
+
+describe("all that match", () => {
+  const search = "type=noop&q=mail&backend=kafka&cursor=c&trail=x";
+
+  it("are those that the list shows", async () => {
+    let asked = "";
+    vi.stubGlobal("fetch", async (path: string) => {
+      asked = path;
+      return new Response('{"items":[],"nextCursor":null}');
+    });
+    await readLetters(search, new AbortController().signal);
+    const query = new URLSearchParams(asked.split("?")[1]);
+    expect([query.get("cursor"), query.get("trail")]).toEqual(["c", null]);
+    expect(filtersOf(query)).toEqual({ type: "noop", q: "mail", backend: "kafka" });
+    expect(filtersOf(new URLSearchParams(search))).toEqual(filtersOf(query));
+  });
+
+  it("are named before something is done to them", () => {
+    expect(allOf(filtersOf(new URLSearchParams(search)))).toBe("all letters of type noop that died on Kafka with “mail”");
+    expect(allOf({})).toBe("all letters");
   });
 });
 

@@ -14,6 +14,7 @@ import {
 } from "../api.ts";
 import { type FeedEvent, toEvent } from "../follow/events.ts";
 import { isFinal } from "../follow/follow.ts";
+import { type Filters, filtersOf } from "./filters.ts";
 import type {
   DiscardedLetters,
   InspectedLetter,
@@ -67,10 +68,11 @@ export function toLetter(it: Told<LetterAnswer> | null): Letter {
 }
 
 export async function readLetters(search: string, signal: AbortSignal): Promise<LetterPage> {
-  const query = new URLSearchParams(search);
+  const asked = new URLSearchParams(search);
+  const query = new URLSearchParams(filtersOf(asked));
   let letters: Letter[] = [];
-  let next = query.get("cursor");
-  for (let asked = 0; asked < MOST_REQUESTS; asked += 1) {
+  let next = asked.get("cursor");
+  for (let requests = 0; requests < MOST_REQUESTS; requests += 1) {
     query.set("limit", String(PAGE - letters.length));
     if (next) query.set("cursor", next);
     const { body } = await answer<LetterPageAnswer>(`${LETTERS}?${query}`, {}, signal);
@@ -114,7 +116,7 @@ export async function discard(backend: Backend, id: string): Promise<void> {
   await answer(pathOf(backend, id), { method: "DELETE" });
 }
 
-export type Which = { items: Named[] } | { matching: Record<string, string> };
+export type Which = { items: Named[] } | { matching: Filters };
 
 const AT_ONCE = 200;
 

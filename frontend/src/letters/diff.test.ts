@@ -29,6 +29,12 @@ describe("parsePayload", () => {
     expect(parsePayload("[1]").error).toContain("object");
     expect(parsePayload("{a}").error).toMatch(/^Not JSON: /);
   });
+
+  it("takes no number that it would change", () => {
+    const large = '{"a": [{"order": 12345678901234567890}]}';
+    expect(parsePayload(large)).toMatchObject({ data: null, error: expect.stringContaining("rounded") });
+    expect(parsePayload('{"a": [9007199254740991, 0.1, 1.5e3, "12345678901234567890"]}').error).toBe("");
+  });
 });
 
 describe("toLetter", () => {

@@ -57,11 +57,20 @@ function common(a: string[], b: string[]): number[][] {
   return lengths;
 }
 
+/** A whole number that a browser has only nearly: JSON may hold it, what it is read into cannot. */
+const rounded = (value: unknown): boolean =>
+  typeof value === "number"
+    ? Number.isInteger(value) && !Number.isSafeInteger(value)
+    : typeof value === "object" && value !== null && Object.values(value).some(rounded);
+
+const TOO_LARGE = "A number in it is too large for a browser and would be sent rounded: put it in quotes, or send it by curl";
+
 /** The payload that stands in an editor, or what is wrong with it. */
 export function parsePayload(text: string): { data: Json; error: "" } | { data: null; error: string } {
   try {
     const parsed: unknown = JSON.parse(text);
-    return isRecord(parsed) ? { data: parsed, error: "" } : { data: null, error: "It must be a JSON object: { … }" };
+    if (!isRecord(parsed)) return { data: null, error: "It must be a JSON object: { … }" };
+    return rounded(parsed) ? { data: null, error: TOO_LARGE } : { data: parsed, error: "" };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
     return { data: null, error: `Not JSON: ${why}` };

@@ -1,4 +1,5 @@
 import { useEffect, useSyncExternalStore } from "react";
+import { onKey } from "../session/session.ts";
 import { useSession } from "../session/useSession.ts";
 import { type Board, readBoard } from "./board.ts";
 import { type Polled, nothingYet, poll } from "./poller.ts";
@@ -7,16 +8,26 @@ export const BOARD_MS = 2000;
 
 let current: Polled<Board> = nothingYet;
 let asking: ReturnType<typeof poll<Board>> | null = null;
-let asked = 0;
 const listeners = new Set<() => void>();
+
+function tell(next: Polled<Board>): void {
+  current = next;
+  for (const listener of listeners) listener();
+}
+
+const ask = () => poll(readBoard, BOARD_MS, (change) => tell(change(current)));
+
+/** What another's key opened goes, and so does what is still asked for with it. */
+onKey((another) => {
+  asking?.end();
+  asking = null;
+  if (another) tell(nothingYet);
+});
 
 /** One request serves the head of the page and whatever stands below it. */
 function subscribe(changed: () => void): () => void {
   listeners.add(changed);
-  asking ??= poll(readBoard, BOARD_MS, (change) => {
-    current = change(current);
-    for (const listener of listeners) listener();
-  });
+  asking ??= ask();
   return () => {
     listeners.delete(changed);
     if (listeners.size > 0) return;
@@ -25,12 +36,9 @@ function subscribe(changed: () => void): () => void {
   };
 }
 
-/** A new key asks at once. */
+/** A new key asks at once, where it still opens what looks at the board. */
 export function useBoard(): Polled<Board> {
-  const { round } = useSession();
-  useEffect(() => {
-    if (asked !== round) asking?.again();
-    asked = round;
-  }, [round]);
+  useSession();
+  useEffect(() => void (asking ??= ask()));
   return useSyncExternalStore(subscribe, () => current);
 }

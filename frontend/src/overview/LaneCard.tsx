@@ -95,9 +95,7 @@ export function LaneCard({ backend, lane, paused }: { backend: Backend; lane: La
       <div className="lane-head">
         <h3 id={`lane-${backend}`}>{BACKEND_NAMES[backend]}</h3>
         {paused && <span className="pill warn">paused</span>}
-        <p className="silent" title={lane?.stale}>
-          {lane?.stale}
-        </p>
+        <p className="silent">{lane?.stale}</p>
       </div>
       <Stations backend={backend} common={lane?.common} />
       <Facts backend={backend} common={lane?.common} />

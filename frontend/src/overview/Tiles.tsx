@@ -35,7 +35,7 @@ export function Tiles({ board }: { board: Board | null }) {
       </div>
       <div className="card">
         <dt>
-          <Link to={`${JOBS}?state=active`}>running</Link>
+          <Link to={WORKERS}>running</Link>
         </dt>
         <dd>{or(sum(board, "active"), brief)}</dd>
       </div>

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { readBooking } from "../api.ts";
-import { type Change, type Session, begin, forget, nobody, open, reduce, snapshot } from "./session.ts";
+import { type Change, type Session, begin, forget, nobody, onKey, open, reduce, snapshot } from "./session.ts";
 
 const after = (...changes: Change[]): Session => changes.reduce(reduce, nobody);
 const held: Change = { type: "told", required: true, held: true };
@@ -70,6 +70,8 @@ describe("a session", () => {
   const answering = (status: number, body: object) => vi.fn(async () => new Response(JSON.stringify(body), { status }));
 
   it("goes from refused through a wrong key to open and back", async () => {
+    const heard: boolean[] = [];
+    onKey((another) => heard.push(another));
     vi.stubGlobal("fetch", answering(200, { required: true, expiresAt: "2026-01-01T00:00:00Z" }));
     await begin();
     expect(snapshot().access).toBe("held");
@@ -79,6 +81,7 @@ describe("a session", () => {
     await vi.waitFor(() => expect(snapshot()).toMatchObject({ access: "needed", asking: true }));
     await open("wrong");
     expect(snapshot()).toMatchObject({ asking: true, error: "That is not the API key" });
+    expect(heard).toEqual([]);
 
     const told = { required: true, expiresAt: "2026-01-01T00:00:00Z", tenant: "acme", scopes: ["bookings:read"] };
     const fetch = answering(200, told);
@@ -97,5 +100,6 @@ describe("a session", () => {
 
     await forget();
     expect(snapshot()).toMatchObject({ access: "needed", asking: true });
+    expect(heard).toEqual([false, true]);
   });
 });

@@ -82,11 +82,17 @@ async function readSession(): Promise<{ required: boolean; held: boolean; grant:
 
 let current = nobody;
 const listeners = new Set<() => void>();
+const holders: ((another: boolean) => void)[] = [];
+
+/** For what is kept outside of the pages: told of each key that comes or is forgotten, and whether `another` looks now. */
+export const onKey = (told: (another: boolean) => void): void => void holders.push(told);
 
 function tell(change: Change): void {
-  const next = reduce(current, change);
-  if (next === current) return;
+  const [last, next] = [current, reduce(current, change)];
+  if (next === last) return;
   current = next;
+  const other = next.whose !== last.whose;
+  if (other || next.round !== last.round) for (const told of holders) told(other);
   for (const listener of listeners) listener();
 }
 

@@ -2,7 +2,8 @@ import { type ReactNode, useEffect, useId, useRef } from "react";
 
 type Props = { title: string; children: ReactNode; verb: string; onYes: () => void; onNo: () => void };
 
-/** Asks before what cannot be taken back. The focus returns to where it was. */
+/** Asks before what cannot be taken back. The focus returns to where it was; Escape is heard as it is pressed: a browser
+ * tells that it closed the dialog only after it gave the focus back, and what was pressed in between would be lost. */
 export function Confirm({ title, children, verb, onYes, onNo }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
@@ -14,7 +15,7 @@ export function Confirm({ title, children, verb, onYes, onNo }: Props) {
     };
   }, []);
   return (
-    <dialog ref={dialog} className="card dialog" aria-labelledby={heading} onClose={onNo}>
+    <dialog ref={dialog} className="card dialog" aria-labelledby={heading} onCancel={onNo} onClose={onNo}>
       <h2 id={heading}>{title}</h2>
       <div>{children}</div>
       <div className="buttons end">

@@ -34,6 +34,7 @@ function Lost({ lost }: { lost: { id: string; seconds: number | null }[] }) {
 
 /** Other numbers of them, and one less by force. */
 function More({ first, kafka }: { first: Worker | undefined; kafka: string }) {
+  const kill = first && killing(first, kafka);
   return (
     <section className="card commands-card" aria-labelledby="more-workers">
       <h2 id="more-workers">More or fewer</h2>
@@ -46,10 +47,10 @@ function More({ first, kafka }: { first: Worker | undefined; kafka: string }) {
           <p className="note">See all processes</p>
           <Command text="make ps" about="the command that lists the processes" />
         </li>
-        {first && (
+        {kill && (
           <li>
             <p className="note">Kill {first.id}, and watch its jobs move</p>
-            <Command text={killing(first, kafka)} about="the command that kills a worker" />
+            <Command text={kill} about="the command that kills a worker" />
           </li>
         )}
       </ul>
