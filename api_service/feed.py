@@ -12,7 +12,7 @@ import orjson
 from booking_queue import logs
 from booking_queue.clock import iso
 from booking_queue.domain.errors import LedgerUnavailable
-from booking_queue.ledger.events import AUDIT_KEPT, Entry, EventLog, Position, position
+from booking_queue.ledger.events import AUDIT_KEPT, START, Entry, EventLog, Position, position
 from booking_queue.web.sse import Event
 
 BLOCK_MS = 2000
@@ -21,7 +21,7 @@ REST_SECONDS = 0.02  # between two reads while events come: clients are written 
 RETRY_SECONDS = 0.5
 MOST_CLIENTS = 1000
 WAITING = 10_000  # events that a client may leave lying; one more and it is told to read the state again
-BUFFERED = 4000  # of those, already on their way to its connection
+BUFFERED = 4000  # beside those, already on their way to its connection
 STEP = 1500  # given at a time, so that a connection that keeps up never overflows
 STEP_SECONDS = 0.12
 
@@ -125,8 +125,8 @@ class Feed:
         follower = await self._join(topic)
         try:
             audit = await self._events.audit(job_id)
-            since = position(last_event_id)
-            if last_event_id and not _covers(audit, since):
+            since = position(last_event_id) if last_event_id else START
+            if not _covers(audit, since):
                 since = None
                 yield RESET
             for entry in audit:

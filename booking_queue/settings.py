@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     trusted_network: bool = Field(
         False, description="The wide bind is reachable only from a private network (Compose sets it)."
     )
-    auth: Literal["open", "required"] = Field("open", description="`required` asks for a key on every route.")
+    auth: Literal["open", "required"] = Field(
+        "open", description="`required` asks for a key on every route but /livez, /readyz and /api/session."
+    )
     api_key: str = Field("", description="The operator's key, which may do everything; it makes the others.")
 
     # Redis: the ledger, RQ and the streams

@@ -49,14 +49,11 @@ def check_wish() -> None:
         raise ModeImpossible(f"DOCKER={wish} is neither 1 (with Docker) nor 0 (without)")
 
 
-def choose(default: bool | None = None) -> Mode:
-    """The way to take; `default` is taken instead of looking for an engine."""
+def choose() -> Mode:
     check_wish()
     wish = os.environ.get("DOCKER", "")
     if wish == "0":
         return Mode(False, "DOCKER=0 says so")
-    if wish == "" and default is False:
-        return Mode(False, "this needs no Docker")
     trouble = engine_trouble()
     if wish == "1":
         if trouble:

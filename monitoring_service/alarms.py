@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from booking_queue.clock import iso, now_ms
+from booking_queue.ledger.pressure import FULL_SHARE
 from monitoring_service.answers import AlarmAnswer
 from monitoring_service.board import Board
 from monitoring_service.incidents import Incident
 from monitoring_service.remedies import REMEDIES
 
 OUTBOX_SECONDS = 60
-MEMORY_SHARE = 0.85
 Alarm = tuple[str, str, str]
 
 # By what was counted: the alarm, and what happened; {n} times.
@@ -83,7 +83,7 @@ def _redis_alarms(board: Board) -> Iterator[Alarm]:
     redis = ledger.redis
     if redis.refuses:
         yield "redis_refuses_writes", "ledger", redis.refuses
-    if redis.max_memory_bytes and redis.memory_bytes > MEMORY_SHARE * redis.max_memory_bytes:
+    if redis.max_memory_bytes and redis.memory_bytes > FULL_SHARE * redis.max_memory_bytes:
         yield "redis_memory", "ledger", f"{redis.memory_bytes / redis.max_memory_bytes:.0%} of maxmemory is used"
     if redis.policy not in ("", "noeviction"):
         yield "redis_evicts", "ledger", f"maxmemory-policy is {redis.policy}: set it to noeviction"

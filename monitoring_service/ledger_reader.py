@@ -21,9 +21,9 @@ from booking_queue.ledger.epoch import Epoch
 from booking_queue.settings import Settings
 from monitoring_service.sources import Presence
 
-ENDS = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
+WORK = ("accepted", "completed", "dead", "cancelled", "retried", "republished")
 ACCIDENTS = ("crashed", "killers", "vanished", "groups_recreated", "lost")
-COUNTERS = ENDS + ACCIDENTS
+COUNTERS = WORK + ACCIDENTS
 LOST_SHOWN_MS = 120_000  # how long a worker that vanished without a word is still spoken of
 
 

@@ -67,7 +67,7 @@ async def history(
 @router.get("/queue/rq", response_model=RqAnswer)
 @router.get("/queue/bullmq", name="queue_bullmq", response_model=RqAnswer)
 async def queue_rq(of: TheViews) -> Response:
-    """The first ten jobs in each state."""
+    """The first ten jobs in each state. `/queue/bullmq` is its older name."""
     return JsonResponse(await views.rq(of))
 
 

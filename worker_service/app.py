@@ -129,7 +129,7 @@ async def work(
     about = {"address": address_of(listener)}
     log.event("worker_started", **about)
     finished = asyncio.Event()
-    rooms: list[Any] = [
+    background: list[Any] = [
         heartbeat.run(finished),
         Standstill(settings.lease_seconds, heartbeat.types).watch(finished),
         tools.watch.run(finished),
@@ -138,7 +138,7 @@ async def work(
         pauses.follow(Limits(tools.ledger.scripts), {lane.backend: lane.slots for _, lane in lanes}, finished),
         janitor.run(Documents(settings.documents_dir), tools.ledger, settings.ledger_retention, finished),
     ]
-    tasks = [asyncio.create_task(room) for room in rooms]
+    tasks = [asyncio.create_task(each) for each in background]
     try:
         await Supervisor(lanes, settings).run(stop)
     finally:

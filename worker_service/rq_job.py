@@ -37,7 +37,7 @@ async def _perform(job: StockJob, kind: str, data: dict[str, Any]) -> Any:
         tools = await tools_of(settings, redis, job.worker_id, stack, LUA)
         delivery = await job.delivery(tools.ledger, kind, data)
         heartbeat, never = Heartbeat(settings), asyncio.Event()
-        beside = [asyncio.create_task(room.run(never)) for room in (heartbeat, tools.watch)]
+        beside = [asyncio.create_task(each.run(never)) for each in (heartbeat, tools.watch)]
         try:
             await Processor(Backend.RQ, tools, Slots(1), heartbeat).handle(delivery)
         finally:

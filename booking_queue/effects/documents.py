@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
@@ -38,10 +38,6 @@ class Documents:
     async def render_and_store(self, key: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         path = self._path(key)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._make, path, dict(fields))
-
-    def open(self, key: str) -> BinaryIO:
-        """Raises FileNotFoundError."""
-        return self._path(key).open("rb")
 
     async def sweep(self, older_than_seconds: float, needed: Callable[[str], Awaitable[bool]]) -> int:
         """Removes what is older and, asked by its key, not `needed`; and temporary files that a crash left."""

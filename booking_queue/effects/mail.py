@@ -33,11 +33,9 @@ class Mailer:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[tuple[SMTP, float]] = []
 
-    async def send_confirmation(
-        self, booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None, *, round_: int = 1
-    ) -> str:
+    async def send_confirmation(self, booking_id: str, fields: Mapping[str, Any], *, round_: int = 1) -> str:
         """The Message-ID."""
-        return await self._send(confirmation(booking_id, fields, pdf, round_))
+        return await self._send(confirmation(booking_id, fields, round_))
 
     async def send_failed(self, booking_id: str, fields: Mapping[str, Any], *, round_: int = 1) -> str:
         return await self._send(failure(booking_id, fields, round_))

@@ -35,7 +35,6 @@ class Mail:
     to: str
     subject: str
     text: str
-    pdf: bytes | None = None
 
     def encode(self, sender: str) -> bytes:
         headers = {
@@ -48,20 +47,13 @@ class Mail:
             "MIME-Version": "1.0",
         }
         head = "".join(f"{name}: {_ascii(value)}\r\n" for name, value in headers.items()).encode()
-        text = _part("text/plain; charset=utf-8", self.text.encode())
-        if self.pdf is None:
-            return head + text
-        boundary = b"=_" + hashlib.sha256(self.message_id.encode()).hexdigest()[:32].encode()
-        pdf = _part("application/pdf", self.pdf, 'Content-Disposition: attachment; filename="confirmation.pdf"\r\n')
-        parts = b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in (text, pdf))
-        kind = b'Content-Type: multipart/mixed; boundary="' + boundary + b'"\r\n\r\n'
-        return head + kind + parts + b"--" + boundary + b"--\r\n"
+        return head + _body(self.text.encode())
 
 
-def confirmation(booking_id: str, fields: Mapping[str, Any], pdf: bytes | None = None, round_: int = 1) -> Mail:
+def confirmation(booking_id: str, fields: Mapping[str, Any], round_: int = 1) -> Mail:
     text = "Thank you for your booking. It is confirmed and paid."
     subject = f"Your booking is confirmed: {fields.get('confirmationNumber', '')}"
-    return Mail(_message_id(booking_id, "mail", round_), _to(fields), subject, _text(text, booking_id, fields), pdf)
+    return Mail(_message_id(booking_id, "mail", round_), _to(fields), subject, _text(text, booking_id, fields))
 
 
 def failure(booking_id: str, fields: Mapping[str, Any], round_: int = 1) -> Mail:
@@ -99,11 +91,10 @@ def _text(text: str, booking_id: str, fields: Mapping[str, Any]) -> str:
     return f"{text}\n\n{stay}{'Booking:':<12}{booking_id}\n"
 
 
-def _part(kind: str, content: bytes, headers: str = "") -> bytes:
-    plain = content.isascii() and kind.startswith("text/")
-    encoded = content.replace(b"\n", b"\r\n") if plain else base64.encodebytes(content).replace(b"\n", b"\r\n")
-    encoding = "7bit" if plain else "base64"
-    return f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n{headers}\r\n".encode() + encoded
+def _body(text: bytes) -> bytes:
+    encoding, encoded = ("7bit", text) if text.isascii() else ("base64", base64.encodebytes(text))
+    head = f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + encoded.replace(b"\n", b"\r\n")
 
 
 def _ascii(value: str) -> str:

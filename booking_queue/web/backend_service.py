@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 
 from booking_queue import logs
+from booking_queue.backends.base import Publisher
 from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.ledger.connection import check, connect
 from booking_queue.ledger.keys import Keys
@@ -31,7 +32,7 @@ from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.tasks import end
 from booking_queue.web.backend_routes import Service, batch_answer, of, router
-from booking_queue.web.direct import BackendService, OpenablePublisher, Refusal, Submitted
+from booking_queue.web.direct import BackendService, Refusal, Submitted
 from booking_queue.web.health import ALARMS, Probe
 from booking_queue.web.service import Lifespan, create_app
 
@@ -41,7 +42,7 @@ MISSING = "Missing type or data"  # what the older services said
 OPEN_SECONDS = 5.0  # a broker that takes longer is waited for behind a service that runs
 CONNECTIONS = 16
 
-MakePublisher = Callable[[Scripts, Settings], OpenablePublisher]
+MakePublisher = Callable[[Scripts, Settings], Publisher]
 Record = Callable[[Metrics, dict[str, Any]], None]
 
 log = logs.get("backend_service")

@@ -56,24 +56,20 @@ class ServiceClient:
     async def post(self, path: str, body: Any = None, *, deadline: float | None = None) -> Any:
         return await self.request("POST", path, body=body, deadline=deadline)
 
-    async def put(self, path: str, body: Any, *, deadline: float | None = None) -> Any:
-        return await self.request("PUT", path, body=body, deadline=deadline)
-
     async def delete(self, path: str, *, deadline: float | None = None) -> Any:
         return await self.request("DELETE", path, deadline=deadline)
 
-    async def request(  # noqa: PLR0913 - all but two by name
+    async def request(
         self,
         method: str,
         path: str,
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
-        headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
     ) -> Any:
         """The answer's JSON. Raises Unavailable or Rejected."""
-        sent = dict(headers or {})
+        sent: dict[str, str] = {}
         if traceparent := trace.current.get():
             sent["traceparent"] = traceparent
         if body is not None:

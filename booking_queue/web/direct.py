@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -33,13 +33,6 @@ from booking_queue.web.validation import from_fields
 PUBLISH_SHARE = 0.8  # of the gateway's deadline: our "pending" should reach it before it gives up
 
 log = logs.get("backend_service")
-
-
-class OpenablePublisher(Publisher, Protocol):
-    async def open(self) -> None:
-        """Raises nothing when the broker is away; finds it by itself when it comes."""
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ class Refusal:
 class BackendService:
     """Raises LedgerUnavailable when Redis does not answer, and Overloaded when it has no room for new work."""
 
-    def __init__(self, publisher: OpenablePublisher, scripts: Scripts, settings: Settings, metrics: Metrics):
+    def __init__(self, publisher: Publisher, scripts: Scripts, settings: Settings, metrics: Metrics):
         self.publisher = publisher
         self.backend = publisher.backend
         self.scripts = scripts

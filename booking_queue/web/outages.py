@@ -21,7 +21,6 @@ _REFUSES = {
     "MISCONF": "Redis, which holds the ledger, cannot write its disk. Nothing was changed: give it room, try again",
     "READONLY": "This Redis takes no writes, it is a replica. Nothing was changed: try again once there is a primary",
     "NOREPLICAS": "Redis, which holds the ledger, lacks its replica. Nothing was changed: try again when it is back",
-    "maxmemory-policy": "Redis would throw jobs away when it is full. Set its maxmemory-policy to noeviction",
 }
 _KINDS = {"BusyLoadingError": "LOADING", "OutOfMemoryError": "OOM", "ReadOnlyError": "READONLY"}
 _BROKER = (

@@ -1,8 +1,8 @@
 """A browser's session: a cookie that proves its holder knew an API key, without being the key.
 
 The token is its own expiry, the key's id, and an HMAC over both under a key derived from API_KEY, so every service can
-verify it and none stores it; another API_KEY ends all sessions, a revoked key its own. EventSource and links cannot
-send a header: hence a cookie.
+verify it and none stores it; another API_KEY ends all sessions, a revoked key its own. Links cannot send a header:
+hence a cookie.
 """
 
 from __future__ import annotations

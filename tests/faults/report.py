@@ -44,12 +44,12 @@ and the brokers. Most bookings go to one backend, so that figures are a backend'
 three, a tenth as many go to all three at once, and whoever comes first does each step for all. Lease and heartbeat
 are the shipped 15 s and 5 s.
 
-Held in every trial, or the run fails: nothing that was accepted is lost; nothing dies without a reason of its own;
-no booking is paid, sold or completed twice, whatever the keys of its charges; what is confirmed is paid and mailed,
-what is not has its money and its rooms back; no answer takes longer than {answer:g} s, and a refusal says when to
-come back; the jobs of a worker that was killed start elsewhere within {longest:g} s at most, and within {p99:g} s
-as a p99, which is judged where there are {enough} or more of them; {quiet:g} s after the last fault nothing is left
-to do, on any list. Nothing seen in n trials is told as at most 3/n, at 95 %.
+Held in every trial, or the run fails, but where its row says "not promised": nothing that was accepted is lost; nothing
+dies without a reason of its own; no booking is paid, sold or completed twice, whatever the keys of its charges; what is
+confirmed is paid and mailed, what is not has its money and its rooms back; no answer takes longer than {answer:g} s,
+and a refusal says when to come back; the jobs of a worker that was killed start elsewhere within {longest:g} s at most,
+and within {p99:g} s as a p99, which is judged where there are {enough} or more of them; {quiet:g} s after the last
+fault nothing is left to do, on any list. Nothing seen in n trials is told as at most 3/n, at 95 %.
 """
 
 

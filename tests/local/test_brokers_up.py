@@ -34,7 +34,7 @@ class Developer:
         self.redis, self.kafka = int(ports["REDIS_PORT"]), int(ports["KAFKA_PORT"])
 
     def run(self, word: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "local.brokers", word]
+        command = [sys.executable, "-m", "local.native", word]
         return subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=300, check=False)
 
     @property
@@ -62,7 +62,7 @@ def developer() -> Iterator[Developer]:
 
 
 def test_brokers_come_up_come_back_and_go(developer: Developer) -> None:
-    started = developer.run("up")
+    started = developer.run("up-infra")
     assert started.returncode == 0, started.stderr
     assert f"export REDIS_PORT={developer.redis}\n" in started.stdout
     assert f"export KAFKA_BROKER=127.0.0.1:{developer.kafka}\n" in started.stdout
@@ -78,7 +78,7 @@ def test_brokers_come_up_come_back_and_go(developer: Developer) -> None:
     assert developer.pid("redis.conf") != killed
 
     again = time.monotonic()
-    assert developer.run("up").returncode == 0
+    assert developer.run("up-infra").returncode == 0
     assert time.monotonic() - again < 10
 
     stopped = developer.run("down")
@@ -88,7 +88,7 @@ def test_brokers_come_up_come_back_and_go(developer: Developer) -> None:
 
 
 def test_what_a_killed_supervisor_left_behind_is_ended(developer: Developer) -> None:
-    assert developer.run("up").returncode == 0
+    assert developer.run("up-infra").returncode == 0
     os.kill(int((developer.folder / "run" / "supervisor.pid").read_text()), signal.SIGKILL)
     assert redis_answers("127.0.0.1", developer.redis, developer.password)
     assert developer.run("down").returncode == 0
@@ -97,7 +97,7 @@ def test_what_a_killed_supervisor_left_behind_is_ended(developer: Developer) -> 
 
 def test_a_port_in_use_is_named_with_its_holder_and_the_remedy(developer: Developer) -> None:
     with socket.create_server(("127.0.0.1", developer.redis)):
-        refused = developer.run("up")
+        refused = developer.run("up-infra")
     assert refused.returncode == 1
     assert f"Port {developer.redis} (redis) is taken by " in refused.stderr
     assert ": REDIS_PORT\nEnd what holds them, or set these variables to free ports" in refused.stderr

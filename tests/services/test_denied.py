@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from api_service.app import Parts
 from booking_queue.backends import redis_stream, rq_queue
+from booking_queue.backends.base import Publisher
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend, State
 from booking_queue.ledger.connection import connect
@@ -22,7 +23,7 @@ from booking_queue.ledger.ledger import Claim, Ledger
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
-from booking_queue.web.direct import BackendService, OpenablePublisher
+from booking_queue.web.direct import BackendService
 from booking_queue.web.service import rules
 from kafka_service.app import make_publisher as kafka_publisher
 from tests.services.api_world import BOOKING
@@ -134,7 +135,7 @@ async def town(settings_: Settings, redis: Redis) -> AsyncIterator[Town]:
     keys = parts.gateway.keys
     askers = {"api": Asker(apps["api"], gateway=parts.gateway, parts=parts, keys=keys)}
     scripts = Scripts(redis, settings_, extra=f"{rq_queue.LUA}\n{redis_stream.LUA}")
-    publishers: dict[str, OpenablePublisher] = {
+    publishers: dict[str, Publisher] = {
         "queue": rq_queue.RqPublisher(scripts, settings_),
         "stream": redis_stream.StreamPublisher(scripts, settings_),
         "kafka-service": kafka_publisher(scripts, settings_),

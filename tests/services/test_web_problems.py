@@ -26,7 +26,6 @@ ERRORS: dict[str, Exception] = {
     "data": InvalidData({"userId": "is missing"}),
     "ledger": LedgerUnavailable("redis://secret-host"),
     "stopped": LedgerUnavailable("Redis refuses: LOADING secret"),
-    "policy": LedgerUnavailable("maxmemory-policy is allkeys-lru: Redis would throw jobs away."),
     "broker": BackendUnavailable("Kafka at secret-host"),
     "refused": redis.exceptions.ConnectionError("redis://secret-host"),
     "slow": redis.exceptions.TimeoutError("redis://secret-host"),
@@ -199,7 +198,6 @@ async def test_errors_of_ours(server: Live, kind: str, status: int, code: str) -
         ("stopped", "still loads"),
         ("full", "is full"),
         ("disk", "cannot write its disk"),
-        ("policy", "noeviction"),
         ("broker", "broker of this service"),
     ],
 )

@@ -151,8 +151,8 @@ class KafkaConsumer:
 
     async def _serve(self, member: Member, handle: Handle, slots: Slots) -> None:
         """Returns when this member is of no more use."""
-        rooms = [member.poll(), self._start(member, handle, slots), self.watchdog.run(member)]
-        tasks = [asyncio.create_task(room) for room in rooms]
+        background = [member.poll(), self._start(member, handle, slots), self.watchdog.run(member)]
+        tasks = [asyncio.create_task(each) for each in background]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:

@@ -17,12 +17,11 @@ from booking_queue.backends.kafka.access import access
 from booking_queue.backends.kafka.closing import closed
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.clock import iso
-from booking_queue.domain.errors import BackendUnavailable, UnreadableMessage
+from booking_queue.domain.errors import BackendUnavailable, UnreadableMessage, bounded
 from booking_queue.settings import Settings
 
 READ_SECONDS = 3.0
 CLOSE_SECONDS = 2.0
-REASON_BYTES = 2000
 # All three are less than MAX_LETTER_BYTES: a stranger's message may have travelled compressed, and be any size.
 VALUE_BYTES = 1024 * 1024 + 512 * 1024
 KEY_BYTES = 64 * 1024
@@ -67,7 +66,7 @@ def letter_headers(origin: Origin, reason: str, failed_at: int) -> Headers:
     return [
         *_kept(origin.headers),
         *origin.place(),
-        ("error", reason.encode(errors="replace")[:REASON_BYTES]),
+        ("error", bounded(reason).encode(errors="replace")),
         ("failed-at", (iso(failed_at) or "").encode()),
     ]
 

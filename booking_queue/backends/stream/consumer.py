@@ -63,7 +63,7 @@ class StreamConsumer:
 
     async def run(self, handle: Handle, slots: Slots, stop: asyncio.Event) -> None:
         self._recover = True
-        rooms = [asyncio.create_task(room) for room in (self._waker.run(), self._tender.run())]
+        background = [asyncio.create_task(each) for each in (self._waker.run(), self._tender.run())]
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -72,7 +72,7 @@ class StreamConsumer:
                 await asyncio.wait(set(self._running.values()))
             await self._leave()
         finally:
-            await end(*rooms, stopped)
+            await end(*background, stopped)
 
     async def _turn(self, handle: Handle, slots: Slots, stopped: asyncio.Task[Any]) -> None:
         free = slots.free or await unless(stopped, slots.available())
