@@ -137,7 +137,7 @@ class Inbox:
 
     async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
         """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded,
-        sold, or not to be edited."""
+        sold, or not to be edited; or its state on `to`, with ` on ` and that backend."""
         leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg

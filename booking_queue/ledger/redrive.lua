@@ -117,13 +117,13 @@ local function move(id, from, to)
 end
 
 -- redrive_as: id, backend, to, [type, data (JSON), how many indices it leaves, these, those it joins…]
--- -> 'redriven', generation
+-- -> 'redriven', generation; of a leg that is not dead where it is to go, its state and there
 function ops.redrive_as(a)
   local id, from, to, data = a[1], a[2], a[3], a[5]
   local why = stays_dead(id, from)
   if why and not (why == 'unreadable' and data) then return { why } end
   local there = from ~= to and ledger.leg(id, to, 'state').state
-  if there and there ~= 'dead' then return { there } end
+  if there and there ~= 'dead' then return { there .. ' on ' .. to } end
   why = data and uneditable(id)
   if why then return { why } end
   local no, full = no_room(id, to)

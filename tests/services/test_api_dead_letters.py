@@ -170,7 +170,8 @@ async def test_what_another_backend_does_is_not_edited(shop: World) -> None:
     await shop.ledger.bury(await shop.claim(job), "no")
     answer = await redrive(shop, "rq", job, data={**BOOKING, "guests": 4})
     assert answer.status_code == 409 and "at it" in answer.json()["detail"]
-    assert (await redrive(shop, "rq", job, to="kafka")).status_code == 409
+    answer = await redrive(shop, "rq", job, to="kafka")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "The job is queued on kafka, not dead")
 
 
 async def test_what_is_sold_already_runs_again_as_it_is_and_not_with_other_data(shop: World) -> None:

@@ -219,7 +219,7 @@ async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(bo
     assert await book.ledger.complete(await book.claim(job, KAFKA), {})
     assert await book.ledger.bury(await book.claim(job), "no")
     before = await book.record(job)
-    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed"
+    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed on kafka"
     assert await book.ledger.redrive_as(job, RQ, STREAMS, Edit("noop", {"n": 1})) == "not to be edited"
     assert await book.record(job) == before
     for key in (f"job:{job}", f"audit:{job}"):
