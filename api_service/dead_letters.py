@@ -153,7 +153,7 @@ class Inbox:
         return Sent(State.PENDING)
 
     async def discard(self, job_id: str, backend: Backend) -> str:
-        """`discarded`, or why not: its state, or unknown."""
+        """`discarded`, or why not: its state, unknown, or moved or discarded."""
         outcome = await self._ledger.discard(job_id, backend)
         if outcome == "discarded":
             await self._discard_at_broker(job_id, backend)

@@ -219,7 +219,7 @@ class Ledger:
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def discard(self, job_id: str, backend: Backend) -> str:
-        """Out of the inbox of dead letters: `discarded`, or why not: its state, or unknown."""
+        """Out of the inbox of dead letters: `discarded`, or why not: its state, unknown, or moved or discarded."""
         return text((await self.scripts.call("discard", job_id, backend))[0])
 
     async def letter(self, letter_id: str, backend: Backend, kind: str, raw: bytes, reason: str) -> None:

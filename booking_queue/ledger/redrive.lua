@@ -135,10 +135,12 @@ function ops.redrive_as(a)
   return { 'redriven', start_over(id, to) }
 end
 
--- discard: id, backend. A dead leg that nobody wants to see any more. -> 1, or its state
+-- discard: id, backend. A dead leg that nobody wants to see any more.
+-- -> discarded; or why not: its state, unknown, moved or discarded
 function ops.discard(a)
   local state = ledger.leg(a[1], a[2], 'state').state
   if state ~= 'dead' then return { state or 'unknown' } end
-  if exhume(a[1], a[2]) then ledger.emit(a[1], a[2], 'discarded') end
+  if not exhume(a[1], a[2]) then return { 'moved or discarded' } end
+  ledger.emit(a[1], a[2], 'discarded')
   return { 'discarded' }
 end
