@@ -277,7 +277,7 @@ class LedgerMachine(RuleBasedStateMachine):
             case "pay":
                 self._pay(model, round_, tell)
             case "tell" if behind or model.debt is Debt.PAID:
-                self.do(self.compensations.told(job, round_))
+                self.do(self.compensations.told(job, round_, mailed=tell))
                 model.untold = model.untold and behind > 0
             case "defer":
                 model.failures += not behind
