@@ -15,8 +15,8 @@ from api_service.answers import BatchAnswer, BatchItem
 from api_service.fanout import Fanout
 from api_service.link import Sent
 from api_service.schemas import NewBooking
-from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend, NewJob
+from booking_queue.web import outages
 from booking_queue.web.body import LIMIT
 from booking_queue.web.problems import OVERLOADED_SECONDS, FieldError, Problem
 from booking_queue.web.replies import JsonResponse
@@ -70,13 +70,8 @@ Accepted = tuple[str, dict[Backend, Sent]]
 
 
 def _outcome(job: NewJob, outcome: dict[Backend, Sent] | Exception) -> Accepted | Refused:
-    match outcome:
-        case Overloaded():
-            return Refused(f"{str(outcome).capitalize()}: try again later", for_now=True)
-        case LedgerUnavailable():
-            return Refused("The ledger did not answer: this item may run or not", for_now=True)
-        case Exception():
-            raise outcome
+    if isinstance(outcome, Exception):
+        return Refused(outages.for_now(outcome), for_now=True)
     return job.id, outcome
 
 

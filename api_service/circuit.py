@@ -17,7 +17,8 @@ _KEPT = 200
 class Circuit:
     """Opens after FAILURES in a row, or when half the calls of the last seconds failed; one success closes it.
 
-    While it is open nobody waits for that service: a probe is due every PROBE_SECONDS.
+    While it is open nobody waits for that service. A probe is due every PROBE_SECONDS while calls fail, open or not: a
+    few failures that are followed by no call would otherwise stand for good.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):

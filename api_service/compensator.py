@@ -70,31 +70,40 @@ class Compensator:
 
     async def _compensate(self, record: Record) -> None:
         made = record.effects.get("compensation")
-        paid = bool(made.result.get("mailed")) if made else await self._give_back(record)
-        if paid:  # a mail server that is away holds up neither money nor rooms
-            await self._tell(record)
-            await self._compensations.told(record.id, record.round)
+        refunded = made.result["refunded"] if made else await self._give_back(record)
+        if _was_paid(record, refunded):  # a mail server that is away holds up neither money nor rooms
+            mailed = await self._tell(record)
+            await self._compensations.told(record.id, record.round, mailed=mailed)
 
-    async def _give_back(self, record: Record) -> bool:
-        """The money, then the rooms. Whether the guest is to be told."""
-        payment = record.effects.get("payment")
+    async def _give_back(self, record: Record) -> int:
+        """The money, so much of it, then the rooms."""
         # Of a cancelled booking in any case: a worker may be about to charge it.
-        void = await self._payments.void(payment_key(record)) if payment or record.cancel else Void(0)
-        paid = void.refunded > 0 or (payment is not None and payment.state == "done")
-        result = {"refunded": void.refunded, "mailed": paid}
+        asked = record.cancel or "payment" in record.effects
+        void = await self._payments.void(payment_key(record)) if asked else Void(0)
+        result = {"refunded": void.refunded, "mailed": False}
+        paid = _was_paid(record, void.refunded)
         if await self._compensations.done(record.id, record.round, result, mail=paid):
             self._metrics.bookings_compensated.inc()
             log.event("booking_compensated", jobId=record.id, refunded=void.refunded)
-        return paid
+        return void.refunded
 
-    async def _tell(self, record: Record) -> None:
+    async def _tell(self, record: Record) -> bool:
+        """Whether a mail did: one that is refused for good is not tried again."""
         send = self._mails.send_cancelled if record.cancel else self._mails.send_failed
         try:
             await send(record.id, record.data, round_=record.round)
         except PermanentError as error:
             log.warning("mail_refused", jobId=record.id, why=str(error))
+            return False
         except Exception as error:
             raise Untold(str(error)) from error
+        return True
+
+
+def _was_paid(record: Record, refunded: int) -> bool:
+    """So the guest is to be told."""
+    payment = record.effects.get("payment")
+    return refunded > 0 or (payment is not None and payment.state == "done")
 
 
 def payment_key(record: Record) -> str:

@@ -137,7 +137,7 @@ class Inbox:
 
     async def redrive(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> Sent | str:
         """Where it is now, or why it stays dead: its state, unknown, unreadable, compensating, moved or discarded,
-        sold, or not to be edited."""
+        sold, or not to be edited; or its state on `to`, with ` on ` and that backend."""
         leg = await self._ledger.redrive_as(job_id, backend, to, edit)
         if isinstance(leg, str):
             return leg
@@ -153,7 +153,7 @@ class Inbox:
         return Sent(State.PENDING)
 
     async def discard(self, job_id: str, backend: Backend) -> str:
-        """`discarded`, or why not: its state, or unknown."""
+        """`discarded`, or why not: its state, unknown, or moved or discarded."""
         outcome = await self._ledger.discard(job_id, backend)
         if outcome == "discarded":
             await self._discard_at_broker(job_id, backend)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from api_service.link import PENDING, Link, Sent
 from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable, Overloaded
+from booking_queue.domain.errors import BackendUnavailable
 from booking_queue.domain.job import Backend, NewJob
 from booking_queue.ledger.ledger import Ledger, LegRef
+from booking_queue.ledger.pressure import each_accepted
 
 log = logs.get("fanout")
 
@@ -21,19 +22,15 @@ class Fanout:
         self._deadline = deadline
 
     async def submit(self, job: NewJob, indices: Sequence[str]) -> tuple[int, dict[Backend, Sent]]:
-        """When it was accepted (ms), and what each backend said. Raises LedgerUnavailable; once the job is accepted
-        nothing is raised any more. A backend that does not take it in time leaves its leg `pending`, and the outbox
-        brings it there."""
+        """When it was accepted (ms), and what each backend said. Raises LedgerUnavailable and Overloaded; once the job
+        is accepted nothing is raised any more. A backend that does not take it in time leaves its leg `pending`, and
+        the outbox brings it there."""
         accepted = await self._ledger.accept(job, indices)
         return accepted, (await self._publish([job]))[0]
 
     async def submit_many(self, jobs: Sequence[tuple[NewJob, Sequence[str]]]) -> list[dict[Backend, Sent] | Exception]:
-        """An answer a job, in their order. Should every one have failed, it raises one error: Overloaded only when none
-        of them can have been accepted."""
-        accepted = await asyncio.gather(*(self._ledger.accept(*job) for job in jobs), return_exceptions=True)
-        failed = [answer for answer in accepted if isinstance(answer, Exception)]
-        if failed and len(failed) == len(jobs):
-            raise min(failed, key=lambda error: isinstance(error, Overloaded))
+        """An answer a job, in their order. Raises as `each_accepted`."""
+        accepted = await each_accepted(self._ledger.accept(*job) for job in jobs)
         taken = [job for (job, _), answer in zip(jobs, accepted, strict=True) if not isinstance(answer, Exception)]
         sent = iter(await self._publish(taken))
         return [answer if isinstance(answer, Exception) else next(sent) for answer in accepted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from booking_queue.web.replies import JsonResponse
 
 HEADER = "idempotency-key"
 LONGEST = 255
+OVER_SECONDS = 1.0  # to tell the ledger that nobody is at it any more; it may be what failed
 LARGEST_ANSWER = 64 * 1024  # a larger one is made anew from the ledger
 
 Make = Callable[[Callable[[int], str]], Awaitable[Response]]
@@ -33,8 +35,11 @@ async def once(request: Request, gateway: Gateway, tenant: str, fresh_id: Callab
         return _again(attempt.answer)
     try:
         response = await make(attempt.new_id)
-    except (Problem, Overloaded):
-        await gateway.idempotency.forget(attempt)
+    except Exception as error:
+        over = gateway.idempotency.forget if isinstance(error, Problem | Overloaded) else gateway.idempotency.leave
+        with suppress(LedgerUnavailable, TimeoutError):  # then the key is free when its lease ends
+            async with asyncio.timeout(OVER_SECONDS):
+                await over(attempt)
         raise
     with suppress(LedgerUnavailable):  # then the answer is made anew, should somebody ask
         await _remember(gateway.idempotency, attempt, response)

@@ -55,7 +55,7 @@ class Coalescer(Generic[Item, Answer]):
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """The call without the wait. A future that is cancelled before its batch leaves is not sent."""
         if len(self._waiting) >= self._max_waiting:
-            raise self._full(f"{self._max_waiting} calls are waiting already")
+            raise self._full(f"{self._max_waiting} calls wait for an answer already")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if len(self._senders) < self._max_sending:

@@ -35,7 +35,7 @@ def build(settings: Settings, every: float = EVERY_SECONDS) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         redis = connect(settings)
         board, health = Board(settings, redis, metrics, every), ServicesHealth(settings)
-        views, sums = Views(board, health, redis), Sums(board)
+        views, sums = Views(board, health), Sums(board)
         metrics.registry.register(sums)
         board.start()
         try:

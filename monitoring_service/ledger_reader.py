@@ -91,9 +91,10 @@ class LedgerReader:
 
     async def _refuses(self, info: Mapping[str, Any]) -> str | None:
         config: Mapping[Any, Any] = {}
-        if info.get("rdb_last_bgsave_status", "ok") != "ok":  # no matter but then
+        matters = info.get("rdb_last_bgsave_status", "ok") != "ok" or "min_slaves_good_slaves" in info
+        if matters:
             with suppress(ResponseError):  # CONFIG may be forbidden
-                config = await self._redis.config_get("save", "stop-writes-on-bgsave-error")
+                config = await self._redis.config_get("save", "stop-writes-on-bgsave-error", "min-replicas-to-write")
         return refuses_writes(info, config)
 
     async def roll(self) -> Roll:

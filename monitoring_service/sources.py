@@ -150,6 +150,9 @@ class RqJob(_Said):
     name: str
     data: dict[str, Any]
     progress: Any = 0
+    returnvalue: Any = None
+    failed_reason: str | None = None
+    scheduled_for: AwareDatetime | None = None
 
 
 class RqJobs(_Said):

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.asyncio import Redis
-
 from booking_queue.clock import iso, now_ms
 from booking_queue.domain.job import Backend
-from booking_queue.ledger.ledger import Ledger
-from booking_queue.ledger.script import Scripts
 from monitoring_service.board import Board
 from monitoring_service.poller import Source
 from monitoring_service.services_health import ServicesHealth
@@ -43,10 +39,9 @@ ENOUGH_SECONDS = 1.0  # an answer this young serves others too
 
 
 class Views:
-    def __init__(self, board: Board, health: ServicesHealth, redis: Redis):
+    def __init__(self, board: Board, health: ServicesHealth):
         self._board = board
         self._health = health
-        self._ledger = Ledger(Scripts(redis, board.settings))
         settings = board.settings
         self.redis, self.kafka_broker = f"{settings.redis_host}:{settings.redis_port}", settings.kafka_broker
         self.rq: Source[RqRows] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
@@ -73,33 +68,7 @@ class Views:
 
     async def _rq_state(self, state: str) -> list[RqRow]:
         body = await self._board.clients[Backend.RQ].get(f"/jobs/state/{state}", {"start": 0, "end": FIRST - 1})
-        return await asyncio.gather(*(self._rq_job(state, job) for job in RqJobs.model_validate(body).jobs[:FIRST]))
-
-    async def _rq_job(self, state: str, job: RqJob) -> RqRow:
-        row: RqRow = {"id": job.id, "name": job.name, "data": job.data}
-        match state:
-            case "active":
-                row["progress"] = job.progress
-            case "completed":
-                row["returnvalue"] = await self._known(job, "returnvalue")
-            case "failed":
-                row["failedReason"] = await self._known(job, "failedReason")
-            case "delayed":
-                row["delay"] = await self._known(job, "delay")
-        return row
-
-    async def _known(self, job: RqJob, wanted: str) -> Any:
-        """As the service told it, else from the ledger."""
-        more = job.model_extra or {}
-        return more[wanted] if wanted in more else await self._from_ledger(job.id, wanted)
-
-    async def _from_ledger(self, job_id: str, wanted: str) -> Any:
-        record = await self._ledger.get(job_id)
-        leg = record.legs.get(Backend.RQ) if record else None
-        if leg is None:
-            return None
-        delay = max(0, leg.due - now_ms())
-        return {"returnvalue": leg.result, "failedReason": leg.error, "delay": delay}[wanted]
+        return [_rq_job(state, job) for job in RqJobs.model_validate(body).jobs[:FIRST]]
 
     async def _streams(self) -> StreamRows:
         client = self._board.clients[Backend.STREAMS]
@@ -134,6 +103,21 @@ class Views:
             "partitions": [_partition(at) for at in stats.offsets],
             "members": stats.members,
         }
+
+
+def _rq_job(state: str, job: RqJob) -> RqRow:
+    row: RqRow = {"id": job.id, "name": job.name, "data": job.data}
+    match state:
+        case "active":
+            row["progress"] = job.progress
+        case "completed":
+            row["returnvalue"] = job.returnvalue
+        case "failed":
+            row["failedReason"] = job.failed_reason
+        case "delayed":
+            due = job.scheduled_for
+            row["delay"] = max(0, int(due.timestamp() * 1000) - now_ms()) if due else None
+    return row
 
 
 def _partition(at: KafkaPartition) -> PartitionAnswer:

@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from deploy.make_secrets import LOOKS, USES
+from deploy.make_secrets import LOOKS, OPERATOR, USES
 from local.broker_process import KafkaProcess
 from local.kafka_archive import ensure_archive
 from local.kafka_server import format_storage, kafka_command, write_kafka_config
@@ -67,10 +67,10 @@ def _openssl(folder: Path, *words: str) -> None:
 
 
 def close_to_others(server: RestartableRedis) -> None:
-    """From here on the default user is off; USER may what services may, WATCHER what monitoring may."""
+    """From here on the default user is off; USER may what services may, WATCHER what monitoring may, OPERATOR all."""
     with redis.Redis(host=server.host, port=server.port, password=server.password) as client:
         admin: Any = client
-        for name, rights in {USER: USES, WATCHER: LOOKS}.items():
+        for name, rights in {USER: USES, WATCHER: LOOKS, OPERATOR: "~* &* +@all"}.items():
             admin.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights.split())
         admin.execute_command("ACL", "SETUSER", "default", "off")
 

@@ -19,6 +19,7 @@ from booking_queue.domain.access import Key, Scope
 from booking_queue.domain.errors import Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.web.auth import Asking, needs
+from booking_queue.web.outages import for_now
 from booking_queue.web.replies import JsonResponse
 
 router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
@@ -74,8 +75,7 @@ async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> R
         try:
             outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
         except Overloaded as error:
-            why = f"{str(error).capitalize()}: try again later"
-            return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": why}
+            return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": for_now(error)}
         if isinstance(outcome, Sent):
             return {"backend": which.backend, "id": which.id, "outcome": "redriven", "state": outcome.state}
         return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": reason(outcome)}

@@ -59,7 +59,7 @@ class Publisher(Protocol):
 
     async def discard(self, job_id: str) -> str:
         """Takes a dead job out of the dead letters, and off the broker what it still holds of one that ended:
-        `discarded`, else its state, or unknown."""
+        `discarded`, else its state, unknown, or moved or discarded."""
 
 
 class Delivery(Protocol):

@@ -20,7 +20,7 @@ from booking_queue.domain.job import TERMINAL, Backend, State
 from booking_queue.ledger.ledger import Claim, Ledger, LegRef, NotSent, Outgoing
 from booking_queue.tasks import outcomes, unless
 
-OVER = {"discarded", State.CANCELLING, *TERMINAL}
+OVER = {"discarded", "moved or discarded", State.CANCELLING, *TERMINAL}
 
 
 class MemoryPublisher:
@@ -97,9 +97,8 @@ class MemoryPublisher:
 
     async def discard(self, job_id: str) -> str:
         answer = await self._ledger.discard(job_id, self.backend)
-        if answer == "discarded":
-            self._broker.dead = [letter for letter in self._broker.dead if letter["id"] != job_id]
         if answer in OVER:
+            self._broker.dead = [letter for letter in self._broker.dead if letter["id"] != job_id]
             self._broker.forget(job_id)
         return answer
 

@@ -10,7 +10,7 @@ BookingQueueError
 ├── EffectHeld              another leg is doing this step: park, then look again
 ├── LedgerUnavailable       Redis does not answer: 503
 ├── BackendUnavailable      a broker or its service does not answer: the leg stays pending
-└── Overloaded              as much is outstanding as may be, or the ledger is nearly full: 503
+└── Overloaded              as much is outstanding as may be, the ledger is nearly full, or too many wait for it: 503
     └── TenantOverloaded    of one tenant: 429
 """
 

@@ -29,9 +29,16 @@ local function of_this_round(id, round)
   return rec[1] and (rec[2] or '1') == round
 end
 
--- compensation_told: id, round. Nothing more is owed.
+-- compensation_told: id, round, mailed (1: a mail told so). Nothing more is owed.
 function ops.compensation_told(a)
   if not of_this_round(a[1], a[2]) then return { 0 } end
+  local made = a[3] == '1' and effect(a[1], 'compensation')
+  if made then
+    local result = cjson.decode(made.result)
+    result.mailed = true
+    made.result = cjson.encode(result)
+    store(a[1], 'compensation', made)
+  end
   redis.call('ZREM', P .. ':compensations', a[1])
   ledger.expire(a[1])
   return { 1 }
@@ -47,7 +54,7 @@ function ops.compensated(a)
   store(id, 'compensation', { state = 'done', result = result, at = NOW })
   ledger.emit(id, false, 'compensated', { refunded = cjson.decode(result).refunded })
   if redis.call('HGET', ledger.key(id), 'cancel') then ledger.cancelled(id) end
-  if a[4] ~= '1' then ops.compensation_told(a) end
+  if a[4] ~= '1' then ops.compensation_told({ id, a[2] }) end
   return { 1 }
 end
 

@@ -21,9 +21,9 @@ class Compensations:
         done, or the round is over."""
         return bool((await self._scripts.call("compensated", job_id, round_, dumps(result), int(mail)))[0])
 
-    async def told(self, job_id: str, round_: int) -> None:
-        """Nothing more is owed for this round."""
-        await self._scripts.call("compensation_told", job_id, round_)
+    async def told(self, job_id: str, round_: int, *, mailed: bool) -> None:
+        """Nothing more is owed for this round. `mailed`: a mail told so."""
+        await self._scripts.call("compensation_told", job_id, round_, int(mailed))
 
     async def defer(self, job_id: str, round_: int, longest_ms: int) -> int:
         """It failed: again later. How often it has; 0 when the round is over."""

@@ -69,7 +69,7 @@ class Idempotency:
         await self._scripts.call("idempotency_end", attempt.key, attempt.nonce, answer)
 
     async def leave(self, attempt: Attempt) -> None:
-        """It is done. Whoever sends it again makes the answer anew, of what there is."""
+        """It is done, or may be. Whoever sends it again makes the answer anew, of what there is."""
         await self._scripts.call("idempotency_end", attempt.key, attempt.nonce)
 
     async def forget(self, attempt: Attempt) -> None:

@@ -214,13 +214,14 @@ class Ledger:
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def redrive_as(self, job_id: str, backend: Backend, to: Backend, edit: Edit | None = None) -> LegRef | str:
-        """As `redrive`; on another backend, or edited, which only a job that no leg has done may be."""
+        """As `redrive`; on another backend, or edited, which only a job that no leg has done may be. Where it is not
+        dead there: its state, ` on ` and the backend."""
         edited: list[Arg] = [edit.type, dumps(edit.data), len(edit.leaves), *edit.leaves, *edit.joins] if edit else []
         answer = admitted(await self.scripts.call("redrive_as", job_id, backend, to, *edited))
         return LegRef(job_id, int(answer[1])) if answer[0] == b"redriven" else text(answer[0])
 
     async def discard(self, job_id: str, backend: Backend) -> str:
-        """Out of the inbox of dead letters: `discarded`, or why not: its state, or unknown."""
+        """Out of the inbox of dead letters: `discarded`, or why not: its state, unknown, or moved or discarded."""
         return text((await self.scripts.call("discard", job_id, backend))[0])
 
     async def letter(self, letter_id: str, backend: Backend, kind: str, raw: bytes, reason: str) -> None:

@@ -41,10 +41,10 @@ function ops.open_age(a)
   return { first[2] and math.max(0, NOW - tonumber(first[2])) or 0 }
 end
 
--- outbox_probe: backend -> id, generation of a row that waits for its next try, for this caller alone until then.
--- What a backend that failed is tried with: one that is due, else one that is not, or a backend that was given nothing
--- but delayed jobs while it failed would never be found to work again. One that stands at its due time was put off
--- by a service whose broker cannot delay: sent again, it would be told so once more, and nothing of the broker.
+-- outbox_probe: backend -> id, generation of a due row, else of one that is not; for this caller alone until its next try.
+-- What a backend that failed is tried with: were it with none that is not due, one that was given nothing but delayed
+-- jobs while it failed would never be found to work again. One that stands at its due time was put off by a service
+-- whose broker cannot delay: sent again, it would be told so once more, and nothing of the broker.
 function ops.outbox_probe(a)
   local outbox, found = ledger.outbox(a[1]), nil
   local rows = redis.call('ZRANGE', outbox, 0, LOOKED_AT - 1, 'WITHSCORES')

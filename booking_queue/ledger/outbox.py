@@ -25,7 +25,7 @@ class Outbox:
         return int((await self._scripts.call("open_age", backend))[0])
 
     async def probe(self, backend: Backend) -> LegRef | None:
-        """A row whose next try is still ahead, for this caller alone until then."""
+        """A due row, else one that is not; for this caller alone until its next try."""
         answer = await self._scripts.call("outbox_probe", backend)
         return LegRef(text(answer[0]), int(answer[1])) if answer else None
 

@@ -3,7 +3,9 @@ under the limits, as the ledger's scripts answer."""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 from redis.asyncio import Redis
@@ -52,3 +54,17 @@ def admitted(answer: list[Any]) -> list[Any]:
     if answer[0] == b"full":
         raise Overloaded(f"as many jobs are outstanding on {answer[1].decode()} as may be")
     return answer
+
+
+async def each_accepted(accepting: Iterable[Awaitable[int]]) -> list[int | Overloaded | LedgerUnavailable]:
+    """When each was accepted (ms), or why it was not, in their order. Where all failed it raises one error: Overloaded
+    only when none of them can have been accepted. Any other error is raised, whatever became of the rest."""
+    answers: list[int | Overloaded | LedgerUnavailable] = []
+    for answer in await asyncio.gather(*accepting, return_exceptions=True):
+        if not isinstance(answer, int | Overloaded | LedgerUnavailable):
+            raise answer
+        answers.append(answer)
+    failed = [answer for answer in answers if not isinstance(answer, int)]
+    if failed and len(failed) == len(answers):
+        raise min(failed, key=lambda error: isinstance(error, Overloaded))
+    return answers

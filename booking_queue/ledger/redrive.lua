@@ -117,13 +117,13 @@ local function move(id, from, to)
 end
 
 -- redrive_as: id, backend, to, [type, data (JSON), how many indices it leaves, these, those it joins…]
--- -> 'redriven', generation
+-- -> 'redriven', generation; of a leg that is not dead where it is to go, its state and there
 function ops.redrive_as(a)
   local id, from, to, data = a[1], a[2], a[3], a[5]
   local why = stays_dead(id, from)
   if why and not (why == 'unreadable' and data) then return { why } end
   local there = from ~= to and ledger.leg(id, to, 'state').state
-  if there and there ~= 'dead' then return { there } end
+  if there and there ~= 'dead' then return { there .. ' on ' .. to } end
   why = data and uneditable(id)
   if why then return { why } end
   local no, full = no_room(id, to)
@@ -135,10 +135,12 @@ function ops.redrive_as(a)
   return { 'redriven', start_over(id, to) }
 end
 
--- discard: id, backend. A dead leg that nobody wants to see any more. -> 1, or its state
+-- discard: id, backend. A dead leg that nobody wants to see any more.
+-- -> discarded; or why not: its state, unknown, moved or discarded
 function ops.discard(a)
   local state = ledger.leg(a[1], a[2], 'state').state
   if state ~= 'dead' then return { state or 'unknown' } end
-  if exhume(a[1], a[2]) then ledger.emit(a[1], a[2], 'discarded') end
+  if not exhume(a[1], a[2]) then return { 'moved or discarded' } end
+  ledger.emit(a[1], a[2], 'discarded')
   return { 'discarded' }
 end

@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from booking_queue.coalesce import Coalescer
-from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable
+from booking_queue.domain.errors import BookingQueueError, LedgerUnavailable, Overloaded
 from booking_queue.settings import Settings
 
 Arg = str | bytes | int | float
@@ -45,6 +45,10 @@ MAX_BATCH = 64  # bounds how long one script holds Redis: about 5 ms
 
 class LedgerSilent(LedgerUnavailable):
     """The time ran out, for an answer or for a free connection."""
+
+
+class LedgerBusy(LedgerUnavailable, Overloaded):
+    """As many calls wait for Redis as may: this one was not sent."""
 
 
 class OperationFailed(BookingQueueError):
@@ -86,7 +90,7 @@ class Scripts:
         self.refused: Counter[str] = Counter()  # writes that Redis refused, by its word for it
         self.refused_at: float | None = None
         self._coalesced: Coalescer[Operation, Answer] = Coalescer(
-            self._run, max_batch=MAX_BATCH, full=LedgerUnavailable, silent=LedgerSilent
+            self._run, max_batch=MAX_BATCH, full=LedgerBusy, silent=LedgerSilent
         )
 
     @property
@@ -98,8 +102,8 @@ class Scripts:
         return self._coalesced.items
 
     async def call(self, op: str, *args: Arg) -> Answer:
-        """Raises LedgerUnavailable when Redis does not answer, or too many wait for it: the operation may or may not
-        have taken effect."""
+        """Raises LedgerUnavailable when Redis does not answer: the operation may or may not have taken effect; and
+        LedgerBusy when too many wait for it."""
         return await self._coalesced((op, tuple(arg if type(arg) in PLAIN else _plain(op, arg) for arg in args)))
 
     async def _run(self, batch: list[Operation]) -> Sequence[Answer | BaseException]:

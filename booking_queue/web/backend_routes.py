@@ -12,7 +12,7 @@ from starlette.responses import Response
 from booking_queue.backends.base import Published
 from booking_queue.ledger.ledger import LegRef
 from booking_queue.web.direct import BackendService, Refusal, Submitted
-from booking_queue.web.problems import conflict, not_found
+from booking_queue.web.problems import Problem, conflict, not_found
 from booking_queue.web.replies import JsonResponse
 from booking_queue.web.schemas import MAX_BATCH, DeadLetters, LegOut, PublishIn, PublishOut
 
@@ -53,8 +53,7 @@ async def redrive(id: Annotated[str, Path(max_length=200)], service: Service) ->
     await service.pressure.must_have_room()
     answer = await service.publisher.redrive(id)
     if isinstance(answer, str):
-        unknown = answer == "unknown"
-        raise not_found("Job not found") if unknown else conflict(f"The job is {answer}, not dead")
+        raise _no_letter(answer)
     return JsonResponse(_leg(answer), 202)
 
 
@@ -64,7 +63,11 @@ async def discard(id: Annotated[str, Path(max_length=200)], service: Service) ->
     outcome = await service.publisher.discard(id)
     if outcome == "discarded":
         return {"id": id, "outcome": outcome}
-    raise not_found("Job not found") if outcome == "unknown" else conflict(f"The job is {outcome}, not dead")
+    raise _no_letter(outcome)
+
+
+def _no_letter(why: str) -> Problem:
+    return not_found("Job not found") if why == "unknown" else conflict(f"The job is {why}, not a dead letter")
 
 
 def _leg(leg: Published) -> dict[str, Any]:

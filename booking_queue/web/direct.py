@@ -16,16 +16,17 @@ from booking_queue import logs, trace
 from booking_queue.backends.base import Published, Publisher
 from booking_queue.clock import iso
 from booking_queue.domain.access import NO_TENANT_SIMULATES
-from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable, Overloaded
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
 from booking_queue.domain.job import NewJob, Options, State
 from booking_queue.ledger.backlog import read_backlog
 from booking_queue.ledger.epoch import TOLD_SECONDS, Epoch
 from booking_queue.ledger.ledger import Ledger, LegRef
-from booking_queue.ledger.pressure import Pressure
+from booking_queue.ledger.pressure import Pressure, each_accepted
 from booking_queue.ledger.script import Scripts
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from booking_queue.web.body import LIMIT
+from booking_queue.web.outages import for_now
 from booking_queue.web.problems import FieldError, Problem
 from booking_queue.web.schemas import BatchItem, DirectJob, fields_of
 from booking_queue.web.validation import from_fields
@@ -117,21 +118,18 @@ class BackendService:
         await self.pressure.must_have_room()
         read = [self._read(item, tenant) for item in items]
         new = [item for item in read if isinstance(item, NewJob)]
-        answers = await asyncio.gather(*(self.ledger.accept(job) for job in new), return_exceptions=True)
+        answers = await each_accepted(self.ledger.accept(job) for job in new)
         told = {job.id: answer for job, answer in zip(new, answers, strict=True)}
-        accepted = {job_id: answer for job_id, answer in told.items() if isinstance(answer, int)}
-        if new and not accepted:
-            raise next(answer for answer in answers if isinstance(answer, BaseException))
-        legs = [LegRef(job_id, 1) for job_id in accepted]
+        legs = [LegRef(job_id, 1) for job_id, answer in told.items() if isinstance(answer, int)]
         published = {leg.job_id: leg for leg in await self.publish(legs)}
-        return [
-            item
-            if isinstance(item, Refusal)
-            else _submitted(item, published[item.id], accepted[item.id])
-            if item.id in published
-            else _refused(told[item.id])
-            for item in read
-        ]
+
+        def outcome(job: NewJob) -> Submitted | Refusal:
+            answer = told[job.id]
+            if isinstance(answer, int):
+                return _submitted(job, published[job.id], answer)
+            return Refusal(for_now(answer), [])
+
+        return [outcome(item) if isinstance(item, NewJob) else item for item in read]
 
     def _new(self, job: DirectJob, tenant: str) -> NewJob:
         """Raises Problem."""
@@ -172,12 +170,6 @@ class BackendService:
             "outboxOldestAgeSeconds": ours.outbox_oldest_age,
             "ledger": {"emptied": self.epoch.emptied, "writesRefused": dict(self.scripts.refused)},
         }
-
-
-def _refused(answer: int | BaseException) -> Refusal:
-    if isinstance(answer, Overloaded):
-        return Refusal(f"{str(answer).capitalize()}: try again later", [])
-    return Refusal("The ledger did not answer: this item may run or not", [])
 
 
 def _submitted(job: NewJob, published: Published, accepted: int) -> Submitted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from booking_queue import logs
-from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable
+from booking_queue.domain.errors import BackendUnavailable, LedgerUnavailable, Overloaded
 from booking_queue.web.problems import Problem, unavailable
 
 log = logs.get("web")
@@ -27,6 +27,13 @@ _BROKER = (
     "The broker of this service, or a service behind it, does not answer. Bookings go on through the gateway and are "
     "delivered later; to ask here, try again in a few seconds. GET /readyz says when it is back"
 )
+
+
+def for_now(error: Exception) -> str:
+    """Why something was not accepted that may be when it is sent again."""
+    if isinstance(error, Overloaded):
+        return f"{str(error).capitalize()}: try again later"
+    return "The ledger did not answer: this item may run or not"
 
 
 def explain(error: Exception) -> Problem | None:

@@ -144,7 +144,7 @@ def _problem_of(request: Request, error: Exception) -> Problem:
         case TenantOverloaded():
             return problems.too_many_outstanding(str(error), error.most)
         case Overloaded():
-            return problems.unavailable(f"{str(error).capitalize()}: try again later", problems.OVERLOADED_SECONDS)
+            return problems.unavailable(outages.for_now(error), problems.OVERLOADED_SECONDS)
         case InvalidData():
             return validation.from_invalid_data(error)
         case HTTPException(status_code=405):

@@ -17,11 +17,15 @@ from booking_queue.ledger.connection import check, connect
 from booking_queue.ledger.epoch import Epoch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
+from deploy.make_secrets import OPERATOR
 from monitoring_service.ledger_reader import LedgerReader
+from queue_service.app import build as queue_service
 from tests.brokers import BrokerFactory, RestartableRedis
 from tests.contract.lanes import lane_of
 from tests.faults.proxy import Proxy
 from tests.secured import MECHANISMS, PASSWORD, USER, WATCHER, Certificates, SecureKafka, certificates, close_to_others
+from tests.services.live_app import live
+from tests.services.monitoring_world import fresh, world_of
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,26 @@ async def test_monitoring_looks_and_changes_nothing(known: Settings) -> None:
         with pytest.raises(NoPermissionError):
             await redis.set(f"{settings.key_prefix}:job:{job}", "")
         await redis.aclose()
+
+
+async def test_monitoring_is_refused_nothing_that_it_asks_for(known: Settings) -> None:
+    """Whatever somebody looks at, while there is a job in each state that can be had without a worker."""
+    operator: Any = connect(known.model_copy(update={"redis_username": OPERATOR}))
+    watcher = known.model_copy(update={"redis_username": WATCHER})
+    async with operator, world_of(watcher) as world, live(queue_service(known)) as queue:
+        await operator.acl_log_reset()
+        world.redis = operator
+        await world.worker("w1")
+        for path in ("/jobs", "/jobs/delayed"):
+            body = {"type": "noop", "data": {}} | ({"delay": 60_000} if "delayed" in path else {})
+            assert (await queue.http.post(path, json=body)).status_code == 201
+        await world.start(queue_service_url=queue.url)
+        await world.until("/dashboard", fresh("rq", "ledger", "workers"))
+        for path in (await world.get("/openapi.json"))["paths"]:
+            assert (await world.monitoring.http.get(path)).status_code < 500, path
+        found = await world.get("/queue/rq")
+        assert (found["stale"], len(found["waiting"]), len(found["delayed"])) == (False, 1, 1)
+        assert await operator.acl_log() == []
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -91,6 +91,12 @@ class Office:
         rooms = [f"{self.settings.key_prefix}:rooms:grand:standard:{night}" for night in STAY.nights]
         return [int(await self.redis.hget(room, "taken") or 0) for room in rooms]
 
+    async def mailed(self, booking_id: str) -> bool:
+        record = await self.ledger.get(booking_id)
+        assert record
+        said: bool = record.effects["compensation"].result["mailed"]
+        return said
+
     async def owed(self) -> int:
         return int(await self.redis.zcard(self.key("compensations")))
 
@@ -164,6 +170,7 @@ async def test_whatever_state_the_payment_was_left_in(office: Office, paid: str,
     await office.compensator().turn()
     assert await office.owed() == 0 and await office.taken() == [0, 0]
     assert len(await office.failed_mails(booking_id)) == mails
+    assert await office.mailed(booking_id) is bool(mails)
     assert (await office.last_event(booking_id))["refunded"] == (18_000 if charged else 0)
     if paid:
         assert (await office.charge(booking_id))["status"] == "voided"
@@ -187,6 +194,7 @@ async def test_a_provider_that_fails_is_tried_again_later(office: Office, fault:
     # A mail server that is away holds up neither money nor rooms.
     assert await office.owed() == 1 and await office.taken() == ([0, 0] if "mail" in fault else [1, 1])
     assert office.failures == ([0, 1] if "mail" in fault else [1, 0])
+    assert "mail" not in fault or not await office.mailed(booking_id)
     now = int((await office.redis.time())[0]) * 1000
     assert 0 < float(await office.redis.zscore(office.key("compensations"), booking_id) or 0) - now < 5000
     await office.compensator().turn()
@@ -312,6 +320,7 @@ async def test_a_mail_that_is_refused_for_good_holds_nothing_up(office: Office) 
     await office.compensator().turn()
     assert (await office.charge(booking_id))["status"] == "voided"
     assert await office.owed() == 0
+    assert not await office.mailed(booking_id)
 
 
 async def test_a_confirmed_booking_is_never_compensated(office: Office) -> None:

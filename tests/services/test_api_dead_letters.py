@@ -100,6 +100,10 @@ async def test_a_letter_that_left_the_inbox_is_not_found_and_where_it_went_is_to
         assert answer.status_code == 404 and answer.json()["detail"].endswith(went)
         answer = await redrive(shop, "rq", job)
         assert answer.status_code == 409 and "no more" in answer.json()["detail"]
+        answer = await shop.http.delete(f"{INBOX}/rq/{job}")
+        assert answer.status_code == 409 and "no more" in answer.json()["detail"]
+        told = await shop.http.post(f"{INBOX}/discard", json={"items": [{"backend": "rq", "id": job}]})
+        assert (told.json()["discarded"], told.json()["refused"]) == (0, 1)
     assert await shop.ledger.bury(await shop.claim(moved, KAFKA), "no")
     assert (await redrive(shop, "kafka", moved, to="rq")).status_code == 202
     assert await shop.ledger.bury(await shop.claim(moved, RQ, 2), "no")
@@ -170,7 +174,8 @@ async def test_what_another_backend_does_is_not_edited(shop: World) -> None:
     await shop.ledger.bury(await shop.claim(job), "no")
     answer = await redrive(shop, "rq", job, data={**BOOKING, "guests": 4})
     assert answer.status_code == 409 and "at it" in answer.json()["detail"]
-    assert (await redrive(shop, "rq", job, to="kafka")).status_code == 409
+    answer = await redrive(shop, "rq", job, to="kafka")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "The job is queued on kafka, not dead")
 
 
 async def test_what_is_sold_already_runs_again_as_it_is_and_not_with_other_data(shop: World) -> None:
@@ -225,7 +230,7 @@ async def test_many_run_again_by_filter_or_by_name(shop: World) -> None:
     items = [{"backend": "rq", "id": job} for job in jobs] + [{"backend": "kafka", "id": other}]
     assert answer.json()["nextCursor"] is not None
     told = (await shop.http.post(f"{INBOX}/discard", json={"items": items})).json()
-    assert (told["discarded"], told["refused"]) == (8, 0)
+    assert (told["discarded"], told["refused"]) == (3, 5), "five went to kafka before"
     assert await inbox(shop) == []
     refused: list[dict[str, Any]] = [{}, {"items": items, "matching": {}}, {"items": []}, {"matching": {"q": 1}}]
     for bad in refused:

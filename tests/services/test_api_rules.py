@@ -17,7 +17,6 @@ from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.effects.payment import PaymentProvider
-from booking_queue.ledger import idempotency
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger, LegRef, Refused
@@ -168,7 +167,6 @@ class Accepts:
             return answer
 
         monkeypatch.setattr(Ledger, "accept", accept)
-        monkeypatch.setattr(idempotency, "LEASE_MS", 0)
 
 
 async def test_a_key_stands_for_its_booking_when_a_later_attempt_is_refused(

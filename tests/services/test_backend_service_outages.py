@@ -15,11 +15,11 @@ import pytest
 from booking_queue.backends.base import Published
 from booking_queue.backends.memory import MemoryPublisher
 from booking_queue.backends.memory_broker import MemoryBroker
-from booking_queue.domain.errors import LedgerUnavailable
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.connection import ClusterRefused, check, connect
 from booking_queue.ledger.ledger import Ledger, LegRef
-from booking_queue.ledger.script import Scripts
+from booking_queue.ledger.script import OperationFailed, Scripts
 from booking_queue.settings import Settings
 from booking_queue.web import backend_service
 from local.broker_process import RedisProcess
@@ -109,6 +109,28 @@ async def test_a_publish_that_hangs_or_fails_leaves_it_pending(
         assert time.monotonic() - started < 10
         assert answer.json()["status"] == "pending"
         assert (await service.http.get("/stats")).json()["outbox"] == 1
+
+
+FULL, LOST, BUG = Overloaded("full"), LedgerUnavailable("lost the answer"), OperationFailed("a bug")
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "wait"),
+    [([FULL, FULL], 503, "5"), ([FULL, LOST], 503, "2"), ([FULL, BUG], 500, None), ([None, BUG], 500, None)],
+)
+async def test_of_a_batch_that_failed_nothing_is_denied_that_may_have_been_accepted(
+    service: Live, monkeypatch: pytest.MonkeyPatch, ends: list[Exception | None], status: int, wait: str | None
+) -> None:
+    accept, left = Ledger.accept, iter(ends)
+
+    async def accepting(ledger: Ledger, *job: Any) -> int:
+        if error := next(left):
+            raise error
+        return await accept(ledger, *job)
+
+    monkeypatch.setattr(Ledger, "accept", accepting)
+    answer = await service.http.post("/jobs/batch", json={"items": [JOB, JOB]})
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, wait)
 
 
 async def test_dead_letters_are_listed_and_start_over(service: Live) -> None:

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from booking_queue.ledger import pressure
-from booking_queue.ledger.connection import refuses_writes
+from booking_queue.ledger.connection import connect, refuses_writes
 from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from local.broker_process import RedisProcess
@@ -245,6 +245,27 @@ async def test_a_redis_without_its_replica(own: tuple[World, Path]) -> None:
         assert (await queue.http.get("/readyz")).status_code == 503
         await world.redis.config_set("min-replicas-to-write", 0)
         assert (await queue.http.post("/jobs", json=JOB)).status_code == 201
+
+
+async def test_a_redis_with_one_replica_of_two(own: tuple[World, Path], broker_factory: BrokerFactory) -> None:
+    world, _ = own
+    made, ours = broker_factory.redis(), world.settings
+    place = {"redis_host": made.host, "redis_port": made.port, "redis_password": made.password}
+    await world.redis.config_set("repl-diskless-sync-delay", 0)
+    async with connect(ours.model_copy(update=place)) as replica:
+        await replica.config_set("masterauth", ours.redis_password or "")
+        await replica.replicaof(ours.redis_host, ours.redis_port)
+    await world.redis.config_set("min-replicas-to-write", 1)
+
+    async def at_hand() -> bool:
+        return bool((await world.redis.info("replication"))["min_slaves_good_slaves"] == 1)
+
+    await eventually(at_hand, "the replica")
+    await world.start()
+    told = {one["alarm"] for one in (await world.until("/dashboard", fresh("ledger")))["alarms"]}
+    assert "redis_refuses_writes" not in told
+    await world.redis.config_set("min-replicas-to-write", 2)
+    assert (await alarm(world, "redis_refuses_writes", "ledger"))["detail"].startswith("NOREPLICAS")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,7 +16,9 @@ from redis.asyncio import Redis
 import kafka_service.app
 import queue_service.app
 import stream_service.app
+from booking_queue.coalesce import Coalescer
 from booking_queue.domain.job import Backend
+from booking_queue.ledger import script
 from booking_queue.ledger.connection import connect
 from booking_queue.settings import Settings
 from tests.services.api_world import world
@@ -79,3 +82,14 @@ async def test_a_nearly_full_ledger_lets_no_dead_letter_run_again(redis: Redis, 
         assert await shop.states(job) == {Backend.RQ: "dead"}
         await redis.config_set("maxmemory", 0)
         await answered(shop.gateway, f"{letters}/rq/{job}/redrive", {}, 202)
+
+
+async def test_where_too_many_calls_wait_for_redis_one_more_is_refused_for_that(
+    redis_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "Coalescer", partial(Coalescer, max_waiting=0))
+    async with live(queue_service.app.build(redis_settings)) as service:
+        for path, body in (("/jobs", JOB), ("/jobs/batch", {"items": [JOB, JOB]})):
+            refused = await service.http.post(path, json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            assert refused.json()["detail"].endswith("try again later"), "nothing was sent, and Redis may answer"

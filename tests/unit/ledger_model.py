@@ -140,7 +140,7 @@ class Job:
         if self.debt is Debt.OWED:
             against.add("compensating")
         if there and there.state is not State.DEAD:
-            against.add(there.state.value)
+            against.add(there.state.value if to is backend else f"{there.state.value} on {to}")
         if edited and any(each.state is not State.DEAD for each in self.legs.values()):
             against.add("not to be edited")
         return against

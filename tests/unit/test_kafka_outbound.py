@@ -171,13 +171,14 @@ async def test_no_letter_is_larger_than_what_its_topic_takes(desk: Desk) -> None
         assert note.headers["type"] == "noop"
 
 
-async def test_a_dead_letter_that_the_outbox_sends_knows_the_place_from_the_receipt(desk: Desk) -> None:
-    leg = await desk.job()
+@pytest.mark.parametrize("line", ["", "u1"])
+async def test_a_dead_letter_that_the_outbox_sends_has_the_messages_key_and_its_place(desk: Desk, line: str) -> None:
+    leg = await desk.job(**({"ordering_key": line} if line else {}))
     await desk.ledger.published(leg, KAFKA, RECEIPT)
     await desk.ledger.bury(await desk.claim(leg), "reason")
     await desk.outbound.send(leg)
     (note,) = desk.notes.sent
-    assert note.key == leg.job_id.encode()
+    assert note.key == (line or leg.job_id).encode()
     assert Envelope.load(note.value or b"").id == leg.job_id
     assert (note.headers["original-topic"], note.headers["original-offset"]) == ("first", "7")
     assert (await desk.leg(leg)).receipt == RECEIPT, "a dead letter is not a new place"

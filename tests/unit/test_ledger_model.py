@@ -277,7 +277,7 @@ class LedgerMachine(RuleBasedStateMachine):
             case "pay":
                 self._pay(model, round_, tell)
             case "tell" if behind or model.debt is Debt.PAID:
-                self.do(self.compensations.told(job, round_))
+                self.do(self.compensations.told(job, round_, mailed=tell))
                 model.untold = model.untold and behind > 0
             case "defer":
                 model.failures += not behind
@@ -309,8 +309,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def discard(self, letter: Letter) -> None:
         job_id, backend = letter
         leg = self.jobs[job_id].legs[backend]
+        dead = "discarded" if leg.letter else "moved or discarded"
         answer = self.do(self.ledger.discard(job_id, backend))
-        assert answer == ("discarded" if leg.state is State.DEAD else leg.state)
+        assert answer == (dead if leg.state is State.DEAD else leg.state)
         leg.letter = False
 
     # After each

@@ -219,7 +219,7 @@ async def test_a_refused_redrive_changes_nothing_and_the_record_keeps_its_end(bo
     assert await book.ledger.complete(await book.claim(job, KAFKA), {})
     assert await book.ledger.bury(await book.claim(job), "no")
     before = await book.record(job)
-    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed"
+    assert await book.ledger.redrive_as(job, RQ, KAFKA) == "completed on kafka"
     assert await book.ledger.redrive_as(job, RQ, STREAMS, Edit("noop", {"n": 1})) == "not to be edited"
     assert await book.record(job) == before
     for key in (f"job:{job}", f"audit:{job}"):
@@ -237,7 +237,7 @@ async def test_what_an_edit_replaces_is_told_as_far_as_it_is_short(book: Book, t
     assert told == f'{{"note":"{text[:kept]}' + ('"}' if len(text) == kept else " … (cut)")
 
 
-async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(book: Book) -> None:
+async def test_a_letter_that_was_moved_or_discarded_is_not_there_any_more(book: Book) -> None:
     moved, discarded = await book.job(RQ, kind="noop"), await book.job(RQ, kind="noop")
     for job in (moved, discarded):
         assert await book.ledger.bury(await book.claim(job), "no")
@@ -246,6 +246,7 @@ async def test_a_letter_that_was_moved_or_discarded_is_not_there_to_be_redriven(
     for job in (moved, discarded):  # by somebody whose page is older
         assert await book.ledger.redrive(job, RQ) == "moved or discarded"
         assert await book.ledger.redrive_as(job, RQ, STREAMS) == "moved or discarded"
+        assert await book.ledger.discard(job, RQ) == "moved or discarded"
     assert await book.ledger.bury(await book.claim(moved, KAFKA), "no")
     assert await book.ledger.redrive_as(moved, KAFKA, RQ) == LegRef(moved, 2)
 

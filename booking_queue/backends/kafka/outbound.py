@@ -103,8 +103,8 @@ class Outbound:
         if origin is None:
             envelope = _envelope(leg, found, 0)
             known = await self._origin(leg.job_id)
-            headers = _headers(envelope, found)
-            origin = Origin(known.topic, known.partition, known.offset, known.key, envelope.dump(), headers)
+            key, headers = _key(leg, found), _headers(envelope, found)
+            origin = Origin(known.topic, known.partition, known.offset, key, envelope.dump(), headers)
         await self.letter(origin, found.error or "", found.now)
         await self._ledger.published(leg, KAFKA, None)
         return Published(leg.job_id, State.DEAD, None)
@@ -131,7 +131,7 @@ class Outbound:
             receipt.get("topic", self._topics.main),
             receipt.get("partition", -1),
             -1 if offset is None else offset,
-            job_id.encode(),
+            None,
             None,
             (),
         )
