@@ -13,6 +13,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
+from booking_queue.backends.kafka import lane as partition
 from booking_queue.backends.kafka import watchdog
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.kafka_topic import KafkaConsumer, KafkaPublisher
@@ -119,6 +120,30 @@ async def test_a_record_that_the_client_itself_cannot_read_is_stepped_over(lane:
     assert {letter["originalPartition"] for letter in found} == {1}
     await lane.idle()
     assert sorted(lane.journal.started) == sorted(before + after)
+
+
+async def test_large_records_are_read_ahead_in_part_and_all_of_them_run(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound, size in {"AHEAD_BYTES": 256_000, "AHEAD_BYTES_LOW": 128_000, "OWN_BYTES": 64_000}.items():
+        monkeypatch.setattr(partition, bound, size)
+    large = {"text": "x" * 60_000}
+    jobs = await asyncio.gather(*(lane.send("gated", data=large) for _ in range(90)))
+    worker = await lane.worker(slots=1)
+    consumer = worker.consumer
+    assert isinstance(consumer, KafkaConsumer)
+
+    async def enough() -> bool:
+        member, holding = consumer._member, [one for one in consumer._lanes.owned if one.backlog]
+        read = sum(one.backlog for one in holding) == len(jobs) - 1
+        return read or (len(holding) == 3 and member is not None and all(member.paused(one) for one in holding))
+
+    await eventually(enough, "it to have read ahead what it will")
+    assert sum(one.bytes for one in consumer._lanes.owned) < 45 * 60_000
+    lane.journal.gate.set()
+    for job in jobs:
+        await lane.reach(job, "completed")
+    await lane.idle()
 
 
 async def test_a_crash_repeats_nothing_below_the_watermark_and_reruns_only_what_was_open(lane: Lane) -> None:

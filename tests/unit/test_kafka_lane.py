@@ -7,7 +7,14 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from booking_queue.backends.kafka.lane import BACKLOG_FULL, BACKLOG_LOW, MAX_IN_FLIGHT, Lane
+from booking_queue.backends.kafka.lane import (
+    AHEAD_BYTES,
+    AHEAD_BYTES_LOW,
+    BACKLOG_FULL,
+    BACKLOG_LOW,
+    MAX_IN_FLIGHT,
+    Lane,
+)
 from booking_queue.domain.job import Priority
 
 TP = TopicPartition("booking-events", 0)
@@ -19,6 +26,7 @@ class Rec:
     offset: int
     key: bytes | None = None
     headers: list[tuple[str, bytes]] = field(default_factory=list)
+    value: bytes | None = None
 
 
 def lane_with(offsets: Any, **more: Any) -> Lane:
@@ -173,6 +181,42 @@ def test_reading_ahead_is_bounded_also_behind_one_key() -> None:
     for _ in range(BACKLOG_FULL - BACKLOG_LOW):
         lane.finish(start(lane), True)
     assert not lane.should_pause(NOW_MS)
+
+
+KIB = 1024
+
+
+def test_reading_ahead_is_bounded_in_bytes() -> None:
+    lane = lane_with(range(AHEAD_BYTES // (64 * KIB) - 1), value=bytes(64 * KIB))
+    assert not lane.should_pause(NOW_MS)
+    lane.take(Rec(10_000, value=bytes(64 * KIB)), NOW_MS)
+    assert lane.should_pause(NOW_MS)
+    while lane.bytes > AHEAD_BYTES_LOW:
+        lane.finish(start(lane), True)
+    assert lane.should_pause(NOW_MS), "not before half of it is gone"
+    lane.finish(start(lane), True)
+    assert not lane.should_pause(NOW_MS)
+
+
+def test_small_records_are_bounded_by_their_number_alone() -> None:
+    lane = lane_with(range(BACKLOG_FULL - 1), value=bytes(KIB))
+    assert not lane.should_pause(NOW_MS)
+
+
+def test_what_is_no_longer_read_ahead_weighs_nothing() -> None:
+    lane = lane_with([])
+    for offset in range(6):
+        lane.take(Rec(offset, b"k%d" % (offset % 2), [("name", b"12")], bytes(100)), NOW_MS)
+    assert lane.bytes == 6 * 108
+    first, second = start(lane), start(lane)
+    assert lane.head(NOW_MS) is None
+    assert lane.bytes == 4 * 108, "what waits behind its key is read ahead, what runs is not"
+    lane.finish(first, False)
+    lane.finish(second, True)
+    assert lane.bytes == 5 * 108
+    lane.halt()
+    lane.lose()
+    assert lane.bytes == 0
 
 
 def retry_lane(delay_ms: int = 1000) -> Lane:
