@@ -281,6 +281,15 @@ async def test_a_letter_sent_twice_is_listed_once(lane: Lane) -> None:
     assert [letter["messageId"] for letter in await lane.publisher.dead_letters()] == [first, second]
 
 
+async def test_a_list_of_letters_shows_the_beginning_of_large_data(lane: Lane) -> None:
+    await lane.worker()
+    job = await lane.send(fails=9, attempts=1, data={"text": "x" * 60_000})
+    await lane.reach(job, "dead")
+    (letter,) = await letters(lane, 1)
+    assert (letter["messageId"], letter["type"], letter["generation"], letter["data"]) == (job, "noop", 1, None)
+    assert letter["bytes"] > 60_000 and len(letter["value"]) == 1000
+
+
 async def test_a_letter_says_where_the_job_stood_first_also_after_retries(lane: Lane) -> None:
     await lane.worker()
     job = await lane.send(fails=9, attempts=2, priority="high")
