@@ -17,6 +17,7 @@ from booking_queue.backends.kafka import lane as partition
 from booking_queue.backends.kafka import watchdog
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.kafka_topic import KafkaConsumer, KafkaPublisher
+from booking_queue.domain.job import Priority
 from booking_queue.settings import Settings
 from tests.contract.lanes import Lane, lane_of
 from tests.contract.worker import eventually
@@ -29,9 +30,9 @@ async def lane(settings: Settings) -> AsyncIterator[Lane]:
 
 
 @asynccontextmanager
-async def stranger(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+async def stranger(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that knows nothing of us."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_broker)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_broker, **options)
     await producer.start()
     try:
         yield producer
@@ -87,6 +88,41 @@ async def test_a_consumer_knows_its_partitions(lane: Lane) -> None:
         return bool(mine and theirs) and mine | theirs == everything and not mine & theirs
 
     await eventually(shared, "the two to share them", patience=30)
+
+
+async def test_the_markers_of_transactions_hold_nobody_up_and_are_no_lag(lane: Lane) -> None:
+    topics = Topics(lane.settings)
+    async with stranger(lane.settings, transactional_id=topics.group) as producer:
+        for topic, number in ((topics.levels[Priority.CRITICAL], 0), (topics.retries[1], 1)):
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"theirs", partition=number)
+        await producer.begin_transaction()
+        await producer.send_and_wait(topics.levels[Priority.HIGH], b"given up", partition=2)
+        await producer.abort_transaction()
+    worker = await lane.worker()
+    await lane.reach(await lane.send(), "completed")
+    await lane.idle()
+    consumer = worker.consumer
+    assert isinstance(consumer, KafkaConsumer) and consumer._member
+    assert await consumer.watchdog._symptoms(consumer._member) == {}
+
+
+async def test_a_marker_that_came_while_nobody_read_is_stepped_over(lane: Lane) -> None:
+    topics = Topics(lane.settings)
+    async with stranger(lane.settings, transactional_id=topics.group) as producer, producer.transaction():
+        await producer.send_and_wait(topics.levels[Priority.CRITICAL], b"theirs", partition=0)
+        first = await lane.worker()
+        await letters(lane, 1)
+        await lane.idle()
+        await first.leave()
+
+    async def marked() -> bool:
+        return bool((await lane.publisher.stats())["lag"] == 1)
+
+    await eventually(marked, "the marker")
+    await lane.worker()
+    await lane.reach(await lane.send(), "completed")
+    await lane.idle()
 
 
 def batch_with_a_bad_header_name() -> bytes:

@@ -68,6 +68,28 @@ def test_gaps_in_the_log_hold_nothing_up() -> None:
     assert lane.watermark == 9
 
 
+def test_offsets_without_a_record_are_done_once_they_were_passed() -> None:
+    lane = lane_with([])
+    assert lane.passed(3) and lane.watermark == 3
+    lane.take(Rec(3), NOW_MS)
+    assert not lane.passed(4)
+    assert lane.passed(6) and lane.read_to == 6
+    assert lane.watermark == 3, "3 is not done"
+    lane.finish(start(lane), True)
+    assert lane.watermark == 6
+
+
+def test_what_runs_from_before_the_partition_went_holds_no_commit_back_behind_another_owners() -> None:
+    lane = lane_with([5])
+    ghost = start(lane)
+    lane.lose()
+    lane.gain()
+    assert not lane.passed(9)
+    assert lane.watermark is None
+    lane.finish(ghost, True)
+    assert lane.passed(9) and lane.watermark == 9
+
+
 def test_what_comes_back_unsettled_is_started_again_before_the_rest() -> None:
     lane = lane_with([1, 2, 3])
     first = start(lane)

@@ -127,6 +127,16 @@ class Lane:
         self.queue.append(record)
         self._weigh(_size(record))
 
+    def passed(self, offset: int) -> bool:
+        """Everything below it was read, be it that nothing is there: a transaction's marker, what compaction took. Says
+        whether that is news."""
+        if self._next is None and self.running:
+            return False  # what another owner has committed meanwhile is not known before a record comes
+        if self._next is not None and self._next >= offset:
+            return False
+        self._next = offset
+        return True
+
     def _weigh(self, more: int) -> None:
         self.bytes += more
         self._ahead.bytes += more
