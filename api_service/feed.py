@@ -17,13 +17,11 @@ from booking_queue.web.sse import Event
 
 BLOCK_MS = 2000
 READ = 1000  # events at a time
+MISSED = 100  # of the past, which each client reads for itself
 REST_SECONDS = 0.02  # between two reads while events come: clients are written to ten times a second at most
 RETRY_SECONDS = 0.5
 MOST_CLIENTS = 1000
 WAITING = 10_000  # events that a client may leave lying; one more and it is told to read the state again
-BUFFERED = 4000  # beside those, already on their way to its connection
-STEP = 1500  # given at a time, so that a connection that keeps up never overflows
-STEP_SECONDS = 0.12
 
 ALL = "all"  # beside `job:` and an id, `tenant:` and a tenant
 
@@ -38,13 +36,13 @@ class Follower:
     def __init__(self) -> None:
         self.waiting: deque[tuple[Position, Event]] = deque()
         self.lost = False
-        self.given = 0
         self.wake = asyncio.Event()
 
-    def give(self, at: Position, event: Event) -> None:
+    def give(self, given: tuple[Position, Event]) -> None:
+        """One that all followers have in common."""
         if len(self.waiting) >= WAITING:
             self.lose()
-        self.waiting.append((at, event))
+        self.waiting.append(given)
         self.wake.set()
 
     def lose(self) -> None:
@@ -64,14 +62,7 @@ class Follower:
                 continue
             at, event = self.waiting.popleft()
             if after is None or at > after:
-                await self.step()
                 return event
-
-    async def step(self) -> None:
-        """Before each event: so many at a time, and a pause for the connection."""
-        self.given += 1
-        if self.given % STEP == 0:
-            await asyncio.sleep(STEP_SECONDS)
 
 
 class Feed:
@@ -104,15 +95,17 @@ class Feed:
                 yield RESET
             since = None if reset else position(last_event_id)
             while since and not follower.lost:
-                missed = await self._events.after(since, READ)
+                missed = await self._events.after(since, MISSED)
+                if not await self._events.kept_since(since):  # a slow client is overtaken by what is cut off
+                    follower.lose()
+                    break
                 for entry in missed:
                     detail = orjson.loads(entry.json)
                     if tenant and detail.get("tenant") != tenant:
                         continue
-                    await follower.step()
                     yield _event(entry, detail)
                 since = missed[-1].at if missed else since
-                if len(missed) < READ or (follower.waiting and since >= follower.waiting[0][0]):
+                if len(missed) < MISSED or (follower.waiting and since >= follower.waiting[0][0]):
                     break
             while True:
                 yield await follower.next(since)
@@ -198,9 +191,9 @@ class Feed:
             topics = (ALL, f"job:{detail['jobId']}", f"tenant:{detail.get('tenant', '')}")
             followers = [follower for topic in topics for follower in self._by_topic.get(topic, ())]
             if followers:
-                event = _event(entry, detail)
+                given = entry.at, _event(entry, detail)
                 for follower in followers:
-                    follower.give(entry.at, event)
+                    follower.give(given)
 
 
 def _covers(audit: Sequence[Entry], since: Position | None) -> bool:

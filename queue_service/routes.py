@@ -89,7 +89,8 @@ async def jobs_in_state(
     start: Annotated[int, Query(ge=0, le=FARTHEST)] = 0,
     end: Annotated[int, Query(ge=0, le=FARTHEST)] = 9,
 ) -> dict[str, Any]:
-    """Those of waiting, active, completed, failed or delayed from `start` to `end`, inclusive."""
+    """Those of waiting, active, completed, failed or delayed from `start` to `end`, inclusive. Of more than 2 KiB
+    of data the beginning and the size are shown, {raw, bytes}; `GET /jobs/{job_id}` tells all."""
     if state not in STATES:
         wrong = FieldError("state", f"must be one of {', '.join(STATES)}", "enum")
         raise Problem(400, f"state: {wrong.message}", error="Invalid state", errors=[wrong])

@@ -80,7 +80,8 @@ def shaped(job: Submitted, publisher: StreamPublisher) -> dict[str, Any]:
 
 @router.get("/messages")
 async def messages(service: Service, count: Count = 10) -> dict[str, Any]:
-    """The newest first, over all levels, processed ones too."""
+    """The newest first, over all levels, processed ones too. Of more than 2 KiB of data the beginning and the
+    size are shown, {raw, bytes}; `GET /messages/{message_id}` tells all."""
     publisher = publisher_of(service)
     found = await publisher.messages(count)
     return {"stream": publisher.names.stream, "count": len(found), "messages": found}

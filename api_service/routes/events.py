@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.requests import Request
 
-from api_service.feed import BUFFERED
 from api_service.gateway import Gateway, Running
 from api_service.routes.bookings import existing
 from booking_queue.domain.access import Key, Scope
@@ -48,7 +47,7 @@ def _stream(request: Request, caller: Key, source: AsyncIterator[Event]) -> Even
     async def allowed() -> bool:
         return await still_holds(request.scope, caller)
 
-    return EventStream(source, request.app.state.stopping, allowed=allowed, buffered=BUFFERED)
+    return EventStream(source, request.app.state.stopping, allowed=allowed)
 
 
 def _check_room(gateway: Gateway) -> None:

@@ -43,7 +43,8 @@ async def stats(service: Service) -> dict[str, Any]:
 
 @router.get("/dead-letters", response_model=DeadLetters, tags=["dead letters"])
 async def dead_letters(service: Service, count: Annotated[int, Query(ge=1, le=MAX_BATCH)] = 100) -> Response:
-    """Newest first, with the broker's own fields."""
+    """Newest first, with the broker's own fields. Of more than 2 KiB of data only the beginning is shown, with the size
+    in `bytes`."""
     return JsonResponse({"deadLetters": await service.publisher.dead_letters(count)})
 
 

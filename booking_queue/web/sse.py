@@ -1,15 +1,15 @@
 """Server-sent events to one client.
 
 Built on fastapi.sse's frame format only: its own streaming writes each event by itself and knows no end
-but the generator's. Here frames are merged into at most FLUSHES_A_SECOND writes, a slow client costs
-a bounded buffer, and a service that stops says `bye`.
+but the generator's. Here frames are merged and written at most FLUSHES_A_SECOND times a second, in pieces of
+FLUSH_BYTES. A slow client costs two of them besides what its connection holds, and its source waits meanwhile.
+A service that stops says `bye`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from booking_queue.tasks import end
 
 KEEP_ALIVE_SECONDS = 15.0
 FLUSHES_A_SECOND = 10
-BUFFERED_EVENTS = 1000
+FLUSH_BYTES = 32 * 1024
 log = logs.get("sse")
 
 _TEXT = {"type": "string"}
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 class EventStream(StreamingResponse):
     """A response that streams `source` until it ends, the client leaves, `stopping` is set, or it is `allowed` no more.
 
-    `event: reset` tells a client that fell behind that events were dropped: it reads the state again.
+    The source is asked for no more than the client takes; what it drops of what waits with it, it tells by an event.
     """
 
     media_type = "text/event-stream"
@@ -55,18 +55,16 @@ class EventStream(StreamingResponse):
         *,
         allowed: Callable[[], Awaitable[bool]] | None = None,
         keep_alive: float = KEEP_ALIVE_SECONDS,
-        buffered: int = BUFFERED_EVENTS,
     ):
         super().__init__((), headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"})
         self.source = source
         self.stopping = stopping
         self.allowed = allowed
         self.keep_alive = keep_alive
-        self.buffered = buffered
-        self._frames: deque[Event] = deque()
-        self._overflowed = False
+        self._frames = bytearray()
         self._ended = False
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tasks = [
@@ -86,17 +84,21 @@ class EventStream(StreamingResponse):
 
     async def _pump(self) -> None:
         try:
-            async for event in self.source:
-                if len(self._frames) >= self.buffered:
-                    self._frames.clear()
-                    self._overflowed = True
-                self._frames.append(event)
+            async for id, event, data in self.source:
+                self._frames += format_sse_event(id=id, event=event, data_str=data)
                 self._wake.set()
+                if self._full:
+                    self._room.clear()
+                    await self._room.wait()
         except Exception as error:
             log.error("event_source_failed", exc=error)
         finally:
             self._ended = True
             self._wake.set()
+
+    @property
+    def _full(self) -> bool:
+        return len(self._frames) >= FLUSH_BYTES
 
     async def _watch_stopping(self) -> None:
         await self.stopping.wait()
@@ -109,23 +111,23 @@ class EventStream(StreamingResponse):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.keep_alive):
                     await self._wake.wait()
-            self._wake.clear()
             refused = self.allowed is not None and not await self.allowed()
+            self._wake.clear()
             last = self._ended or self.stopping.is_set() or refused
-            frames = b"" if refused else self._take()
+            more, frames = self._full, b"" if refused else self._take()
             if last:
                 frames += format_sse_event(event="bye", data_str="{}")
             await _body(send, frames or _KEEP_ALIVE, more=not last)
             if last:
                 return
-            await asyncio.sleep(1 / FLUSHES_A_SECOND)
+            if not more:
+                await asyncio.sleep(1 / FLUSHES_A_SECOND)
 
     def _take(self) -> bytes:
-        reset = format_sse_event(event="reset", data_str="{}") if self._overflowed else b""
-        self._overflowed = False
-        frames = [format_sse_event(id=id, event=event, data_str=data) for id, event, data in self._frames]
+        frames = bytes(self._frames)
         self._frames.clear()
-        return reset + b"".join(frames)
+        self._room.set()
+        return frames
 
 
 async def _body(send: Send, body: bytes, *, more: bool = True) -> None:

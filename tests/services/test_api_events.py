@@ -14,12 +14,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api_service import feed as feeding
-from api_service.feed import Feed
-from api_service.routes import events as routes
-from booking_queue.ledger.connection import connect
-from booking_queue.ledger.events import EventLog, position
+from booking_queue.ledger.events import position
 from booking_queue.settings import Settings
-from booking_queue.web.sse import Event
 from tests.services.api_world import World, until, world
 
 
@@ -182,11 +178,7 @@ async def test_what_was_missed_is_given_first_then_what_comes(shop: World) -> No
         assert not set(second.ids) & set(first.ids)
 
 
-async def test_thousands_of_missed_events_come_in_order_without_a_gap(
-    shop: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feeding, "STEP", 500)
-    monkeypatch.setattr(routes, "BUFFERED", 600)
+async def test_thousands_of_missed_events_come_in_order_without_a_gap(shop: World) -> None:
     await shop.book()
     last = await newest(shop.redis, shop.key("events"))
     async with shop.redis.pipeline(transaction=False) as pipe:
@@ -233,112 +225,6 @@ async def test_more_clients_than_it_serves_are_told_to_come_back(shop: World, mo
 
 async def followed(shop: World) -> bool:
     return await shop.metric("event_streams") == 1
-
-
-# The feed by itself, where timing has to be in the test's hand
-
-
-@dataclass
-class Stream:
-    feed: Feed
-    redis: Redis
-    key: str
-
-    async def add(self, number: int) -> None:
-        event = {"jobId": "j", "event": "step", "at": 1, "number": number}
-        await self.redis.xadd(self.key, {"event": json.dumps(event)})
-
-    async def numbers(self, source: AsyncIterator[Event], count: int) -> list[int | str]:
-        found: list[int | str] = []
-        async with asyncio.timeout(15):
-            async for event in source:
-                found.append(event.event or json.loads(event.data)["data"]["number"])
-                if len(found) == count:
-                    break
-        return found
-
-
-@pytest.fixture
-async def stream(redis_settings: Settings) -> AsyncIterator[Stream]:
-    redis, blocking = connect(redis_settings), connect(redis_settings, connections=1)
-    feed = Feed(EventLog(redis, blocking, redis_settings))
-    running = asyncio.create_task(feed.run())
-    yield Stream(feed, redis, f"{redis_settings.key_prefix}:events")
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    await redis.aclose()
-    await blocking.aclose()
-
-
-async def test_nothing_is_read_while_nobody_follows(stream: Stream) -> None:
-    source = stream.feed.everything("", reset=False)
-    getting = asyncio.create_task(stream.numbers(source, 1))
-    await until(lambda: stream.feed.followers == 1)
-    await stream.add(1)
-    assert await getting == [1]
-    await source.aclose()  # type: ignore[attr-defined]
-    assert stream.feed.followers == 0
-    await asyncio.sleep(feeding.BLOCK_MS / 1000 + 0.5)
-    clients = await stream.redis.client_list()
-    assert not [client for client in clients if client["cmd"] == "xread" and float(client["idle"]) < 2]
-
-
-async def test_a_client_that_leaves_too_much_lying_is_reset(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "WAITING", 10)
-    source = stream.feed.everything("", reset=False)
-    getting = asyncio.create_task(stream.numbers(source, 1))
-    await until(lambda: stream.feed.followers == 1)
-    await stream.add(0)
-    assert await getting == [0]
-    for number in range(1, 30):
-        await stream.add(number)
-    end = position(await newest(stream.redis, stream.key))
-    await until(lambda: stream.feed._at == end)
-    rest = await stream.numbers(source, 2)
-    assert rest[0] == "reset" and isinstance(rest[1], int)
-    await source.aclose()  # type: ignore[attr-defined]
-
-
-async def test_what_the_reader_lost_while_redis_was_away_is_a_reset_for_all(stream: Stream) -> None:
-    source = stream.feed.everything("", reset=False)
-    getting = asyncio.create_task(stream.numbers(source, 1))
-    await until(lambda: stream.feed.followers == 1)
-    await stream.add(0)
-    assert await getting == [0]
-    getting = asyncio.create_task(stream.numbers(source, 2))
-    await stream.redis.delete(stream.key)
-    await stream.redis.client_kill_filter(_type="normal", skipme=True)
-    await until(lambda: not getting.done())
-    await stream.add(1)
-    await asyncio.sleep(1.5)
-    await stream.add(2)
-    found = await getting
-    assert found[0] == "reset"
-    await source.aclose()  # type: ignore[attr-defined]
-
-
-async def test_no_event_falls_between_the_past_and_the_present(stream: Stream) -> None:
-    """Clients come and go while events flow: each sees every number from where it began."""
-    await stream.add(0)
-    first = await newest(stream.redis, stream.key)
-
-    async def flow() -> None:
-        for number in range(1, 400):
-            await stream.add(number)
-            await asyncio.sleep(0.002)
-
-    async def client(delay: float) -> list[int | str]:
-        await asyncio.sleep(delay)
-        source = stream.feed.everything(first, reset=False)
-        try:
-            return await stream.numbers(source, 399)
-        finally:
-            await source.aclose()  # type: ignore[attr-defined]
-
-    flowing = asyncio.create_task(flow())
-    found = await asyncio.gather(*(client(delay / 20) for delay in range(15)))
-    await flowing
-    assert all(numbers == list(range(1, 400)) for numbers in found)
 
 
 def test_both_kinds_of_position() -> None:

@@ -13,9 +13,11 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
+from booking_queue.backends.kafka import lane as partition
 from booking_queue.backends.kafka import watchdog
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.backends.kafka_topic import KafkaConsumer, KafkaPublisher
+from booking_queue.domain.job import Priority
 from booking_queue.settings import Settings
 from tests.contract.lanes import Lane, lane_of
 from tests.contract.worker import eventually
@@ -28,9 +30,9 @@ async def lane(settings: Settings) -> AsyncIterator[Lane]:
 
 
 @asynccontextmanager
-async def stranger(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+async def stranger(settings: Settings, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
     """A producer that knows nothing of us."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_broker)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_broker, **options)
     await producer.start()
     try:
         yield producer
@@ -88,6 +90,41 @@ async def test_a_consumer_knows_its_partitions(lane: Lane) -> None:
     await eventually(shared, "the two to share them", patience=30)
 
 
+async def test_the_markers_of_transactions_hold_nobody_up_and_are_no_lag(lane: Lane) -> None:
+    topics = Topics(lane.settings)
+    async with stranger(lane.settings, transactional_id=topics.group) as producer:
+        for topic, number in ((topics.levels[Priority.CRITICAL], 0), (topics.retries[1], 1)):
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"theirs", partition=number)
+        await producer.begin_transaction()
+        await producer.send_and_wait(topics.levels[Priority.HIGH], b"given up", partition=2)
+        await producer.abort_transaction()
+    worker = await lane.worker()
+    await lane.reach(await lane.send(), "completed")
+    await lane.idle()
+    consumer = worker.consumer
+    assert isinstance(consumer, KafkaConsumer) and consumer._member
+    assert await consumer.watchdog._symptoms(consumer._member) == {}
+
+
+async def test_a_marker_that_came_while_nobody_read_is_stepped_over(lane: Lane) -> None:
+    topics = Topics(lane.settings)
+    async with stranger(lane.settings, transactional_id=topics.group) as producer, producer.transaction():
+        await producer.send_and_wait(topics.levels[Priority.CRITICAL], b"theirs", partition=0)
+        first = await lane.worker()
+        await letters(lane, 1)
+        await lane.idle()
+        await first.leave()
+
+    async def marked() -> bool:
+        return bool((await lane.publisher.stats())["lag"] == 1)
+
+    await eventually(marked, "the marker")
+    await lane.worker()
+    await lane.reach(await lane.send(), "completed")
+    await lane.idle()
+
+
 def batch_with_a_bad_header_name() -> bytes:
     """No client library lets this through, so it is made of a good batch."""
     builder = DefaultRecordBatchBuilder(
@@ -119,6 +156,30 @@ async def test_a_record_that_the_client_itself_cannot_read_is_stepped_over(lane:
     assert {letter["originalPartition"] for letter in found} == {1}
     await lane.idle()
     assert sorted(lane.journal.started) == sorted(before + after)
+
+
+async def test_large_records_are_read_ahead_in_part_and_all_of_them_run(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound, size in {"AHEAD_BYTES": 256_000, "AHEAD_BYTES_LOW": 128_000, "OWN_BYTES": 64_000}.items():
+        monkeypatch.setattr(partition, bound, size)
+    large = {"text": "x" * 60_000}
+    jobs = await asyncio.gather(*(lane.send("gated", data=large) for _ in range(90)))
+    worker = await lane.worker(slots=1)
+    consumer = worker.consumer
+    assert isinstance(consumer, KafkaConsumer)
+
+    async def enough() -> bool:
+        member, holding = consumer._member, [one for one in consumer._lanes.owned if one.backlog]
+        read = sum(one.backlog for one in holding) == len(jobs) - 1
+        return read or (len(holding) == 3 and member is not None and all(member.paused(one) for one in holding))
+
+    await eventually(enough, "it to have read ahead what it will")
+    assert sum(one.bytes for one in consumer._lanes.owned) < 45 * 60_000
+    lane.journal.gate.set()
+    for job in jobs:
+        await lane.reach(job, "completed")
+    await lane.idle()
 
 
 async def test_a_crash_repeats_nothing_below_the_watermark_and_reruns_only_what_was_open(lane: Lane) -> None:
@@ -254,6 +315,15 @@ async def test_a_letter_sent_twice_is_listed_once(lane: Lane) -> None:
 
     await eventually(three, "the second copy")
     assert [letter["messageId"] for letter in await lane.publisher.dead_letters()] == [first, second]
+
+
+async def test_a_list_of_letters_shows_the_beginning_of_large_data(lane: Lane) -> None:
+    await lane.worker()
+    job = await lane.send(fails=9, attempts=1, data={"text": "x" * 60_000})
+    await lane.reach(job, "dead")
+    (letter,) = await letters(lane, 1)
+    assert (letter["messageId"], letter["type"], letter["generation"], letter["data"]) == (job, "noop", 1, None)
+    assert letter["bytes"] > 60_000 and len(letter["value"]) == 1000
 
 
 async def test_a_letter_says_where_the_job_stood_first_also_after_retries(lane: Lane) -> None:

@@ -112,6 +112,22 @@ async def test_lists_by_state_are_inclusive_and_ten_by_default(world: World) -> 
     assert (await world.get("/jobs/state/completed"))["jobs"] == []
 
 
+async def test_lists_show_the_beginning_of_large_data_and_a_job_all_of_it(world: World) -> None:
+    data = {"text": "x" * 60_000}
+    job_id = (await world.post({"type": "noop", "data": data}))["jobId"]
+    packed = world.rq.queue().enqueue("noop", data)  # RQ compresses it to less than a list would cut
+    rows = (await world.get("/jobs/state/waiting"))["jobs"]
+    assert [row["id"] for row in rows] == [job_id, packed.id]
+    assert all(60_000 < row["data"]["bytes"] < 61_000 and len(row["data"]["raw"]) == 2048 for row in rows)
+    assert rows[0]["name"] == "noop"
+    assert (await world.get(f"/jobs/{job_id}"))["data"] == (await world.get(f"/jobs/{packed.id}"))["data"] == data
+    await world.lane.worker()
+    failing = await world.lane.send(fails=9, attempts=1, data=data)
+    await world.in_state(failing, "failed")
+    (letter,) = (await world.get("/dead-letters"))["deadLetters"]
+    assert (letter["type"], len(letter["data"]["raw"])) == ("noop", 2048)
+
+
 @pytest.mark.parametrize("state", ["paused", "Waiting", "queued"])
 async def test_an_invalid_state_is_refused(world: World, state: str) -> None:
     answer = await world.http.get(f"/jobs/state/{state}")

@@ -130,6 +130,29 @@ async def test_the_newest_messages_come_first_processed_ones_too(service: Live, 
         await get(service, f"/messages?count={count}", 400)
 
 
+async def test_lists_show_the_beginning_of_large_data_and_a_message_all_of_it(service: Live, streams: Streams) -> None:
+    large, small = JOB | {"data": {"text": "x" * 60_000}}, JOB | {"data": {"text": "x" * 2000}}
+    sent = [(await post(service, "/messages", job))["messageId"] for job in (small, large)]
+    shown, whole = (await get(service, "/messages"))["messages"]
+    assert (shown["type"], shown["messageId"], whole["data"]) == ("booking", sent[1], small["data"])
+    assert 60_000 < shown["data"]["bytes"] < 61_000
+    assert shown["data"]["raw"] == ('{"text":"' + "x" * 3000)[:2048]
+    assert (await get(service, f"/messages/{sent[1]}"))["data"] == large["data"]
+    await streams.redis.xadd(
+        streams.names.dead, {"type": "booking", "error": "e", "data": b"\xc3\xa9" * 5000, "more": "x"}
+    )
+    (letter,) = (await get(service, "/dead-letters"))["deadLetters"]
+    assert (letter["type"], letter["data"]) == ("booking", {"raw": "é" * 1024, "bytes": 10_000})
+
+
+async def test_a_list_longer_than_what_is_read_at_once_is_whole(service: Live) -> None:
+    said = await post(service, "/messages/batch", {"items": [JOB] * 50})
+    sent = [item["messageId"] for item in said["items"]]
+    for count in (20, 45, 100):
+        found = (await get(service, f"/messages?count={count}"))["messages"]
+        assert [message["messageId"] for message in found] == sent[::-1][:count]
+
+
 async def test_stats_tell_what_waits_where(service: Live, streams: Streams) -> None:
     for level in ("normal", "low"):
         await post(service, "/messages", JOB | {"options": {"priority": level}})

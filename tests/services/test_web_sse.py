@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI
+from starlette.types import Message
 
 from booking_queue.settings import Settings
+from booking_queue.tasks import end
 from booking_queue.web.service import create_app
-from booking_queue.web.sse import Event, EventStream
+from booking_queue.web.sse import FLUSH_BYTES, Event, EventStream
 from tests.services.live_app import Live, live
 
 
@@ -100,14 +102,50 @@ async def test_bursts_are_merged_into_few_writes() -> None:
     assert len(got) <= 2 * (10 * seconds + 3)
 
 
-async def test_a_client_that_falls_behind_is_told_to_reset() -> None:
+class Endless:
+    """As many events as it is asked for."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            await asyncio.sleep(0)
+            self.given += 1
+            yield Event(str(self.given), "leg", "x" * 1000)
+
+
+async def test_a_client_that_takes_nothing_costs_a_bounded_buffer_and_its_source_waits() -> None:
+    source, bodies, stuck = Endless(), list[bytes](), asyncio.Event()
+
+    async def send(message: Message) -> None:
+        bodies.append(message.get("body", b""))
+        if len(bodies) == 8:
+            stuck.set()
+            await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    stream = EventStream(source.events(), asyncio.Event())
+    task = asyncio.create_task(stream({}, receive, send))
+    await asyncio.wait_for(stuck.wait(), 20)
+    for _ in range(5000):
+        await asyncio.sleep(0)
+    await end(task)
+    assert max(map(len, bodies)) < FLUSH_BYTES + 2000
+    assert source.given * 1000 < sum(map(len, bodies)) + FLUSH_BYTES + 2000
+
+
+async def test_what_comes_faster_than_pieces_are_written_comes_whole_and_in_order() -> None:
     source = Source()
-    for number in range(25):
-        source.queue.put_nowait(Event(str(number), "leg", "{}"))
-    async with live(app(source, buffered=10)) as server:
-        got = "".join(await asyncio.wait_for(chunks(server, "id: 24\n"), 20))
-    assert got.count("event: reset\n") == 1 and got.count("event: leg") <= 10
-    assert got.index("event: reset") < got.index("event: leg")
+    for number in range(3000):
+        source.queue.put_nowait(Event(str(number), "leg", f'"{"x" * 400}"'))
+    source.queue.put_nowait(None)
+    async with live(app(source)) as server:
+        text = (await server.http.get("/events")).text
+    assert [line for line in text.splitlines() if line.startswith("id: ")] == [f"id: {n}" for n in range(3000)]
 
 
 async def test_a_client_that_leaves_frees_the_source() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from booking_queue.backends.kafka.lane import BACKLOG_FULL, BACKLOG_LOW, MAX_IN_FLIGHT, Lane
+from booking_queue.backends.kafka.lane import (
+    AHEAD_BYTES,
+    AHEAD_BYTES_LOW,
+    BACKLOG_FULL,
+    BACKLOG_LOW,
+    MAX_IN_FLIGHT,
+    Lane,
+)
 from booking_queue.domain.job import Priority
 
 TP = TopicPartition("booking-events", 0)
@@ -19,6 +26,7 @@ class Rec:
     offset: int
     key: bytes | None = None
     headers: list[tuple[str, bytes]] = field(default_factory=list)
+    value: bytes | None = None
 
 
 def lane_with(offsets: Any, **more: Any) -> Lane:
@@ -58,6 +66,28 @@ def test_gaps_in_the_log_hold_nothing_up() -> None:
     for _ in range(3):
         lane.finish(start(lane), True)
     assert lane.watermark == 9
+
+
+def test_offsets_without_a_record_are_done_once_they_were_passed() -> None:
+    lane = lane_with([])
+    assert lane.passed(3) and lane.watermark == 3
+    lane.take(Rec(3), NOW_MS)
+    assert not lane.passed(4)
+    assert lane.passed(6) and lane.read_to == 6
+    assert lane.watermark == 3, "3 is not done"
+    lane.finish(start(lane), True)
+    assert lane.watermark == 6
+
+
+def test_what_runs_from_before_the_partition_went_holds_no_commit_back_behind_another_owners() -> None:
+    lane = lane_with([5])
+    ghost = start(lane)
+    lane.lose()
+    lane.gain()
+    assert not lane.passed(9)
+    assert lane.watermark is None
+    lane.finish(ghost, True)
+    assert lane.passed(9) and lane.watermark == 9
 
 
 def test_what_comes_back_unsettled_is_started_again_before_the_rest() -> None:
@@ -173,6 +203,42 @@ def test_reading_ahead_is_bounded_also_behind_one_key() -> None:
     for _ in range(BACKLOG_FULL - BACKLOG_LOW):
         lane.finish(start(lane), True)
     assert not lane.should_pause(NOW_MS)
+
+
+KIB = 1024
+
+
+def test_reading_ahead_is_bounded_in_bytes() -> None:
+    lane = lane_with(range(AHEAD_BYTES // (64 * KIB) - 1), value=bytes(64 * KIB))
+    assert not lane.should_pause(NOW_MS)
+    lane.take(Rec(10_000, value=bytes(64 * KIB)), NOW_MS)
+    assert lane.should_pause(NOW_MS)
+    while lane.bytes > AHEAD_BYTES_LOW:
+        lane.finish(start(lane), True)
+    assert lane.should_pause(NOW_MS), "not before half of it is gone"
+    lane.finish(start(lane), True)
+    assert not lane.should_pause(NOW_MS)
+
+
+def test_small_records_are_bounded_by_their_number_alone() -> None:
+    lane = lane_with(range(BACKLOG_FULL - 1), value=bytes(KIB))
+    assert not lane.should_pause(NOW_MS)
+
+
+def test_what_is_no_longer_read_ahead_weighs_nothing() -> None:
+    lane = lane_with([])
+    for offset in range(6):
+        lane.take(Rec(offset, b"k%d" % (offset % 2), [("name", b"12")], bytes(100)), NOW_MS)
+    assert lane.bytes == 6 * 108
+    first, second = start(lane), start(lane)
+    assert lane.head(NOW_MS) is None
+    assert lane.bytes == 4 * 108, "what waits behind its key is read ahead, what runs is not"
+    lane.finish(first, False)
+    lane.finish(second, True)
+    assert lane.bytes == 5 * 108
+    lane.halt()
+    lane.lose()
+    assert lane.bytes == 0
 
 
 def retry_lane(delay_ms: int = 1000) -> Lane:

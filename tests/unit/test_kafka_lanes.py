@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from aiokafka import TopicPartition
 
-from booking_queue.backends.kafka.lane import MAX_IN_FLIGHT
+from booking_queue.backends.kafka.lane import AHEAD_BYTES, MAX_IN_FLIGHT, OWN_BYTES
 from booking_queue.backends.kafka.lanes import FAIR_EVERY, Lanes
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.domain.job import Priority
@@ -127,3 +127,17 @@ def test_a_lane_is_remembered_for_as_long_as_something_of_it_runs(lanes: Lanes) 
     lane.finish(record, True)
     lanes.gain([])
     assert lanes.get(lane.tp) is None
+
+
+def test_partitions_share_the_bytes_that_are_read_ahead_and_none_stands_still_for_others(lanes: Lanes) -> None:
+    normal, low, high = (lanes.get(tp(level)) for level in (Priority.NORMAL, Priority.LOW, Priority.HIGH))
+    assert normal and low and high
+    for lane in (normal, low):
+        lane.take(Rec(0, value=bytes(AHEAD_BYTES // 2)), NOW_MS)
+    assert normal.should_pause(NOW_MS) and low.should_pause(NOW_MS)
+    high.take(Rec(0, value=bytes(OWN_BYTES - 1)), NOW_MS)
+    assert not high.should_pause(NOW_MS), "it has not read ahead its own share"
+    high.take(Rec(1, value=b"x"), NOW_MS)
+    assert high.should_pause(NOW_MS)
+    lanes.gain([tp(Priority.HIGH)])
+    assert not high.should_pause(NOW_MS), "what the others held is gone with them"

@@ -13,8 +13,20 @@ from booking_queue.domain.job import Priority
 MAX_IN_FLIGHT = 100
 BACKLOG_FULL = 5000  # records read ahead: then the partition is paused
 BACKLOG_LOW = 2500
+# The same for their bytes, over all partitions. One that has read ahead less than its own share is read all the same:
+# none stands still for what others hold.
+AHEAD_BYTES = 16 * 1024 * 1024
+AHEAD_BYTES_LOW = 8 * 1024 * 1024
+OWN_BYTES = 1024 * 1024
 
 LEVELS = {level.name.lower(): level for level in Priority}
+
+
+class Ahead:
+    """What all partitions of one consumer have read ahead."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
 
 
 class Lane:
@@ -25,7 +37,7 @@ class Lane:
     back, what runs is not started a second time.
     """
 
-    def __init__(self, tp: TopicPartition, level: Priority | None, delay_ms: int = 0):
+    def __init__(self, tp: TopicPartition, level: Priority | None, delay_ms: int = 0, ahead: Ahead | None = None):
         self.tp = tp
         self._level = level  # None: a retry topic, where each record has its own
         self._delay_ms = delay_ms
@@ -36,6 +48,8 @@ class Lane:
         self.queue: deque[Any] = deque()
         self._behind_key: dict[bytes, deque[Any]] = {}  # by each key that runs: what waits for it
         self._behind = 0
+        self._ahead = ahead or Ahead()
+        self.bytes = 0  # of `backlog`
         self._due: dict[int, int] = {}
         self._open: set[int] = set()
         self._offsets: list[int] = []  # a heap of them, with some that are done
@@ -91,6 +105,7 @@ class Lane:
         for waiting in self._behind_key.values():
             waiting.clear()
         self._behind = 0
+        self._weigh(-self.bytes)
         self._due.clear()
         self._open = set(self.running)
         self._offsets = sorted(self._open)
@@ -110,6 +125,21 @@ class Lane:
         self._open.add(record.offset)
         heapq.heappush(self._offsets, record.offset)
         self.queue.append(record)
+        self._weigh(_size(record))
+
+    def passed(self, offset: int) -> bool:
+        """Everything below it was read, be it that nothing is there: a transaction's marker, what compaction took. Says
+        whether that is news."""
+        if self._next is None and self.running:
+            return False  # what another owner has committed meanwhile is not known before a record comes
+        if self._next is not None and self._next >= offset:
+            return False
+        self._next = offset
+        return True
+
+    def _weigh(self, more: int) -> None:
+        self.bytes += more
+        self._ahead.bytes += more
 
     def head(self, now_ms: int) -> Any | None:
         """What may start now, if anything may."""
@@ -136,6 +166,7 @@ class Lane:
     def start(self, record: Any) -> None:
         """The head."""
         self.queue.popleft()
+        self._weigh(-_size(record))
         self._due.pop(record.offset, None)
         self.running[record.offset] = record
         if record.key:
@@ -150,15 +181,23 @@ class Lane:
             self._open.discard(record.offset)
         elif self.owned and self._next is not None and record.offset < self._next:
             waiting.appendleft(record)
+            self._weigh(_size(record))
         elif self.owned:
             self._open.discard(record.offset)  # the partition went and came back: it is read again, if need be
         self.queue.extendleft(reversed(waiting))
 
     def should_pause(self, now_ms: int) -> bool:
         """Whether reading on would only fill memory."""
-        self._read_enough = self.backlog >= (BACKLOG_LOW if self._read_enough else BACKLOG_FULL)
+        most, most_bytes = (BACKLOG_LOW, AHEAD_BYTES_LOW) if self._read_enough else (BACKLOG_FULL, AHEAD_BYTES)
+        heavy = self.bytes >= OWN_BYTES and self._ahead.bytes >= most_bytes
+        self._read_enough = self.backlog >= most or heavy
         held = self.held_until()
         return self._read_enough or self.full or (held is not None and held > now_ms)
+
+
+def _size(record: Any) -> int:
+    own = len(record.value or b"") + len(record.key or b"")
+    return own + sum(len(name) + len(value or b"") for name, value in record.headers)
 
 
 def not_before(record: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from booking_queue.backends.kafka.lane import Lane
+from booking_queue.backends.kafka.lane import Ahead, Lane
 from booking_queue.backends.kafka.topics import Topics
 from booking_queue.domain.job import Priority
 
@@ -19,6 +19,7 @@ class Lanes:
     def __init__(self, topics: Topics):
         self._levels = {topic: level for level, topic in topics.levels.items()}
         self._delays = {topic: seconds * 1000 for seconds, topic in topics.retries.items()}
+        self._ahead = Ahead()
         self._lanes: dict[TopicPartition, Lane] = {}
         self._by_level: dict[Priority, list[Lane]] = {level: [] for level in Priority}
         self._retries: list[Lane] = []
@@ -37,7 +38,7 @@ class Lanes:
     def gain(self, tps: Collection[TopicPartition]) -> None:
         """These are ours now, and no others."""
         for tp in tps:
-            lane = self._lanes.get(tp) or Lane(tp, self._levels.get(tp.topic), self._delays.get(tp.topic, 0))
+            lane = self._lanes.get(tp) or self._lane(tp)
             lane.gain()
             self._lanes[tp] = lane
         for tp, lane in list(self._lanes.items()):
@@ -46,6 +47,9 @@ class Lanes:
                 if not lane.running:
                     del self._lanes[tp]
         self._sort()
+
+    def _lane(self, tp: TopicPartition) -> Lane:
+        return Lane(tp, self._levels.get(tp.topic), self._delays.get(tp.topic, 0), self._ahead)
 
     def halt(self, tps: Iterable[TopicPartition]) -> list[Lane]:
         """Nothing of these starts any more."""

@@ -27,7 +27,8 @@ VALUE_BYTES = 1024 * 1024 + 512 * 1024
 KEY_BYTES = 64 * 1024
 HEADER_BYTES = 64 * 1024
 SHOWN_BYTES = 1000
-DATA_BYTES = 128 * 1024  # of a larger one only the beginning is shown: a list of letters has to fit into memory
+READ_BYTES = 128 * 1024
+LISTED_BYTES = 2048  # of a larger one only the beginning is shown: a list of letters has to fit into memory
 
 Headers = list[tuple[str, bytes]]
 OWN_HEADERS = ("original-topic", "original-partition", "original-offset", "error", "failed-at")
@@ -145,15 +146,18 @@ def _view(record: Any) -> dict[str, Any]:
     }
     raw = record.value or b""
     try:
-        envelope = Envelope.load(raw) if len(raw) <= DATA_BYTES else None
+        envelope = Envelope.load(raw) if len(raw) <= READ_BYTES else None
     except UnreadableMessage:
         envelope = None
+    if envelope and len(raw) <= LISTED_BYTES:
+        view["data"] = envelope.data
+    else:
+        view |= {"data": None, "value": raw[:SHOWN_BYTES].decode(errors="replace"), "bytes": len(raw)}
     if envelope is None:
-        return view | {"data": None, "value": raw[:SHOWN_BYTES].decode(errors="replace"), "bytes": len(raw)}
+        return view
     return view | {
         "messageId": envelope.id,
         "type": envelope.type,
-        "data": envelope.data,
         "generation": envelope.generation,
         "attempt": envelope.attempt,
     }

@@ -115,8 +115,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                 for record in records:
                     lane.take(record, now_ms)
             for lane in self._lanes.owned:
-                if not lane.is_retry:
-                    await self._look_ahead(lane, now)
+                await self._look_ahead(lane, now)
                 self.regulate(lane)
             self.wake.set()
             await asyncio.sleep(0)
@@ -137,7 +136,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             if end is None:
                 lane.unread = now - self._gained_at < UNREACHABLE_SECONDS
                 return
-            lane.unread = (lane.read_to if lane.read_to is not None else await self.consumer.position(lane.tp)) < end
+            at = lane.read_to
+            if at is None or at < end:
+                at = await self.consumer.position(lane.tp)  # an offset without a record gives us none to take
+                if lane.passed(at):
+                    self._dirty.set()
+            lane.unread = at < end
 
     def regulate(self, lane: Lane) -> None:
         """Pauses or resumes a partition. A paused one goes on being ours: the group hears from us all the same."""

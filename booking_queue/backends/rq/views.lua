@@ -34,15 +34,33 @@ local function size(queue, state)
   return redis.call('ZCARD', REGISTRY[state](queue))
 end
 
-local function seen(member)
-  local id = string.match(member, '^[^:]*')
-  local job = redis.pcall('HGETALL', rq.key(id))
-  local leg = ledger.leg(id, 'rq', 'progress', 'attempt', 'error', 'due', 'result')
-  return { id, job.err and {} or job, leg.progress or '0', leg.attempt or '0', leg.error or '', leg.due or '0',
-           leg.result or '' }
+local LISTED_BYTES = 2048 -- of a field; of a larger one a list shows the beginning
+local LISTED = { 'data', 'description', 'origin', 'created_at', 'ended_at', 'worker_name', 'exc_info' }
+
+-- A list has to fit into memory: these fields of a record, each cut, and `bytes`, how large its data is, where that was.
+local function brief(id)
+  local found, flat = redis.pcall('HMGET', rq.key(id), unpack(LISTED)), {}
+  if found.err then return flat end
+  for i, name in ipairs(LISTED) do
+    if found[i] then
+      flat[#flat + 1] = name
+      flat[#flat + 1] = string.sub(found[i], 1, LISTED_BYTES)
+    end
+  end
+  if found[1] and #found[1] > LISTED_BYTES then
+    flat[#flat + 1] = 'bytes'
+    flat[#flat + 1] = tostring(#found[1])
+  end
+  return flat
 end
 
--- rq_jobs: state, start, end (inclusive) -> jobs, the levels one after the other: id, RQ's record, progress,
+local function seen(member)
+  local id = string.match(member, '^[^:]*')
+  local leg = ledger.leg(id, 'rq', 'progress', 'attempt', 'error', 'due', 'result')
+  return { id, brief(id), leg.progress or '0', leg.attempt or '0', leg.error or '', leg.due or '0', leg.result or '' }
+end
+
+-- rq_jobs: state, start, end (inclusive) -> jobs, the levels one after the other: id, RQ's record in brief, progress,
 -- attempts, error, due, result
 function ops.rq_jobs(a)
   local state, skip, left, out = a[1], tonumber(a[2]), tonumber(a[3]) - tonumber(a[2]) + 1, {}
@@ -56,7 +74,7 @@ function ops.rq_jobs(a)
   return out
 end
 
--- rq_dead: count -> dead letters, newest first: id, RQ's record, the ledger's reason
+-- rq_dead: count -> dead letters, newest first: id, RQ's record in brief, the ledger's reason
 function ops.rq_dead(a)
   local letters = {}
   for _, queue in ipairs(rq.QUEUES) do
@@ -67,8 +85,7 @@ function ops.rq_dead(a)
   local out = {}
   for i = 1, math.min(#letters, tonumber(a[1])) do
     local id = letters[i][2]
-    local job = redis.pcall('HGETALL', rq.key(id))
-    out[i] = { id, job.err and {} or job, ledger.leg(id, 'rq', 'error').error or '' }
+    out[i] = { id, brief(id), ledger.leg(id, 'rq', 'error').error or '' }
   end
   return out
 end

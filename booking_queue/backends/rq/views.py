@@ -15,6 +15,8 @@ from booking_queue.domain.errors import UnreadableMessage
 from booking_queue.domain.job import Priority
 from booking_queue.ledger.ledger import RAW_BYTES
 
+LISTED_BYTES = 2048  # as in views.lua
+
 COUNTS = ("waiting", "active", "completed", "failed", "delayed")
 
 Fields = dict[str, bytes]
@@ -60,6 +62,22 @@ def _call(stored: bytes, fields: Fields, types: frozenset[str]) -> tuple[str, An
         return text(fields, "description") or "unreadable", {}
 
 
+def _brief_call(fields: Fields, types: frozenset[str]) -> tuple[str, Any]:
+    """For a list, which has to fit into memory: of large data the beginning and the size."""
+    stored = fields.get("data", b"")
+    try:
+        whole = plain(stored)
+    except UnreadableMessage:
+        whole = stored
+    size = int(fields.get("bytes", b"0")) or len(whole)
+    if size <= LISTED_BYTES:
+        return call_of(fields, types)
+    return text(fields, "description") or "unreadable", {
+        "raw": whole[:LISTED_BYTES].decode(errors="replace"),
+        "bytes": size,
+    }
+
+
 def record(job_id: str, fields: Fields, types: frozenset[str]) -> dict[str, Any]:
     """All that RQ keeps of a job."""
     name, data = call_of(fields, types)
@@ -87,25 +105,25 @@ def record(job_id: str, fields: Fields, types: frozenset[str]) -> dict[str, Any]
     }
 
 
-def error_of(fields: Fields) -> str | None:
+def error_of(fields: Fields, most: int | None = None) -> str | None:
     """RQ's own worker compresses it, we do not."""
     stored = fields.get("exc_info")
     if not stored:
         return None
     try:
-        return plain(stored).decode(errors="replace")
+        return plain(stored)[:most].decode(errors="replace")
     except UnreadableMessage:
         return None
 
 
 def letter(job_id: str, fields: Fields, error: str, types: frozenset[str]) -> dict[str, Any]:
-    name, data = call_of(fields, types)
+    name, data = _brief_call(fields, types)
     return {
         "jobId": job_id,
         "queue": text(fields, "origin"),
         "type": name,
         "data": data,
-        "error": error or error_of(fields),
+        "error": error or error_of(fields, LISTED_BYTES),
         "failedAt": iso(moment(text(fields, "ended_at"))),
         "worker": text(fields, "worker_name"),
     }
@@ -115,7 +133,7 @@ def listed(answer: list[Any], types: frozenset[str]) -> dict[str, Any]:
     """One row of a list by state."""
     job_id, flat, progress, attempts, error, due, result = answer
     fields = fields_of(flat)
-    name, data = call_of(fields, types)
+    name, data = _brief_call(fields, types)
     row = {
         "id": job_id.decode(),
         "name": name,
@@ -123,7 +141,7 @@ def listed(answer: list[Any], types: frozenset[str]) -> dict[str, Any]:
         "progress": int(progress),
         "attemptsMade": int(attempts),
         "timestamp": moment(text(fields, "created_at")),
-        "failedReason": error.decode() or error_of(fields),
+        "failedReason": error.decode() or error_of(fields, LISTED_BYTES),
         "returnvalue": orjson.loads(result) if result else None,
     }
     scheduled = int(due)

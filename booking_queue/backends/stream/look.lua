@@ -1,6 +1,8 @@
 -- Looking, without changing anything. Each of these costs the same for ten entries and for a million.
 
 local LAG_COUNTED = 1000
+local LISTED_BYTES = 2048 -- of a field; of a larger one a list shows the beginning
+local READ_AT_ONCE = 20   -- entries, whose fields may be of any size
 
 local function first_waiting(name, group)
   local entry = redis.call('XRANGE', name, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
@@ -67,11 +69,39 @@ function ops.stream_resolve(a)
   return { known and ledger.shows(job, stream.backend) and job or false }
 end
 
+-- A list has to fit into memory: these fields of an entry, each cut, and `bytes`, how large its data is, where that was.
+local function brief(entry, names)
+  local fields, flat = stream.table(entry[2]), {}
+  for _, name in ipairs(names) do
+    if fields[name] then
+      flat[#flat + 1] = name
+      flat[#flat + 1] = string.sub(fields[name], 1, LISTED_BYTES)
+    end
+  end
+  if fields.data and #fields.data > LISTED_BYTES then
+    flat[#flat + 1] = 'bytes'
+    flat[#flat + 1] = tostring(#fields.data)
+  end
+  return { entry[1], flat }
+end
+
+local function newest(name, count, names)
+  local out, from = {}, '+'
+  while #out < count do
+    local wanted = math.min(READ_AT_ONCE, count - #out)
+    local found = redis.call('XREVRANGE', name, from, '-', 'COUNT', wanted)
+    for _, entry in ipairs(found) do out[#out + 1] = brief(entry, names) end
+    if #found < wanted then break end
+    from = '(' .. found[#found][1]
+  end
+  return out
+end
+
 -- stream_messages: count -> stream, {id, fields}, … of each level, newest first
 function ops.stream_messages(a)
   local out = {}
   for _, name in ipairs(stream.levels) do
-    for _, entry in ipairs(redis.call('XREVRANGE', name, '+', '-', 'COUNT', tonumber(a[1]))) do
+    for _, entry in ipairs(newest(name, tonumber(a[1]), { 'type', 'messageId', 'data' })) do
       out[#out + 1] = name
       out[#out + 1] = entry
     end
@@ -80,7 +110,10 @@ function ops.stream_messages(a)
 end
 
 -- stream_letters: count -> {id, fields}, … newest first
-function ops.stream_letters(a) return redis.call('XREVRANGE', stream.dead, '+', '-', 'COUNT', tonumber(a[1])) end
+function ops.stream_letters(a)
+  return newest(stream.dead, tonumber(a[1]), { 'originalMessageId', 'originalStream', 'originalStreamId', 'type',
+                                               'error', 'failedAt', 'data' })
+end
 
 -- stream_pending: count -> stream, {id, consumer, idle, deliveries}, … oldest first on each level
 function ops.stream_pending(a)

@@ -66,8 +66,7 @@ class StreamPublisher:
 
     async def messages(self, count: int = 10) -> list[dict[str, Any]]:
         """Newest first over all levels, processed ones too."""
-        answer = await self._scripts.call("stream_messages", count)
-        return views.messages(answer)[:count]
+        return views.messages(await self._scripts.call("stream_messages", count), count)
 
     async def stats(self) -> dict[str, Any]:
         return views.stats(self.names, await self._scripts.call("stream_stats"))

@@ -30,6 +30,12 @@ def _loaded(raw: bytes | None) -> Any:
         return _text(raw or b"")
 
 
+def _data(entry: Entry) -> Any:
+    """Where a list cut it, its beginning and its size."""
+    size = entry.text("bytes")
+    return {"raw": entry.text("data"), "bytes": int(size)} if size else _loaded(entry.fields.get(b"data"))
+
+
 def _order(stream_id: str) -> tuple[int, int]:
     ms, _, sequence = stream_id.partition("-")
     return int(ms), int(sequence)
@@ -48,7 +54,7 @@ def place(answer: Answer) -> dict[str, Any]:
     }
 
 
-def messages(answer: Answer) -> list[dict[str, Any]]:
+def messages(answer: Answer, count: int) -> list[dict[str, Any]]:
     entries = [Entry.of((stream, *raw)) for stream, raw in _rows(answer, 2)]
     entries.sort(key=lambda entry: _order(entry.id), reverse=True)
     return [
@@ -57,9 +63,9 @@ def messages(answer: Answer) -> list[dict[str, Any]]:
             "stream": entry.stream,
             "type": entry.text("type"),
             "messageId": entry.text("messageId"),
-            "data": _loaded(entry.fields.get(b"data")),
+            "data": _data(entry),
         }
-        for entry in entries
+        for entry in entries[:count]
     ]
 
 
@@ -77,7 +83,7 @@ def letters(answer: Answer) -> list[dict[str, Any]]:
                 "type": entry.text("type"),
                 "error": entry.text("error"),
                 "failedAt": iso(int(failed)) if failed.isdigit() else failed,
-                "data": _loaded(entry.fields.get(b"data")),
+                "data": _data(entry),
             }
         )
     return found
