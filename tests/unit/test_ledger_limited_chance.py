@@ -82,7 +82,8 @@ class Chance:
             self.copies += [(leg, backend) for leg in await self.line.outbox.due(backend)]
 
     async def pass_time(self) -> None:
-        for log in ("expected:type:noop", *[f"starts:{limit}" for limit in await self.line.members("limited")]):
+        limits = await self.line.members("limited")
+        for log in ("expected:type:noop", *(f"{log}:{limit}" for limit in limits for log in ("starts", "expected"))):
             await self.line.pass_time(log)
 
     async def nobody_is_forgotten(self) -> None:
