@@ -26,7 +26,15 @@ def main() -> None:
     if os.environ.get("DOCKER") != "0" and engine_trouble() is None:
         project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
         print(f"Removing Docker's containers and volumes {project}_*, also those that another clone made", flush=True)
-        _run(["docker", "compose", "--profile", "*", "down", "--volumes"])
+        # Also of what COMPOSE_FILE named once and does not now.
+        files = [
+            *(os.environ.get("COMPOSE_FILE") or "docker-compose.yml").split(os.pathsep),
+            *ROOT.glob("deploy/*.yml"),
+        ]
+        os.environ["COMPOSE_FILE"] = os.pathsep.join(
+            dict.fromkeys(os.path.relpath(ROOT / name, ROOT) for name in files)
+        )
+        _run(["docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans"])
     made = [path for path in (*(ROOT / name for name in CACHES), LOCAL, folder()) if path.exists()]
     print(f"Removing {', '.join(map(shown, made)) or 'nothing: nothing was made'}", flush=True)
     for path in made:

@@ -21,13 +21,15 @@ def test_docker_s_volumes_stay_where_the_way_is_without_docker(
 ) -> None:
     notes = tmp_path / "notes"
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "docker").write_text(f'#!/bin/sh\necho "$@" >>{notes}\n')
+    (tmp_path / "bin" / "docker").write_text(f'#!/bin/sh\necho "$COMPOSE_FILE $@" >>{notes}\n')
     (tmp_path / "bin" / "docker").chmod(0o755)
     checkout = tmp_path / "checkout"
     shutil.copytree(ROOT / "local", checkout / "local")
     (checkout / ".local" / "data").mkdir(parents=True)
+    (checkout / "deploy").mkdir()
+    (checkout / "deploy" / "strict.yml").touch()
     (checkout / ".env").write_text(env_file)
-    given = ("LOCAL_DIR", "VENV", "DOCKER", "COMPOSE_PROJECT_NAME")
+    given = ("LOCAL_DIR", "VENV", "DOCKER", "COMPOSE_PROJECT_NAME", "COMPOSE_FILE")
     inherited = {name: value for name, value in os.environ.items() if name not in given}
     told = subprocess.run(
         [sys.executable, "-m", "local.clean"],
@@ -41,5 +43,6 @@ def test_docker_s_volumes_stay_where_the_way_is_without_docker(
     assert told.returncode == 0, told.stderr
     assert not (checkout / ".local").exists()
     asked = notes.read_text() if notes.exists() else ""
-    assert ("down --volumes" in asked) == removed
+    # Also what was made while COMPOSE_FILE named more files than it does now.
+    assert ("docker-compose.yml:deploy/strict.yml compose --profile * down --volumes" in asked) == removed
     assert ("Removing Docker's containers and volumes booking-queue_*" in told.stdout) == removed

@@ -50,6 +50,18 @@ describe("a burst", () => {
     expect([snapshot()?.ids.size, asks()]).toEqual([150, false]);
   });
 
+  it("is not sent as many times again by whoever comes back to the form", async () => {
+    const store = new Map([["booking-queue.draft", JSON.stringify({ ...emptyDraft(new Date()), amount: "150" })]]);
+    vi.stubGlobal("sessionStorage", {
+      getItem: (name: string) => store.get(name) ?? null,
+      setItem: (name: string, value: string) => void store.set(name, value),
+    });
+    gateway();
+    void sendAll(all(150), "k");
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(JSON.parse(store.get("booking-queue.draft") ?? "{}")).toMatchObject({ amount: "1" });
+  });
+
   it("counts no more once all have ended", async () => {
     const { say } = gateway();
     void sendAll(all(2), "k");

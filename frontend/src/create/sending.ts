@@ -6,6 +6,7 @@ import { lacking } from "../session/may.ts";
 import { onKey, snapshot as session } from "../session/session.ts";
 import { type Progress, type Sent, begun, counted, endsOf, halted, readEnds, sendBurst } from "./burst.ts";
 import { accepted } from "./key.ts";
+import { keepOne } from "./useDraft.ts";
 
 /** The burst that is sent, or was last: `unwatched` says why it is not shown what becomes of it, `error` what ended it early. */
 export type Sending = Progress & { of: number; hotel: string; unwatched: string; sending: boolean; tookMs: number | null; error: string };
@@ -125,7 +126,10 @@ export async function sendAll(bookings: readonly NewBooking[], key: string): Pro
     error = halted(cause, bookings.length - (current?.asked ?? 0));
   });
   if (own.signal.aborted || !current) return;
-  if (!error) accepted();
+  if (!error) {
+    accepted();
+    keepOne();
+  }
   watching?.complete();
   window.removeEventListener("beforeunload", stay);
   tell({ ...current, sending: false, tookMs: performance.now() - began, error });

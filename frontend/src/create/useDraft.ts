@@ -26,6 +26,9 @@ function keep(draft: Draft): void {
 /** The next booking is another one: who books where stays, what was broken on purpose does not. */
 export const beginAfresh = () => keep(another(kept(), new Date()));
 
+/** What was sent many times is kept to be sent once: whoever comes back later may have forgotten how many it was. */
+export const keepOne = () => keep({ ...kept(), amount: "1" });
+
 /** The draft, and those of its complaints that are due: of fields already left, or of all after a try to send. */
 export function useDraft() {
   const [draft, setDraft] = useState(kept);

@@ -70,7 +70,7 @@ export function WorkerCard(props: Props) {
           {worker.host}, pid {worker.pid}
         </span>
       </h2>
-      {worker.error && <p className="silent">Alive, but does not answer: {worker.error}</p>}
+      {worker.error && <p className="silent">Does not answer: {worker.error}. Without a heartbeat it is gone soon.</p>}
       <Slots worker={worker} />
       <Runs jobs={jobs} all={runsInAll(worker, jobs)} />
       <dl className="facts-list">
@@ -81,7 +81,7 @@ export function WorkerCard(props: Props) {
           </div>
         ))}
       </dl>
-      {partitions !== null && partitions.length === 0 && (
+      {!worker.error && partitions !== null && partitions.length === 0 && (
         <p className="notice">
           {worker.idle ||
             "Its Kafka consumer is idle: every partition is read by exactly one worker, and there are fewer partitions " +

@@ -99,7 +99,7 @@ export function Workers() {
           />
         ))}
       </ul>
-      <More first={data?.workers[0]} kafka={kafka?.broker ?? ""} />
+      <More first={data?.workers.find((worker) => !worker.error)} kafka={kafka?.broker ?? ""} />
     </div>
   );
 }
