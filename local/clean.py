@@ -26,19 +26,19 @@ def main() -> None:
     if os.environ.get("DOCKER") != "0" and engine_trouble() is None:
         project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
         print(f"Removing Docker's containers and volumes {project}_*, also those that another clone made", flush=True)
-        # Also of what COMPOSE_FILE named once and does not now.
-        files = [
-            *(os.environ.get("COMPOSE_FILE") or "docker-compose.yml").split(os.pathsep),
-            *ROOT.glob("deploy/*.yml"),
-        ]
-        os.environ["COMPOSE_FILE"] = os.pathsep.join(
-            dict.fromkeys(os.path.relpath(ROOT / name, ROOT) for name in files)
-        )
+        os.environ["COMPOSE_FILE"] = os.pathsep.join(_compose_files())
         _run(["docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans"])
     made = [path for path in (*(ROOT / name for name in CACHES), LOCAL, folder()) if path.exists()]
     print(f"Removing {', '.join(map(shown, made)) or 'nothing: nothing was made'}", flush=True)
     for path in made:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _compose_files() -> list[str]:
+    """Also those that COMPOSE_FILE named once and does not now."""
+    named = (os.environ.get("COMPOSE_FILE") or "docker-compose.yml").split(os.pathsep)
+    ours = [f"deploy/{path.name}" for path in sorted(ROOT.glob("deploy/*.yml"))]
+    return list(dict.fromkeys([*named, *ours]))
 
 
 def _run(command: list[str]) -> None:
