@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 
+from booking_queue.settings import Settings
 from local import env
 from local.env import redis_given
 from local.kafka_archive import ensure_archive
@@ -15,6 +16,7 @@ from local.passwords import redis_password, secret_file
 from local.paths import DATA, LOCAL, ROOT, private_folder
 from local.probe import LOOPBACK
 from local.redis_server import find_redis, write_redis_config
+from providers.options import ProviderSettings
 
 # Found in the environment of every process of the suite, so that `make down` knows its own.
 MARKER = "BOOKING_QUEUE_SUITE"
@@ -99,7 +101,14 @@ def service_env() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     told = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return {MARKER: str(LOCAL), **told, **_secret_env()}
+    return {MARKER: str(LOCAL), **_set_outside(), **told, **_secret_env()}
+
+
+def _set_outside() -> dict[str, str]:
+    """Named here, so that another value is seen to be one; but for secrets, which no file is to hold."""
+    secret = ("PASSWORD", "API_KEY")
+    names = {name.upper() for name in (*Settings.model_fields, *ProviderSettings.model_fields)}
+    return {name: os.environ[name] for name in sorted(names) if os.environ.get(name) and not name.endswith(secret)}
 
 
 def _secret_env() -> dict[str, str]:

@@ -112,7 +112,7 @@ class Board:
     def waiting(self, backend: Backend) -> int | None:
         """What could start, and has not."""
         due, workers = self.due(backend), self.workers.fresh_value
-        return None if due is None else max(0, due - (workers.running(backend) if workers else 0))
+        return None if due is None else max(0, due - (workers.in_hand(backend) if workers else 0))
 
     def oldest_age(self, backend: Backend) -> float | None:
         lane: LaneStats | None = self.lane(backend).fresh_value

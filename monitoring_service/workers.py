@@ -34,6 +34,10 @@ class Workers:
     def running(self, backend: Backend) -> int:
         return sum(stats.running.get(backend, 0) for stats in self.answering)
 
+    def in_hand(self, backend: Backend) -> int:
+        """What runs, and what a worker has taken that waits for another's effect or claim."""
+        return self.running(backend) + sum(stats.parked.get(backend, 0) for stats in self.answering)
+
     def capacity(self, backend: Backend) -> int:
         return sum(stats.capacity.get(backend, 0) for stats in self.answering)
 

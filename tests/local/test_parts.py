@@ -138,3 +138,13 @@ def test_no_secret_stands_in_a_service_s_environment(tmp_path: Path, monkeypatch
     assert len(secrets) == 2
     assert not secrets & set(told.values())
     assert told["REDIS_PASSWORD_FILE"] == str(tmp_path / "secrets" / "redis_password")
+
+
+def test_a_setting_that_changed_makes_another_plan_and_no_secret_stands_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AUTH", "REDIS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    before = suite.service_part("api").as_json()
+    monkeypatch.setenv("AUTH", "required")
+    assert suite.service_part("api").as_json() != before
+    monkeypatch.setenv("REDIS_PASSWORD", "a-word-that-nobody-guesses")
+    assert "nobody-guesses" not in str(suite.service_part("api").as_json())

@@ -179,7 +179,7 @@ async def test_a_replica_is_found_without_configuration(world: World) -> None:
 
 
 async def test_how_many_workers_the_work_asks_for(world: World) -> None:
-    await world.worker("w1")  # four slots, and half a second a job
+    await world.worker("w1", parked={"rq": 2})  # four slots, and half a second a job
     world.queue.answers["/stats"] = world.queue.answers["/stats"] | {"backlog": 60_000}
     await world.start()
     body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["desired"]["count"])
@@ -190,7 +190,7 @@ async def test_how_many_workers_the_work_asks_for(world: World) -> None:
     assert "workers_desired 131.0" in (await world.monitoring.http.get("/metrics")).text
     await world.redis.hset(f"{world.settings.key_prefix}:limits", "rq.paused", "1")
     await world.until("/dashboard", lambda body: body["workers"]["desired"]["count"] == 1)
-    assert (await world.get("/dashboard"))["waiting"]["rq"] == 59_997, "it waits, but more workers would do nothing"
+    assert (await world.get("/dashboard"))["waiting"]["rq"] == 59_995, "it waits, but more workers would do nothing"
 
 
 async def test_what_is_before_its_time_neither_waits_nor_asks_for_workers(world: World) -> None:
