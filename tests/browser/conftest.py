@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
@@ -10,6 +12,11 @@ from tests.browser.site import Site, chromium, served
 from tests.system.suites import Suite
 
 ARGS = ["--no-sandbox", "--disable-background-networking"]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """It has a suite of its own, which is always one of processes."""
+    return True if collection_path.name == "test_empty.py" and os.environ.get("SUITE") == "compose" else None
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,10 @@ def clean(page: Page, name: str) -> list[str]:
     return found
 
 
+def name_of(path: str) -> str:
+    return path.strip("/").replace("/", "-") or "overview"
+
+
 def shoot(page: Page, name: str) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)

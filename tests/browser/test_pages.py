@@ -11,22 +11,15 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from local.probe import wait_until
-from tests.browser.site import STAY, Site, bundle_bytes, clean, first_paint_ms, settled, shoot, tab_to
+from tests.browser.site import STAY, Site, bundle_bytes, clean, first_paint_ms, name_of, settled, tab_to
 
 PAGES = ["/", "/bookings", "/bookings/new", "/dead-letters", "/workers", "/backends"]
 MOST_BYTES = 150 * 1024
 
 
-def name_of(path: str) -> str:
-    return path.strip("/").replace("/", "-") or "overview"
-
-
 def test_the_page_is_light(page: Page, site: Site) -> None:
-    """The first to look: in a suite of its own nothing has happened yet."""
-    for path in PAGES:
-        page.goto(f"{site.url}{path}")
-        settled(page)
-        shoot(page, f"{name_of(path)}-empty")
+    page.goto(site.url)
+    settled(page)
     size = bundle_bytes(site)
     print(f"bundle {size / 1024:.1f} KiB gzip, first contentful paint {first_paint_ms(page):.0f} ms")
     assert size <= MOST_BYTES
