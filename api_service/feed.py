@@ -172,9 +172,9 @@ class Feed:
         at = self._at or await self._events.end()
         if doubt and not await self._events.kept_since(at):
             log.warning("feed_lost_events", followers=self.followers)
+            at = self._at = await self._events.end()  # first: what comes after a client has read the state is given
             for follower in self._all():
                 follower.lose()
-            at = self._at = await self._events.end()
         found = await self._events.wait(at, READ, BLOCK_MS)
         if found:
             self._at = found[-1].at

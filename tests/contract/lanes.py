@@ -158,6 +158,15 @@ class Lane:
         assert record is not None
         return record.legs[self.backend]
 
+    async def place(self, job_id: str) -> dict[str, Any]:
+        """The broker's own; noted late where the first sending was in doubt and the outbox sent it again."""
+
+        async def noted() -> dict[str, Any] | None:
+            return (await self.leg(job_id)).receipt
+
+        found: dict[str, Any] = await eventually(noted, "a place at the broker")
+        return found
+
     async def reach(self, job_id: str, state: str) -> Leg:
         async def there() -> Leg | None:
             leg = await self.leg(job_id)

@@ -22,6 +22,10 @@ from tests.services.api_world import until
 from tests.services.test_api_events import newest
 
 
+def event_of(number: int) -> dict[Any, Any]:
+    return {"event": json.dumps({"jobId": "j", "event": "step", "at": 1, "number": number})}
+
+
 @dataclass
 class Stream:
     feed: Feed
@@ -29,8 +33,7 @@ class Stream:
     key: str
 
     async def add(self, number: int) -> None:
-        event = {"jobId": "j", "event": "step", "at": 1, "number": number}
-        await self.redis.xadd(self.key, {"event": json.dumps(event)})
+        await self.redis.xadd(self.key, event_of(number))
 
     async def numbers(self, source: AsyncIterator[Event], count: int) -> list[int | str]:
         found: list[int | str] = []
@@ -100,15 +103,15 @@ async def test_what_the_reader_lost_while_redis_was_away_is_a_reset_for_all(stre
     await until(lambda: stream.feed.followers == 1)
     await stream.add(0)
     assert await getting == [0]
-    getting = asyncio.create_task(stream.numbers(source, 2))
-    await stream.redis.delete(stream.key)
-    await stream.redis.client_kill_filter(_type="normal", skipme=True)
-    await until(lambda: not getting.done())
-    await stream.add(1)
-    await asyncio.sleep(1.5)
+    getting = asyncio.create_task(stream.numbers(source, 1))
+    async with stream.redis.pipeline(transaction=True) as at_once:
+        at_once.client_kill_filter(_type="normal", skipme=True)
+        at_once.delete(stream.key)
+        at_once.xadd(stream.key, event_of(1))
+        await at_once.execute()
+    assert await getting == ["reset"]
     await stream.add(2)
-    found = await getting
-    assert found[0] == "reset"
+    assert await stream.numbers(source, 1) == [2]
     await source.aclose()  # type: ignore[attr-defined]
 
 

@@ -184,7 +184,7 @@ async def test_large_records_are_read_ahead_in_part_and_all_of_them_run(
 
 async def test_a_crash_repeats_nothing_below_the_watermark_and_reruns_only_what_was_open(lane: Lane) -> None:
     gated = await lane.send("gated")
-    partition = (await lane.publisher.lookup(gated) or {})["partition"]
+    partition = (await lane.place(gated))["partition"]
     first = await lane.worker(slots=8)
     await lane.reach(gated, "active")
     jobs = [await lane.send() for _ in range(30)]
@@ -329,8 +329,7 @@ async def test_a_list_of_letters_shows_the_beginning_of_large_data(lane: Lane) -
 async def test_a_letter_says_where_the_job_stood_first_also_after_retries(lane: Lane) -> None:
     await lane.worker()
     job = await lane.send(fails=9, attempts=2, priority="high")
-    receipt = (await lane.leg(job)).receipt
-    assert receipt
+    receipt = await lane.place(job)
     leg = await lane.reach(job, "dead")
     assert leg.receipt == receipt, "a retry is a copy; the job's place stays"
     (letter,) = await letters(lane, 1)
