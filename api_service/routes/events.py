@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.requests import Request
 
+from api_service.feed import MOST_OF_A_TENANT
 from api_service.gateway import Gateway, Running
 from api_service.routes.bookings import existing
 from booking_queue.domain.access import Key, Scope
 from booking_queue.web.auth import Asking, needs, still_holds
-from booking_queue.web.problems import unavailable
+from booking_queue.web.problems import too_many, unavailable
 from booking_queue.web.sse import DOCUMENTED, Event, EventStream
 
 router = APIRouter(tags=["events"])
@@ -26,9 +27,9 @@ async def follow_booking(
     id: str, request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""
 ) -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
-    _check_room(gateway)
+    _check_room(gateway, caller)
     record = await existing(gateway, id, caller)
-    return _stream(request, caller, gateway.feed.of_job(record.id, last_event_id))
+    return _stream(request, caller, gateway.feed.of_job(record.id, last_event_id, tenant=caller.tenant))
 
 
 @router.get("/api/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
@@ -38,7 +39,7 @@ async def follow_all(
 ) -> EventStream:
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""
-    _check_room(gateway)
+    _check_room(gateway, caller)
     reset = not await gateway.feed.resumable(last_event_id)
     return _stream(request, caller, gateway.feed.everything(last_event_id, reset=reset, tenant=caller.tenant))
 
@@ -50,6 +51,8 @@ def _stream(request: Request, caller: Key, source: AsyncIterator[Event]) -> Even
     return EventStream(source, request.app.state.stopping, allowed=allowed)
 
 
-def _check_room(gateway: Gateway) -> None:
+def _check_room(gateway: Gateway, caller: Key) -> None:
+    if gateway.feed.full_for(caller.tenant):
+        raise too_many(f"As many clients as one tenant may have ({MOST_OF_A_TENANT}) follow events already", 10)
     if gateway.feed.full:
         raise unavailable("As many clients as this gateway serves follow events already", retry_after=10)

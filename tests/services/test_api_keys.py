@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api_service import feed as feeding
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend
 from booking_queue.ledger import keys as module
@@ -236,6 +237,21 @@ async def test_a_stream_ends_when_its_key_is_revoked(shop: Shop) -> None:
         late = (await shop.book(API_KEY)).json()["bookingId"]
         await asyncio.wait_for(asyncio.shield(task), 10)
         assert "event: bye" in lines and late not in "".join(lines)
+
+
+async def test_a_tenant_leaves_others_room_to_follow(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "MOST_OF_A_TENANT", 1)
+    async with following(shop, shop.acme), following(shop, API_KEY), following(shop, API_KEY):
+        answer = await shop.ask(shop.acme, "GET", "/api/events")
+        assert answer.status_code == 429 and "retry-after" in answer.headers
+        async with following(shop, shop.globex):
+            pass
+
+    async def room() -> bool:
+        async with shop.world.http.stream("GET", "/api/events", headers={"x-api-key": shop.acme}) as answer:
+            return answer.status_code == 200
+
+    await until(room)
 
 
 async def test_a_browser_s_session_is_the_tenant_s_and_ends_with_its_key(shop: Shop) -> None:
