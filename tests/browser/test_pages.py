@@ -31,6 +31,14 @@ def test_nothing_foreign_may_run(site: Site) -> None:
     assert "unsafe" not in policy
 
 
+def test_the_pages_come_by_any_name_and_what_they_show_by_the_suites_own(site: Site) -> None:
+    for name, status in (("queues", 200), ("elsewhere.example", 421)):
+        headers = {"host": name}
+        assert site.http.get(site.url, headers=headers).status_code == 200
+        for path in ("/api/bookings", "/monitoring/dashboard"):
+            assert site.http.get(f"{site.url}{path}", headers=headers).status_code == status
+
+
 def test_a_booking_is_made_and_watched_until_its_pdf_opens(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/bookings/new")
     page.get_by_label("User", exact=True).fill("")
