@@ -38,6 +38,8 @@ def test_a_killed_worker_is_seen_and_its_work_seen_moving(page: Page, site: Site
     page.goto(f"{site.url}/bookings/{booking}")
     expect(page.locator(".timeline")).to_contain_text("taken over by", timeout=40_000)
     expect(page.locator(".outcome .pill")).to_contain_text("confirmed", timeout=40_000)
+    page.goto(f"{site.url}/workers")
+    expect(page.get_by_text(re.compile(r"^\d+ needed now: so many keep up"))).to_be_visible()
 
 
 def only_what_changed_is_told(page: Page, strip: Locator) -> None:

@@ -1,5 +1,5 @@
 import { readKafka } from "../brokers/views.ts";
-import type { Worker } from "../live/board.ts";
+import type { Board } from "../live/board.ts";
 import { BOARD_MS, useBoard } from "../live/useBoard.ts";
 import { needOf } from "../session/may.ts";
 import { useLacking } from "../session/useSession.ts";
@@ -33,15 +33,23 @@ function Lost({ lost }: { lost: { id: string; seconds: number | null }[] }) {
 }
 
 /** Other numbers of them, and one less by force. */
-function More({ first, kafka }: { first: Worker | undefined; kafka: string }) {
+function More({ board, kafka }: { board: Board | null; kafka: string }) {
+  const first = board?.workers.find((worker) => !worker.error);
   const kill = first && killing(first, kafka);
+  const wanted = board?.wanted ?? null;
+  const within = board?.sla.seconds ?? null;
   return (
     <section className="card commands-card" aria-labelledby="more-workers">
       <h2 id="more-workers">More or fewer</h2>
+      {wanted !== null && within !== null && (
+        <p className="lead">
+          {wanted} needed now: so many keep up with what comes, and work off what waits within {age(within)}.
+        </p>
+      )}
       <ul>
         <li>
           <p className="note">Set how many there are</p>
-          <Command text="make scale N=4" about="the command that sets the number of workers" />
+          <Command text={`make scale N=${Math.max(wanted ?? 0, (board?.count ?? 3) + 1)}`} about="the command that sets the number of workers" />
         </li>
         <li>
           <p className="note">See all processes</p>
@@ -99,7 +107,7 @@ export function Workers() {
           />
         ))}
       </ul>
-      <More first={data?.workers.find((worker) => !worker.error)} kafka={kafka?.broker ?? ""} />
+      <More board={data ?? null} kafka={kafka?.broker ?? ""} />
     </div>
   );
 }
