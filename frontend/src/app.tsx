@@ -141,8 +141,15 @@ export function App() {
   const why = lacking(session, need);
   const known = session.access !== "unknown";
   const shownPages = PAGES.filter(([, , [page]]) => !lacking(session, needOf(page)));
+  const home = shownPages[0]?.[0] ?? OVERVIEW;
+  // Who comes without a wish for a page gets one that the key opens.
+  const elsewhere = why !== "" && route.page === "overview" && home !== OVERVIEW;
   const main = useRef<HTMLElement>(null);
   const shown = useRef(path);
+
+  useEffect(() => {
+    if (elsewhere) navigate(home, { replace: true });
+  }, [elsewhere, home]);
 
   useEffect(() => {
     document.title = `${name} · booking-queue`;
@@ -157,7 +164,7 @@ export function App() {
         Skip to the content
       </a>
       <header className="top">
-        <Link to={shownPages[0]?.[0] ?? OVERVIEW} className="brand">
+        <Link to={home} className="brand">
           <img src="/icon.svg" alt="" width="24" height="24" />
           <span>booking-queue</span>
         </Link>
@@ -175,7 +182,7 @@ export function App() {
       <main id="main" ref={main} tabIndex={-1} aria-label={name}>
         <ErrorBoundary key={`${path} ${session.whose}`}>
           {!known && need && <Soon name={name} />}
-          {why && <NotForThisKey name={name} need={need} why={why} />}
+          {why && !elsewhere && <NotForThisKey name={name} need={need} why={why} />}
           {(known || !need) && !why && <Page route={route} />}
         </ErrorBoundary>
       </main>
