@@ -22,7 +22,8 @@ def main() -> None:
         env.load_env_file()
     except env.BadSetting as error:
         sys.exit(str(error))
-    _run([sys.executable, "-m", "local", "down"])
+    print("Stopping what runs", flush=True)
+    _run([sys.executable, "-m", "local", "down"], stdout=subprocess.DEVNULL)  # which says that the data stays
     if os.environ.get("DOCKER") != "0" and engine_trouble() is None:
         project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
         print(f"Removing Docker's containers and volumes {project}_*, also those that another clone made", flush=True)
@@ -41,8 +42,8 @@ def _compose_files() -> list[str]:
     return list(dict.fromkeys([*named, *ours]))
 
 
-def _run(command: list[str]) -> None:
-    if failed := subprocess.run(command, cwd=ROOT, check=False).returncode:
+def _run(command: list[str], stdout: int | None = None) -> None:
+    if failed := subprocess.run(command, cwd=ROOT, stdout=stdout, check=False).returncode:
         sys.exit(failed)
 
 

@@ -170,7 +170,8 @@ def down() -> int:
     failed = _quietly("Stopping the containers", "--profile", "*", "down")
     if not failed:
         print(f"Stopped: {', '.join(ran)}." if ran else "Nothing ran.")
-        print("The data stays in Docker's volumes booking-queue_*: `make up` goes on, `make clean` removes it.")
+        if ran:
+            print("The data stays in Docker's volumes booking-queue_*: `make up` goes on, `make clean` removes it.")
     return failed
 
 

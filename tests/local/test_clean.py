@@ -46,3 +46,4 @@ def test_docker_s_volumes_stay_where_the_way_is_without_docker(
     # Also what was made while COMPOSE_FILE named more files than it does now.
     assert ("docker-compose.yml:deploy/strict.yml compose --profile * down --volumes" in asked) == removed
     assert ("Removing Docker's containers and volumes booking-queue_*" in told.stdout) == removed
+    assert "stays" not in told.stdout, "nothing does"
