@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.crowd import crowd
-from tests.browser.site import Site, settled, tab_to
+from tests.browser.site import Site, clean, settled, tab_to
 
 MANY = 100_000
 # What a screen reader is given to say of what is done to them.
@@ -64,3 +64,19 @@ def test_many_of_them_are_cancelled_by_keyboard(page: Page, site: Site, ids: lis
     assert page.evaluate("heard") == ["Working …", "25 bookings cancelled."]
     expect(page.locator(".bulk .note")).to_be_focused()
     expect(page.locator("tbody .pill").filter(has_text="cancelled")).to_have_count(25)
+
+
+def test_all_that_match_are_cancelled_from_the_list(page: Page, site: Site, ids: list[str]) -> None:
+    for _ in range(30):
+        site.book("sweep", backends=["rq"], delaySeconds=3600)
+    page.goto(f"{site.url}/bookings?q=sweep&state=delayed")
+    expect(page.locator("tbody tr")).to_have_count(25)
+    page.get_by_label("Select all shown").check()
+    page.get_by_role("button", name="Select all that match").click()
+    expect(page.get_by_text("All selected")).to_be_visible()
+    assert not clean(page, "bookings-all")
+    page.get_by_role("button", name="Cancel selected").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel all bookings that are delayed with “sweep”?")
+    page.get_by_role("button", name="Cancel them").click()
+    expect(page.get_by_text("30 bookings cancelled")).to_be_visible()
+    expect(page.get_by_text("No booking matches")).to_be_visible()

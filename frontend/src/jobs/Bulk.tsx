@@ -1,11 +1,12 @@
 import { useState } from "react";
-import { many } from "../letters/api.ts";
 import { Allowed } from "../session/Allowed.tsx";
 import { BOOK, SEND_AGAIN } from "../session/may.ts";
 import { Confirm } from "../ui/Confirm.tsx";
-import { type Row, canBeCancelled, cancel, deadLegs } from "./api.ts";
-import { type Told, each, summed } from "./rows.ts";
+import { AllThatMatch } from "./AllThatMatch.tsx";
+import { type Row, canBeCancelled, deadLegs, matching } from "./api.ts";
+import { allOf, cancelAll, counted, retryAll } from "./many.ts";
 import { Said } from "./Said.tsx";
+import { useEverything } from "./useEverything.ts";
 import type { Selection } from "./useSelection.ts";
 import { useComplaint, useWork } from "./useWork.ts";
 
@@ -16,26 +17,7 @@ const EFFECTS = {
   retry: "What died of them runs again with all its attempts, and without the faults that were simulated.",
 };
 
-type Props = { rows: Row[]; selection: Selection; done: () => void };
-
-const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
-const refusals = (failed: readonly string[]) => (failed.length > 0 ? ` ${failed.length} refused (${summed(failed)}).` : "");
-
-async function cancelAll(rows: readonly Row[], tell: (far: string) => void): Promise<string> {
-  const so = ({ done, failed }: Told) => tell(`${done + failed.length} of ${rows.length}`);
-  const told = await each(
-    rows.map((row) => row.id),
-    cancel,
-    so,
-  );
-  return `${counted(told.done, "booking")} cancelled.${refusals(told.failed)}`;
-}
-
-async function retryAll(rows: readonly Row[], tell: (far: string) => void): Promise<string> {
-  const items = rows.flatMap(deadLegs);
-  const told = await many("redrive", { items }, "", (done) => tell(`${done} of ${items.length}`));
-  return `${counted(told.done, "lane")} sent again.${refusals(told.refused)}`;
-}
+type Props = { rows: Row[]; selection: Selection; query: URLSearchParams; more: boolean; done: () => void };
 
 function chances(rows: readonly Row[], dead: readonly Row[], able: readonly Row[]): string {
   const some = [dead.length > 0 && `${dead.length} can be retried`, `${able.length} can be cancelled`].filter(Boolean);
@@ -43,21 +25,33 @@ function chances(rows: readonly Row[], dead: readonly Row[], able: readonly Row[
 }
 
 /** Says how many are chosen; retries what died of them, or cancels them, after one question. */
-export function Bulk({ rows, selection, done }: Props) {
+export function Bulk({ rows, selection, query, more, done }: Props) {
   const [asking, setAsking] = useState<Verb | null>(null);
+  const [stop, setStop] = useState<AbortController | null>(null);
+  const { everything, toggle } = useEverything(query.toString(), selection.all);
   const work = useWork();
   const chosen = rows.filter((row) => selection.has(row.id));
   const able = chosen.filter(canBeCancelled);
   const dead = chosen.filter((row) => deadLegs(row).length > 0);
   const [failed, setFailed] = useComplaint(chosen.map((row) => row.id).join());
+  const amount = (some: readonly Row[]) => (everything ? allOf(query) : counted(some.length, "booking"));
   const go = async (verb: Verb) => {
     setAsking(null);
-    const well = await work.run((tell) => (verb === "cancel" ? cancelAll(able, tell) : retryAll(dead, tell)));
+    const some = verb === "cancel" ? able : dead;
+    const total = verb === "cancel" ? able.length : dead.flatMap(deadLegs).length;
+    const stopping = everything ? new AbortController() : null;
+    setStop(stopping);
+    const pages = stopping ? matching(query.toString(), stopping.signal) : [some];
+    const well = await work.run((tell) =>
+      (verb === "cancel" ? cancelAll : retryAll)(pages, (tried) => tell(stopping ? `${tried} so far` : `${tried} of ${total}`)),
+    );
+    setStop(null);
     if (well) selection.clear();
     setFailed(!well);
     done();
   };
-  const [canRetry, canCancel] = [dead, able].map((some) => some.length > 0 && !work.working);
+  const [canRetry, canCancel] = [dead, able].map((some) => (everything || some.length > 0) && !work.working);
+  const picked = everything ? "All selected" : chances(chosen, dead, able);
   return (
     <div className="bulk">
       <Allowed need={SEND_AGAIN}>
@@ -70,10 +64,16 @@ export function Bulk({ rows, selection, done }: Props) {
           Cancel<span className="hidden"> selected</span>
         </button>
       </Allowed>
-      <Said work={work}>{chosen.length > 0 && !work.working && !failed ? chances(chosen, dead, able) : work.said}</Said>
+      {selection.all && more && !work.working && <AllThatMatch on={everything} toggle={toggle} />}
+      {stop && (
+        <button type="button" onClick={() => stop.abort()}>
+          Stop
+        </button>
+      )}
+      <Said work={work}>{chosen.length > 0 && !work.working && !failed ? picked : work.said}</Said>
       {asking && (
         <Confirm
-          title={asking === "cancel" ? `Cancel ${counted(able.length, "booking")}?` : `Retry ${counted(dead.length, "booking")}?`}
+          title={asking === "cancel" ? `Cancel ${amount(able)}?` : `Retry ${amount(dead)}?`}
           verb={asking === "cancel" ? "Cancel them" : "Retry them"}
           onYes={() => void go(asking)}
           onNo={() => setAsking(null)}

@@ -90,7 +90,7 @@ export function Jobs() {
       </div>
       <section className={`card list ${error ? "old" : loading ? "dim" : ""}`} aria-label="Bookings" aria-busy={loading}>
         <div className={page?.rows.length ? "list-head" : "list-head idle"}>
-          <Bulk rows={page?.rows ?? []} selection={selection} done={again} />
+          <Bulk rows={page?.rows ?? []} selection={selection} query={query} more={page?.next !== null} done={again} />
           <button type="button" className={fresh > 0 ? "plain" : "plain away"} aria-disabled={fresh === 0} onClick={showAll}>
             {fresh} newer: show
           </button>

@@ -18,6 +18,7 @@ export type Page = { key: string; rows: Row[]; next: string | null; looked: numb
 
 export const PAGE = 25;
 const MOST_REQUESTS = 8;
+const MOST = 100; // a page that the gateway gives
 
 export const STATES = {
   "The booking": ["accepted", "processing", "confirmed", "rejected", "failed", "cancelling", "cancelled"],
@@ -61,7 +62,7 @@ export function toRow(it: Told<BookingAnswer> | null): Row {
   };
 }
 
-async function onePage(query: URLSearchParams, signal: AbortSignal): Promise<{ rows: Row[]; next: string | null }> {
+async function onePage(query: URLSearchParams, signal?: AbortSignal): Promise<{ rows: Row[]; next: string | null }> {
   const { body } = await answer<BookingPage>(`/api/bookings?${query}`, {}, signal);
   return { rows: list(body.items).map(toRow), next: text(body.nextCursor) || null };
 }
@@ -78,6 +79,19 @@ export async function readPage(search: string, signal: AbortSignal): Promise<Pag
     [next, looked] = [page.next, looked + 1];
   } while (next && rows.length < PAGE && looked < MOST_REQUESTS);
   return { key: search, rows, next, looked };
+}
+
+/** Everything that the filters match, newest first, until `stop`. What comes meanwhile is newer, so not among it. */
+export async function* matching(search: string, stop: AbortSignal): AsyncGenerator<Row[]> {
+  const query = new URLSearchParams(search);
+  query.set("limit", String(MOST));
+  query.delete("cursor");
+  while (!stop.aborted) {
+    const page = await onePage(query);
+    yield page.rows;
+    if (!page.next) return;
+    query.set("cursor", page.next);
+  }
 }
 
 export async function readRow(id: string, signal: AbortSignal): Promise<Row> {

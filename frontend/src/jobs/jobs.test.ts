@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { PAGE, readPage, toRow } from "./api.ts";
+import { PAGE, matching, readPage, toRow } from "./api.ts";
+import { cancelAll } from "./many.ts";
 import { each, held, news, summed } from "./rows.ts";
 
 const row = (id: string, state = "accepted") => toRow({ bookingId: id, state });
@@ -47,5 +48,40 @@ describe("readPage", () => {
   it("gives up after some requests, and says where to go on", async () => {
     vi.stubGlobal("fetch", async () => new Response('{"items":[],"nextCursor":"x"}'));
     expect(await readPage("", new AbortController().signal)).toMatchObject({ rows: [], next: "x", looked: 8 });
+  });
+});
+
+describe("all that match", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  const gateway = (asked: string[], refuse: (path: string) => boolean = () => false) =>
+    vi.stubGlobal("fetch", async (path: string, { method }: RequestInit = {}) => {
+      asked.push(`${method ?? "GET"} ${path}`);
+      if (refuse(path)) return new Response('{"error":"away"}', { status: 503 });
+      if (method === "DELETE") return new Response("{}");
+      const next = path.includes("cursor=") ? null : "c1";
+      const [id, state] = next ? ["a", "processing"] : ["b", "cancelled"];
+      return new Response(JSON.stringify({ items: [{ bookingId: id, state }], nextCursor: next }));
+    });
+
+  it("are cancelled from the newest to the last, but for what is over", async () => {
+    const asked: string[] = [];
+    gateway(asked);
+    const pages = matching("q=u&cursor=shown", new AbortController().signal);
+    expect(await cancelAll(pages, () => undefined)).toBe("1 booking cancelled.");
+    expect(asked).toEqual(["GET /api/bookings?q=u&limit=100", "DELETE /api/bookings/a", "GET /api/bookings?q=u&limit=100&cursor=c1"]);
+  });
+
+  it("are told how far it went where the rest cannot be read", async () => {
+    gateway([], (path) => path.includes("cursor="));
+    const pages = matching("", new AbortController().signal);
+    await expect(cancelAll(pages, () => undefined)).rejects.toThrow("1 booking cancelled, then: away");
+  });
+
+  it("are left alone from where it is stopped", async () => {
+    const [asked, stop]: [string[], AbortController] = [[], new AbortController()];
+    gateway(asked);
+    await cancelAll(matching("", stop.signal), () => stop.abort());
+    expect(asked).toEqual(["GET /api/bookings?limit=100", "DELETE /api/bookings/a"]);
   });
 });

@@ -1,7 +1,9 @@
 import { useId, useState } from "react";
 import { BACKEND_NAMES, type Backend } from "../api.ts";
+import { AllThatMatch } from "../jobs/AllThatMatch.tsx";
 import { summed } from "../jobs/rows.ts";
 import { Said } from "../jobs/Said.tsx";
+import { useEverything } from "../jobs/useEverything.ts";
 import type { Selection } from "../jobs/useSelection.ts";
 import { useComplaint, useWork } from "../jobs/useWork.ts";
 import { Confirm } from "../ui/Confirm.tsx";
@@ -42,14 +44,6 @@ function question(verb: Verb, amount: string, to: Backend | ""): string {
   return `Redrive ${amount}${to ? ` to ${BACKEND_NAMES[to]}` : ""}?`;
 }
 
-/** Everything that the filters match; held until another filter, or another choice, is made. */
-function useEverything(search: string, allShown: boolean) {
-  const [everything, setEverything] = useState<string | null>(null);
-  const held = everything === search && allShown;
-  if (everything !== null && !held) setEverything(null);
-  return { everything: held, toggle: () => setEverything(held ? null : search) };
-}
-
 /** What is chosen, or everything that the filters match, redriven or put away. */
 export function BulkLetters({ letters: shown, selection, query, more, done }: Props) {
   const [to, setTo] = useState<Backend | "">("");
@@ -83,11 +77,7 @@ export function BulkLetters({ letters: shown, selection, query, more, done }: Pr
       <button type="button" aria-disabled={!able} onClick={() => able && setAsking("discard")}>
         Discard<span className="hidden"> selected</span>
       </button>
-      {selection.all && more && (
-        <button type="button" className="plain" aria-pressed={all} onClick={toggle}>
-          {all ? "All that match are selected" : "Select all that match"}
-        </button>
-      )}
+      {selection.all && more && <AllThatMatch on={all} toggle={toggle} />}
       <Said work={work}>{chosen.length > 0 && !work.working && !failed ? picked : work.said}</Said>
       {asking && (
         <Confirm
