@@ -3,6 +3,7 @@ import { BACKENDS, BACKEND_NAMES } from "../api.ts";
 import { useNow } from "../ui/useNow.ts";
 import { JobRow } from "./JobRow.tsx";
 import type { Row } from "./api.ts";
+import { SelectAll } from "./SelectAll.tsx";
 import type { Selection } from "./useSelection.ts";
 
 type Props = { rows: Row[]; selection: Selection; list: Ref<HTMLDivElement>; hold: (on: boolean) => void };
@@ -27,16 +28,7 @@ export function JobTable({ rows, selection, list, hold }: Props) {
         <caption className="hidden">Bookings, newest first</caption>
         <thead>
           <tr>
-            <th scope="col" className="tick">
-              <label>
-                <input
-                  type="checkbox"
-                  checked={selection.all}
-                  onChange={(event) => selection.chooseAll(event.target.checked)}
-                />
-                <span className="hidden">Select all shown</span>
-              </label>
-            </th>
+            <SelectAll selection={selection} />
             <th scope="col">Booking</th>
             <th scope="col">State</th>
             <th scope="col">Lanes</th>

@@ -1,28 +1,20 @@
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { CREATE, JOBS, useQuery } from "../route.ts";
 import { Allowed } from "../session/Allowed.tsx";
 import { BOOK } from "../session/may.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
-import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { Shortcuts } from "../ui/Shortcuts.tsx";
 import { Unreached } from "../ui/Unreached.tsx";
-import { useKeys } from "../ui/useKeys.ts";
 import { Bulk } from "./Bulk.tsx";
 import { Choose, ChooseBackend, Search } from "./Filters.tsx";
 import { JobTable } from "./JobTable.tsx";
 import { type Page, STATES } from "./api.ts";
 import { ROWS_MS, useRows } from "./useRows.ts";
-import { focusedRow, moveFocus, moveInside, useSelection } from "./useSelection.ts";
+import { useListKeys } from "./useListKeys.ts";
+import { useSelection } from "./useSelection.ts";
 import "./jobs.css";
-
-const KEYS = [
-  ["j", "next"],
-  ["k", "previous"],
-  ["Enter", "opens"],
-  ["x", "selects"],
-  ["/", "searches"],
-] as const;
 
 function Nothing({ page, query }: { page: Page; query: URLSearchParams }) {
   const filtered = ["q", "state", "backend"].some((name) => query.get(name));
@@ -65,17 +57,7 @@ export function Jobs() {
   const ids = page?.rows.map((row) => row.id) ?? [];
   const selection = useSelection(ids);
   if (picking !== selection.chosen.length > 0) setPicking(selection.chosen.length > 0);
-  const [list, search] = [useRef<HTMLDivElement>(null), useRef<HTMLInputElement>(null)];
-  const [on, toggle] = useShortcuts();
-  const move = (by: number) => () => moveFocus(list.current, by);
-  const pick = () => {
-    const id = ids[focusedRow(list.current)];
-    if (id) selection.toggle(id);
-  };
-  const focus = () => search.current?.focus();
-  useKeys({ j: move(1), k: move(-1), x: pick, "/": focus }, on);
-  const inside = (by: number) => () => moveInside(list.current, by);
-  useKeys({ ArrowDown: inside(1), ArrowUp: inside(-1) }, true);
+  const { list, search, shortcuts } = useListKeys(ids, selection);
 
   return (
     <div className="page">
@@ -100,7 +82,7 @@ export function Jobs() {
         {!page && (error ? <Unreached error={error} /> : <div className="placeholder tall" />)}
         <Pager query={query} next={page?.next ?? null} more={page && page.rows.length === 0 ? "Look further" : "Older"} />
       </section>
-      <Shortcuts keys={KEYS} on={on} toggle={toggle} />
+      <Shortcuts {...shortcuts} />
     </div>
   );
 }

@@ -24,26 +24,3 @@ export function useSelection(ids: readonly string[]) {
 }
 
 export type Selection = ReturnType<typeof useSelection>;
-
-/** Moves the focus among the rows of a list: to the next, the one before, or into it. */
-export function moveFocus(list: HTMLElement | null, by: number): void {
-  const links = [...(list?.querySelectorAll<HTMLElement>(".row-link") ?? [])];
-  const row = document.activeElement?.closest("tr");
-  const at = links.findIndex((link) => link.closest("tr") === row && row !== null);
-  const next = links[at < 0 ? (by > 0 ? 0 : links.length - 1) : at + by];
-  next?.focus();
-  next?.scrollIntoView({ block: "nearest" });
-}
-
-/** Arrows scroll the page, unless the focus is in the list. */
-export const moveInside = (list: HTMLElement | null, by: number): boolean => {
-  if (!list?.contains(document.activeElement)) return false;
-  moveFocus(list, by);
-  return true;
-};
-
-/** The place of the row that has the focus; -1 for none. */
-export function focusedRow(list: HTMLElement | null): number {
-  const row = document.activeElement?.closest("tr") ?? null;
-  return [...(list?.querySelectorAll("tbody tr") ?? [])].findIndex((each) => each === row);
-}

@@ -1,5 +1,6 @@
 import type { Ref } from "react";
 import { SHORT_NAMES, text } from "../api.ts";
+import { SelectAll } from "../jobs/SelectAll.tsx";
 import type { Selection } from "../jobs/useSelection.ts";
 import { letterPath } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
@@ -57,16 +58,7 @@ export function LetterTable({ letters, selection, list }: Props) {
         <caption className="hidden">Dead letters, newest first</caption>
         <thead>
           <tr>
-            <th scope="col" className="tick">
-              <label>
-                <input
-                  type="checkbox"
-                  checked={selection.all}
-                  onChange={(event) => selection.chooseAll(event.target.checked)}
-                />
-                <span className="hidden">Select all shown</span>
-              </label>
-            </th>
+            <SelectAll selection={selection} />
             <th scope="col">Letter</th>
             <th scope="col">Died on</th>
             <th scope="col">Reason</th>

@@ -1,15 +1,15 @@
-import { useCallback, useRef, useState } from "react";
+import { useCallback, useState } from "react";
 import { Choose, ChooseBackend, Search } from "../jobs/Filters.tsx";
-import { focusedRow, moveFocus, moveInside, useSelection } from "../jobs/useSelection.ts";
+import { useListKeys } from "../jobs/useListKeys.ts";
+import { useSelection } from "../jobs/useSelection.ts";
 import { CREATE, LETTERS, useQuery } from "../route.ts";
 import { Allowed } from "../session/Allowed.tsx";
 import { SEND_AGAIN } from "../session/may.ts";
 import { Freshness } from "../ui/Freshness.tsx";
 import { Link } from "../ui/Link.tsx";
 import { Pager } from "../ui/Pager.tsx";
-import { Shortcuts, useShortcuts } from "../ui/Shortcuts.tsx";
+import { Shortcuts } from "../ui/Shortcuts.tsx";
 import { Unreached } from "../ui/Unreached.tsx";
-import { useKeys } from "../ui/useKeys.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { BulkLetters, keyOf } from "./BulkLetters.tsx";
 import { LetterTable } from "./LetterTable.tsx";
@@ -20,13 +20,6 @@ import "./letters.css";
 
 const EVERY_MS = 3000;
 const REST = 6;
-const KEYS = [
-  ["j", "next"],
-  ["k", "previous"],
-  ["Enter", "opens"],
-  ["x", "selects"],
-  ["/", "searches"],
-] as const;
 
 /** The page at `search`. While letters are chosen it stays as it is, so that none is acted on unseen. */
 function useLetters(search: string, hold: boolean) {
@@ -73,16 +66,7 @@ export function Letters() {
   const keys = letters.map(keyOf);
   const selection = useSelection(keys);
   if (picking !== selection.chosen.length > 0) setPicking(selection.chosen.length > 0);
-  const [list, search] = [useRef<HTMLDivElement>(null), useRef<HTMLInputElement>(null)];
-  const [on, toggle] = useShortcuts();
-  const move = (by: number) => () => moveFocus(list.current, by);
-  const pick = () => {
-    const key = keys[focusedRow(list.current)];
-    if (key) selection.toggle(key);
-  };
-  useKeys({ j: move(1), k: move(-1), x: pick, "/": () => search.current?.focus() }, on);
-  const inside = (by: number) => () => moveInside(list.current, by);
-  useKeys({ ArrowDown: inside(1), ArrowUp: inside(-1) }, true);
+  const { list, search, shortcuts } = useListKeys(keys, selection);
 
   return (
     <div className="page">
@@ -106,7 +90,7 @@ export function Letters() {
         {!page && (error ? <Unreached error={error} /> : <div className="placeholder tall" />)}
         <Pager path={LETTERS} query={query} next={page?.next ?? null} more={letters.length > 0 ? "Older" : "Look further"} />
       </section>
-      <Shortcuts keys={KEYS} on={on} toggle={toggle} />
+      <Shortcuts {...shortcuts} />
     </div>
   );
 }
