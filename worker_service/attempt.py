@@ -10,14 +10,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from booking_queue.domain.errors import LeaseLost, RetryableError
+from booking_queue.domain.errors import LeaseLost, PermanentError, RetryableError
 from booking_queue.effects.documents import Documents
 from booking_queue.effects.mail import Mailer
 from booking_queue.effects.payment import PaymentProvider
 from booking_queue.handlers import registry
 from booking_queue.handlers.base import Handler, Outside, Run
 from booking_queue.ledger.effects import Effects
-from booking_queue.ledger.ledger import Claim, Ledger
+from booking_queue.ledger.ledger import Claim, Ledger, dumps
 from booking_queue.ledger.script import Scripts
 from booking_queue.ledger.watch import EffectWatch
 from booking_queue.metrics import Metrics
@@ -66,7 +66,8 @@ def seconds_for(claim: Claim, handler: Handler | None) -> float:
 
 
 async def run_handler(claim: Claim, tools: Tools, parked: Callable[[], AbstractAsyncContextManager[None]]) -> Any:
-    """The job's result. Raises whatever its handler does, LeaseLost, and RetryableError when it takes too long."""
+    """The job's result, which is JSON. Raises whatever its handler does, LeaseLost, RetryableError when it takes too
+    long, and PermanentError for a result that is none."""
     handler = tools.handlers.get(claim.type)
     if handler is None:
         known = ", ".join(sorted(tools.handlers))
@@ -90,6 +91,11 @@ async def run_handler(claim: Claim, tools: Tools, parked: Callable[[], AbstractA
     limit = seconds_for(claim, handler)
     try:
         async with asyncio.timeout(limit):
-            return await handler.run(run, payload)
+            result = await handler.run(run, payload)
     except TimeoutError as error:
         raise RetryableError(f"took longer than its limit of {limit:g} s") from error
+    try:
+        dumps(result)
+    except TypeError as error:
+        raise PermanentError(f"its result is no JSON: {error}") from error
+    return result

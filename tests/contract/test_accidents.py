@@ -200,6 +200,14 @@ async def test_a_job_whose_record_is_gone_is_buried_not_run(lane: Lane) -> None:
 POISON = (b"", b"\x80\x04K\x01.", b"{}", b'{"v":1,"id":1}', b"[" * 5000, b"\xff" * 100_000)
 
 
+async def test_a_result_that_is_no_json_ends_its_job_at_once_and_is_told(lane: Lane) -> None:
+    await lane.worker()
+    job = await lane.send("odd")
+    leg = await lane.reach(job, "dead")
+    assert (leg.error or "").startswith("its result is no JSON") and lane.journal.started == [job]
+    await lane.idle()
+
+
 async def test_bytes_that_are_no_job_are_dead_lettered_and_harm_nobody(lane: Lane) -> None:
     good = [await lane.send() for _ in range(3)]
     for raw in POISON:

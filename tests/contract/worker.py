@@ -47,13 +47,15 @@ class Journal:
             if self.failures.get(job_id, 0) >= job.claim.attempt:
                 raise RetryableError("asked to fail")
             self.finished.append(job_id)
+            if job.claim.type == "odd":
+                return {1, 2}  # no JSON
             return {"by": job.worker_id, "attempt": job.claim.attempt}
         finally:
             self.running -= 1
 
     def handlers(self) -> Mapping[str, Handler]:
         backoff = Backoff(type="fixed", delay=100)
-        return {name: Handler(name, AnyData, self.run, backoff=backoff) for name in ("noop", "gated")}
+        return {name: Handler(name, AnyData, self.run, backoff=backoff) for name in ("noop", "gated", "odd")}
 
 
 class Nothing:
