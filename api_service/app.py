@@ -20,6 +20,7 @@ from api_service.gateway import Gateway
 from api_service.janitor import Janitor
 from api_service.limits import limits_of
 from api_service.link import Link
+from api_service.places import Places
 from api_service.reconciler import Reconciler
 from api_service.rounds import rounds, until_stopped
 from api_service.routes import (
@@ -97,6 +98,7 @@ class Parts:
             index=index,
             rooms=rooms,
             feed=Feed(event_log),
+            places=Places(),
             fanout=Fanout(ledger, self.links, settings.publish_deadline),
             pressure=Pressure(self.redis),
             idempotency=Idempotency(scripts),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -20,8 +20,6 @@ READ = 1000  # events at a time
 MISSED = 100  # of the past, which each client reads for itself
 REST_SECONDS = 0.02  # between two reads while events come: clients are written to ten times a second at most
 RETRY_SECONDS = 0.5
-MOST_CLIENTS = 1000
-MOST_OF_A_TENANT = 200
 WAITING = 10_000  # events that a client may leave lying; one more and it is told to read the state again
 
 ALL = "all"  # beside `job:` and an id, `tenant:` and a tenant
@@ -34,8 +32,7 @@ log = logs.get("feed")
 class Follower:
     """What one client has still to be given."""
 
-    def __init__(self, tenant: str) -> None:
-        self.tenant = tenant
+    def __init__(self) -> None:
         self.waiting: deque[tuple[Position, Event]] = deque()
         self.lost = False
         self.wake = asyncio.Event()
@@ -74,15 +71,6 @@ class Feed:
         self._at: Position | None = None  # how far it was read; None while nobody follows
         self._anyone = asyncio.Event()
         self.followers = 0
-        self._of_tenant: Counter[str] = Counter()
-
-    @property
-    def full(self) -> bool:
-        return self.followers >= MOST_CLIENTS
-
-    def full_for(self, tenant: str) -> bool:
-        """Whether a tenant has its share, so that others find room. '': none, who has no bound of its own."""
-        return bool(tenant) and self._of_tenant[tenant] >= MOST_OF_A_TENANT
 
     async def resumable(self, last_event_id: str) -> bool:
         """Whether nothing was cut off since; '' begins now, so nothing is. Raises LedgerUnavailable."""
@@ -96,7 +84,7 @@ class Feed:
         """All events from now on, after those missed since `last_event_id`; none of those with `reset`. Of a tenant,
         its own."""
         topic = f"tenant:{tenant}" if tenant else ALL
-        follower = await self._join(topic, tenant)
+        follower = await self._join(topic)
         try:
             if reset:
                 yield RESET
@@ -119,10 +107,10 @@ class Feed:
         finally:
             self._leave(topic, follower)
 
-    async def of_job(self, job_id: str, last_event_id: str, *, tenant: str = "") -> AsyncIterator[Event]:
-        """The job's own events, from its first one or from `last_event_id` on. `tenant`: the caller's."""
+    async def of_job(self, job_id: str, last_event_id: str) -> AsyncIterator[Event]:
+        """The job's own events, from its first one or from `last_event_id` on."""
         topic = f"job:{job_id}"
-        follower = await self._join(topic, tenant)
+        follower = await self._join(topic)
         try:
             audit = await self._events.audit(job_id)
             since = position(last_event_id) if last_event_id else START
@@ -138,21 +126,19 @@ class Feed:
         finally:
             self._leave(topic, follower)
 
-    async def _join(self, topic: str, tenant: str) -> Follower:
+    async def _join(self, topic: str) -> Follower:
         """From here on it is given all that comes, so that whoever then reads the past misses nothing."""
         if self._at is None:
             end = await self._events.end()
             self._at = self._at or end
-        follower = Follower(tenant)
+        follower = Follower()
         self._by_topic.setdefault(topic, set()).add(follower)
         self.followers += 1
-        self._of_tenant[tenant] += 1
         self._anyone.set()
         return follower
 
     def _leave(self, topic: str, follower: Follower) -> None:
         self.followers -= 1
-        self._of_tenant -= Counter({follower.tenant: 1})  # keeps no zeros
         others = self._by_topic[topic]
         others.discard(follower)
         if not others:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api_service.dead_letters import Inbox
 from api_service.fanout import Fanout
 from api_service.feed import Feed
+from api_service.places import Places
 from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.idempotency import Idempotency
 from booking_queue.ledger.index import Index
@@ -30,6 +31,7 @@ class Gateway:
     index: Index
     rooms: Rooms
     feed: Feed
+    places: Places
     fanout: Fanout
     pressure: Pressure
     idempotency: Idempotency

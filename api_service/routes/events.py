@@ -8,12 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.requests import Request
 
-from api_service.feed import MOST_OF_A_TENANT
 from api_service.gateway import Gateway, Running
 from api_service.routes.bookings import existing
 from booking_queue.domain.access import Key, Scope
 from booking_queue.web.auth import Asking, needs, still_holds
-from booking_queue.web.problems import too_many, unavailable
 from booking_queue.web.sse import DOCUMENTED, Event, EventStream
 
 router = APIRouter(tags=["events"])
@@ -27,9 +25,8 @@ async def follow_booking(
     id: str, request: Request, gateway: Running, caller: Asking, last_event_id: LastEventId = ""
 ) -> EventStream:
     """All of the booking's events from its first one on, then live. `event: reset`: some are not kept any more."""
-    _check_room(gateway, caller)
     record = await existing(gateway, id, caller)
-    return _stream(request, caller, gateway.feed.of_job(record.id, last_event_id, tenant=caller.tenant))
+    return _stream(request, gateway, caller, gateway.feed.of_job(record.id, last_event_id))
 
 
 @router.get("/api/events", response_class=EventStream, status_code=200, openapi_extra=DOCUMENTED)
@@ -39,20 +36,14 @@ async def follow_all(
 ) -> EventStream:
     """Every change of every job from now on, or from `Last-Event-ID` on. `event: reset`: events are missing, so read
     the state again."""
-    _check_room(gateway, caller)
     reset = not await gateway.feed.resumable(last_event_id)
-    return _stream(request, caller, gateway.feed.everything(last_event_id, reset=reset, tenant=caller.tenant))
+    return _stream(request, gateway, caller, gateway.feed.everything(last_event_id, reset=reset, tenant=caller.tenant))
 
 
-def _stream(request: Request, caller: Key, source: AsyncIterator[Event]) -> EventStream:
+def _stream(request: Request, gateway: Gateway, caller: Key, source: AsyncIterator[Event]) -> EventStream:
     async def allowed() -> bool:
         return await still_holds(request.scope, caller)
 
-    return EventStream(source, request.app.state.stopping, allowed=allowed)
-
-
-def _check_room(gateway: Gateway, caller: Key) -> None:
-    if gateway.feed.full_for(caller.tenant):
-        raise too_many(f"As many clients as one tenant may have ({MOST_OF_A_TENANT}) follow events already", 10)
-    if gateway.feed.full:
-        raise unavailable("As many clients as this gateway serves follow events already", retry_after=10)
+    gateway.places.must_have_one(caller.tenant)
+    taken = gateway.places.taken(caller.tenant)
+    return EventStream(source, request.app.state.stopping, allowed=allowed, place=taken)

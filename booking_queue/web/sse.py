@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from fastapi.sse import format_sse_event
@@ -44,6 +45,7 @@ class EventStream(StreamingResponse):
     """A response that streams `source` until it ends, the client leaves, `stopping` is set, or it is `allowed` no more.
 
     The source is asked for no more than the client takes; what it drops of what waits with it, it tells by an event.
+    `place` is held meanwhile.
     """
 
     media_type = "text/event-stream"
@@ -54,12 +56,14 @@ class EventStream(StreamingResponse):
         stopping: asyncio.Event,
         *,
         allowed: Callable[[], Awaitable[bool]] | None = None,
+        place: AbstractContextManager[None] | None = None,
         keep_alive: float = KEEP_ALIVE_SECONDS,
     ):
         super().__init__((), headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"})
         self.source = source
         self.stopping = stopping
         self.allowed = allowed
+        self.place = place or contextlib.nullcontext()
         self.keep_alive = keep_alive
         self._frames = bytearray()
         self._ended = False
@@ -67,6 +71,10 @@ class EventStream(StreamingResponse):
         self._room = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self.place:
+            await self._stream(receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         tasks = [
             asyncio.create_task(self._pump()),
             asyncio.create_task(self._watch_stopping()),

@@ -158,7 +158,9 @@ class Bench:
         self.browser.start_tracing(page=page)
         page.evaluate("fed = { frames: 0, bytes: 0, since: performance.now() }")
         found = self._traced(page, f"{name}-{'busy' if busy else 'quiet'}", self.seconds)
-        fed = page.evaluate("({ ...fed, seconds: (performance.now() - fed.since) / 1000 })")  # ending a trace takes some
+        fed = page.evaluate(
+            "({ ...fed, seconds: (performance.now() - fed.since) / 1000 })"
+        )  # ending a trace takes some
         page.close()
         stream = f"{fed['bytes'] / 1e6 / fed['seconds']:.1f} MB/s in {fed['frames'] / fed['seconds']:.1f} frames/s, "
         return (stream if fed["frames"] else "") + found

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from api_service import feed as feeding
+from api_service import places
 from booking_queue.ledger.events import position
 from booking_queue.settings import Settings
 from tests.services.api_world import World, until, world
@@ -216,7 +216,7 @@ async def test_a_stopping_gateway_says_bye(redis_settings: Settings) -> None:
 
 
 async def test_more_clients_than_it_serves_are_told_to_come_back(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "MOST_CLIENTS", 1)
+    monkeypatch.setattr(places, "MOST", 1)
     async with following(shop, "/api/events"):
         await until(lambda: followed(shop))
         answer = await shop.http.get("/api/events")

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api_service import feed as feeding
+from api_service import places
 from booking_queue.domain.access import Scope
 from booking_queue.domain.job import Backend
 from booking_queue.ledger import keys as module
@@ -240,7 +240,7 @@ async def test_a_stream_ends_when_its_key_is_revoked(shop: Shop) -> None:
 
 
 async def test_a_tenant_leaves_others_room_to_follow(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "MOST_OF_A_TENANT", 1)
+    monkeypatch.setattr(places, "MOST_OF_A_TENANT", 1)
     async with following(shop, shop.acme), following(shop, API_KEY), following(shop, API_KEY):
         answer = await shop.ask(shop.acme, "GET", "/api/events")
         assert answer.status_code == 429 and "retry-after" in answer.headers
@@ -252,6 +252,19 @@ async def test_a_tenant_leaves_others_room_to_follow(shop: Shop, monkeypatch: py
             return answer.status_code == 200
 
     await until(room)
+
+
+async def test_a_crowd_that_comes_at_once_is_counted_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MOST_OF_A_TENANT", 5)
+    statuses: list[int] = []
+
+    async def client() -> None:
+        async with shop.world.http.stream("GET", "/api/events", headers={"x-api-key": shop.acme}) as answer:
+            statuses.append(answer.status_code)
+            await until(lambda: len(statuses) == 30)
+
+    await asyncio.gather(*(client() for _ in range(30)))
+    assert sorted(statuses) == [200] * 5 + [429] * 25
 
 
 async def test_a_browser_s_session_is_the_tenant_s_and_ends_with_its_key(shop: Shop) -> None:
