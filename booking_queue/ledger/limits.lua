@@ -83,6 +83,7 @@ end
 local function note_start(scope, member, window)
   redis.call('ZADD', starts(scope), NOW, member)
   redis.call('PEXPIRE', starts(scope), window)
+  redis.call('ZADD', LINES, 'XX', 'LT', NOW + window, scope) -- when its place is the next one's
 end
 
 local function own_rate(job)

@@ -139,6 +139,18 @@ async def test_nobody_looks_before_the_time_at_which_one_may_start(line: Line) -
             claim = await line.book.claim(next_one, generation=2)
 
 
+async def test_who_was_let_in_and_started_keeps_nobody_waiting_for_longer_than_the_rate_asks(line: Line) -> None:
+    own = OWN | {"durationMs": 1500}  # less than a place is kept for
+    await line.book.claim(await line.job(rate_limit=own))
+    first, _ = await line.held(rate_limit=own), await line.held(rate_limit=own)
+    (limit,) = await line.members("limited")
+    await line.pass_time(f"starts:{limit}")
+    assert await line.let_in() == [LegRef(first, 2)]
+    claim = await line.book.claim(first, generation=2)
+    started = await line.redis.zscore(line.key(f"starts:{limit}"), f"rq:{first}:{claim.token}")
+    assert await line.redis.zscore(line.key("limited"), limit) == started + 1500
+
+
 async def test_who_was_let_in_and_does_not_come_is_not_waited_for(line: Line) -> None:
     await line.book.claim(await line.job(rate_limit=OWN))
     first, second = await line.held(rate_limit=OWN), await line.held(rate_limit=OWN)
