@@ -56,7 +56,8 @@ def user_lines(users: Path, password: str, api_key: str) -> list[str]:
         write(users / name / "api_key", api_key)
     passwords = {name: secret(users / name / "redis_password") for name in USERS}
     return [
-        "user default off resetkeys resetchannels -@all",
+        # Nobody may come in as it; but Redis reads its append-only file as it, and drops what it is not allowed.
+        "user default off resetpass ~* &* +@all",
         _line(OPERATOR, password, "~* &* +@all"),
         *(_line(name, passwords[name], rights) for name, rights in USERS.items()),
     ]

@@ -34,10 +34,16 @@ async def client(strict: ComposeSuite) -> AsyncIterator[Client]:
     await client.http.aclose()
 
 
-async def confirmed_on_all(client: Client) -> None:
-    ended = await client.legs_ended(await client.book())
+async def confirmed_on_all(client: Client) -> str:
+    booking = await client.book()
+    ended = await client.legs_ended(booking)
     assert ended["state"] == "confirmed", ended
     assert {ended["status"][backend]["state"] for backend in BACKENDS} == {"completed"}, ended
+    return booking
+
+
+async def accepted(client: Client) -> bool:
+    return (await client.post()).status_code == 202
 
 
 async def test_no_service_is_refused_what_it_needs(strict: ComposeSuite, client: Client) -> None:
@@ -97,9 +103,18 @@ async def test_without_a_replica_nothing_is_accepted(strict: ComposeSuite, clien
 
     await eventually(refused, "503 while there is no replica")
     strict.compose("start", "redis-replica")
+    await eventually(lambda: accepted(client), "a replica, and 202")
+    await confirmed_on_all(client)
 
-    async def accepted() -> bool:
-        return (await client.post()).status_code == 202
 
-    await eventually(accepted, "a replica, and 202")
+async def test_what_was_done_is_known_after_redis_was_started_anew(strict: ComposeSuite, client: Client) -> None:
+    booking = await confirmed_on_all(client)
+    strict.compose("restart", "redis")
+
+    async def known() -> bool:
+        answer = await client.http.get(f"{strict.url('api')}/api/bookings/{booking}")
+        return answer.status_code == 200 and answer.json()["state"] == "confirmed"
+
+    await eventually(known, "the booking to be there")
+    await eventually(lambda: accepted(client), "a replica, and 202")
     await confirmed_on_all(client)

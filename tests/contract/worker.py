@@ -104,14 +104,14 @@ class Worker:
 
 async def eventually(check: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE) -> Any:
     """Waits for an event, by looking. Fails after `patience` seconds."""
-    async with asyncio.timeout(patience) as limit:
-        try:
+    try:
+        async with asyncio.timeout(patience) as limit:
             while True:
                 found = await check()
                 if found:
                     return found
                 await asyncio.sleep(0.02)
-        except TimeoutError:
-            if limit.expired():
-                raise AssertionError(f"waited {patience:g} s for {what}") from None
-            raise
+    except TimeoutError:
+        if limit.expired():
+            raise AssertionError(f"waited {patience:g} s for {what}") from None
+        raise
