@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from local import env
-from local.mode import engine_trouble
+from local.mode import docker_volumes, engine_trouble, project
 from local.paths import LOCAL, ROOT, shown
 from local.venv import folder
 
@@ -25,21 +25,14 @@ def main() -> None:
     print("Stopping what runs", flush=True)
     _run([sys.executable, "-m", "local", "down"], stdout=subprocess.DEVNULL)  # which says that the data stays
     if os.environ.get("DOCKER") != "0" and engine_trouble() is None:
-        project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
-        print(f"Removing Docker's containers and volumes {project}_*, also those that another clone made", flush=True)
-        os.environ["COMPOSE_FILE"] = os.pathsep.join(_compose_files())
-        _run(["docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans"])
+        print(f"Removing Docker's containers and volumes {project()}_*, also those that another clone made", flush=True)
+        _run(["docker", "compose", "--profile", "*", "down", "--remove-orphans"])
+        if volumes := docker_volumes():
+            _run(["docker", "volume", "rm", *volumes], stdout=subprocess.DEVNULL)
     made = [path for path in (*(ROOT / name for name in CACHES), LOCAL, folder()) if path.exists()]
     print(f"Removing {', '.join(map(shown, made)) or 'nothing: nothing was made'}", flush=True)
     for path in made:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _compose_files() -> list[str]:
-    """Also those that COMPOSE_FILE named once and does not now."""
-    named = (os.environ.get("COMPOSE_FILE") or "docker-compose.yml").split(os.pathsep)
-    ours = [f"deploy/{path.name}" for path in sorted(ROOT.glob("deploy/*.yml"))]
-    return list(dict.fromkeys([*named, *ours]))
 
 
 def _run(command: list[str], stdout: int | None = None) -> None:

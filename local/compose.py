@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from local import demo, env, watch
-from local.mode import engine_trouble
+from local.mode import engine_trouble, project
 from local.ports import PortsTaken, check_free
 from local.urls import print_urls, wait_for_kafka, wait_until_serving
 
@@ -171,7 +171,7 @@ def down() -> int:
     if not failed:
         print(f"Stopped: {', '.join(ran)}." if ran else "Nothing ran.")
         if ran:
-            print("The data stays in Docker's volumes booking-queue_*: `make up` goes on, `make clean` removes it.")
+            print(f"The data stays in Docker's volumes {project()}_*: `make up` goes on, `make clean` removes it.")
     return failed
 
 

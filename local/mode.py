@@ -62,6 +62,17 @@ def choose() -> Mode:
     return Mode(False, trouble) if trouble else Mode(True, "a Docker engine answers")
 
 
+def project() -> str:
+    """How Docker's volumes and containers begin."""
+    return os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
+
+
+def docker_volumes() -> list[str]:
+    """This project's, also of Compose files that COMPOSE_FILE does not name any more: no `docker compose` knows those."""
+    ask = ["docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project()}"]
+    return subprocess.run(ask, capture_output=True, text=True, timeout=5, check=False).stdout.split()
+
+
 def other_data(mode: Mode) -> str | None:
     """Each way has data of its own. Said where the other one has some: it is not lost."""
     if mode.docker:
@@ -69,13 +80,11 @@ def other_data(mode: Mode) -> str | None:
         return told if (DATA / "redis").exists() else None
     if (DATA / "redis").exists() or not shutil.which("docker"):
         return None
-    project = os.environ.get("COMPOSE_PROJECT_NAME") or "booking-queue"
-    volumes = ["docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
     try:
-        there = bool(subprocess.run(volumes, capture_output=True, timeout=5, check=False).stdout)
+        there = bool(docker_volumes())
     except (OSError, subprocess.TimeoutExpired):
         return None
-    told = f"What was done with Docker is in its volumes {project}_*: `DOCKER=1 make up` goes on with it."
+    told = f"What was done with Docker is in its volumes {project()}_*: `DOCKER=1 make up` goes on with it."
     return told if there else None
 
 

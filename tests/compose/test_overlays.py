@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -67,6 +68,15 @@ def test_each_knows_its_own_password_alone(strict: ComposeSuite) -> None:
     assert len({*passwords.values(), strict.secret("redis", "redis_password")}) == len(USERS) + 1
     assert strict.compose("exec", "-T", "providers", "ls", "/run/booking-queue").split() == ["api_key"]
     assert NO_REDIS not in USERS
+
+
+def test_no_volume_is_without_a_name(strict: ComposeSuite) -> None:
+    """One such would be left behind by each start."""
+    names = '{{range .Mounts}}{{if eq .Type "volume"}}{{println .Name}}{{end}}{{end}}'
+    containers = strict.compose("ps", "--all", "--quiet").split()
+    told = subprocess.run(["docker", "inspect", "-f", names, *containers], capture_output=True, text=True, check=True)
+    volumes = told.stdout.split()
+    assert volumes and all(name.startswith(f"{strict.project}_") for name in volumes), volumes
 
 
 def test_nobody_comes_in_without_a_name(strict: ComposeSuite) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCKER = """#!/bin/sh
+echo "$@" >>{notes}
+test "$1 $2" = "volume ls" && echo one && echo two
+exit 0
+"""
 
 
 @pytest.mark.parametrize(
@@ -21,13 +26,11 @@ def test_docker_s_volumes_stay_where_the_way_is_without_docker(
 ) -> None:
     notes = tmp_path / "notes"
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "docker").write_text(f'#!/bin/sh\necho "$COMPOSE_FILE $@" >>{notes}\n')
+    (tmp_path / "bin" / "docker").write_text(DOCKER.format(notes=notes))
     (tmp_path / "bin" / "docker").chmod(0o755)
     checkout = tmp_path / "checkout"
     shutil.copytree(ROOT / "local", checkout / "local")
     (checkout / ".local" / "data").mkdir(parents=True)
-    (checkout / "deploy").mkdir()
-    (checkout / "deploy" / "strict.yml").touch()
     (checkout / ".env").write_text(env_file)
     given = ("LOCAL_DIR", "VENV", "DOCKER", "COMPOSE_PROJECT_NAME", "COMPOSE_FILE")
     inherited = {name: value for name, value in os.environ.items() if name not in given}
@@ -43,7 +46,8 @@ def test_docker_s_volumes_stay_where_the_way_is_without_docker(
     assert told.returncode == 0, told.stderr
     assert not (checkout / ".local").exists()
     asked = notes.read_text() if notes.exists() else ""
-    # Also what was made while COMPOSE_FILE named more files than it does now.
-    assert ("docker-compose.yml:deploy/strict.yml compose --profile * down --volumes" in asked) == removed
+    assert ("compose --profile * down --remove-orphans\n" in asked) == removed
+    # Also those of files that COMPOSE_FILE does not name any more.
+    assert ("volume rm one two\n" in asked) == removed
     assert ("Removing Docker's containers and volumes booking-queue_*" in told.stdout) == removed
     assert "stays" not in told.stdout, "nothing does"
