@@ -68,7 +68,7 @@ def project() -> str:
 
 
 def docker_volumes() -> list[str]:
-    """This project's, also of Compose files that COMPOSE_FILE does not name any more: no `docker compose` knows those."""
+    """This project's, also of files that COMPOSE_FILE names no more: no `docker compose` knows those."""
     ask = ["docker", "volume", "ls", "--quiet", "--filter", f"label=com.docker.compose.project={project()}"]
     return subprocess.run(ask, capture_output=True, text=True, timeout=5, check=False).stdout.split()
 

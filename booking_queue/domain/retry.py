@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from booking_queue.domain.errors import PermanentError, bounded
 
 MAX_DELAY_MS = 30_000
+JITTER_MS = 500
 
 
 class Backoff(BaseModel):
@@ -47,7 +48,7 @@ class RetryPolicy:
             return Bury(bounded(f"failed {attempt} of {self.attempts} attempts, the last with: {describe(error)}"))
         if self.backoff.type == "fixed":
             return Retry(self.backoff.delay)
-        return Retry(min(self.backoff.delay * 2 ** (attempt - 1) + int(rand() * 500), MAX_DELAY_MS))
+        return Retry(min(self.backoff.delay * 2 ** (attempt - 1) + int(rand() * JITTER_MS), MAX_DELAY_MS))
 
 
 def describe(error: BaseException) -> str:

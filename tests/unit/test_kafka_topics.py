@@ -27,7 +27,17 @@ def test_every_name_has_the_prefix() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wait", "delay"), [(0, 1000), (1000, 1000), (1001, 2000), (16_001, 30_000), (30_000, 30_000), (30_001, None)]
+    ("wait", "delay"),
+    [
+        (0, 1500),
+        (1000, 1500),
+        (1500, 1500),
+        (1501, 2500),
+        (2499, 2500),
+        (16_501, 30_000),
+        (30_000, 30_000),
+        (30_001, None),
+    ],
 )
 def test_the_smallest_delay_that_is_long_enough(wait: int, delay: int | None) -> None:
     found = TOPICS.retry_for(wait)

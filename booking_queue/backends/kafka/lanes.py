@@ -18,7 +18,7 @@ LOWER = (Priority.LOW, Priority.NORMAL, Priority.HIGH)
 class Lanes:
     def __init__(self, topics: Topics):
         self._levels = {topic: level for level, topic in topics.levels.items()}
-        self._delays = {topic: seconds * 1000 for seconds, topic in topics.retries.items()}
+        self._delays = topics.waits
         self._ahead = Ahead()
         self._lanes: dict[TopicPartition, Lane] = {}
         self._by_level: dict[Priority, list[Lane]] = {level: [] for level in Priority}

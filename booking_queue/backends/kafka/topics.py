@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from booking_queue.domain.job import Priority
+from booking_queue.domain.retry import JITTER_MS, MAX_DELAY_MS
 from booking_queue.settings import Settings
 
 PARTITIONS = 3
@@ -27,6 +28,7 @@ class Topics:
         self.group = f"{settings.name_prefix}booking-workers"
         self.levels = {level: self.main + level.suffix for level in Priority}
         self.retries = {seconds: f"{self.main}-retry-{seconds}s" for seconds in RETRY_DELAYS_S}
+        self.waits = {topic: _waits(seconds) for seconds, topic in self.retries.items()}
         self.dead = f"{self.main}-dlq"
         self.consumed = (*self.levels.values(), *self.retries.values())
         self.all = (*self.consumed, self.dead)
@@ -35,13 +37,13 @@ class Topics:
     def kind(self, topic: str) -> str:
         if topic == self.dead:
             return "dead"
-        return "retry" if topic in self.retries.values() else "level"
+        return "retry" if topic in self.waits else "level"
 
     def retry_for(self, wait_ms: int) -> tuple[str, int] | None:
         """The retry topic that waits at least that long, and how long it waits; None if none does."""
-        for seconds, topic in self.retries.items():
-            if wait_ms <= seconds * 1000:
-                return topic, seconds * 1000
+        for topic, waits in self.waits.items():
+            if wait_ms <= waits:
+                return topic, waits
         return None
 
     def specs(self) -> list[TopicSpec]:
@@ -54,3 +56,8 @@ class Topics:
             *(TopicSpec(topic, PARTITIONS, age) for topic in self.consumed),
             TopicSpec(self.dead, 1, letters),
         ]
+
+
+def _waits(seconds: int) -> int:
+    """ms, with the longest jitter: two seconds and some would else wait in the topic of four."""
+    return min(seconds * 1000 + JITTER_MS, MAX_DELAY_MS)
