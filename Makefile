@@ -1,6 +1,6 @@
 # Every word does the same with and without Docker: DOCKER=1|0 says which, else a Docker engine that answers does.
 .DEFAULT_GOAL := help
-.PHONY: help up up-infra down dev demo scale stop start logs ps check test test-compose faults bench openapi lock audit clean
+.PHONY: help up up-infra down dev demo scale stop start logs ps key check test test-compose faults bench openapi lock audit clean
 
 ifneq ($(filter-out 0 1,$(DOCKER)),)
 $(error DOCKER=$(DOCKER) is neither 1 (with Docker) nor 0 (without))
@@ -51,6 +51,9 @@ logs: ## Follow the logs: make logs S=worker
 
 ps: ## What runs, and where
 	$(LOCAL) ps
+
+key: ## The operator's API key, for a shell: export KEY=$$(make -s key)
+	$(LOCAL) key
 
 check: ## Linter, formatter, type checker, and whether the API documents are up to date
 	$(DEV) -m ruff check .

@@ -10,14 +10,12 @@ import sys
 
 from local import compose, env, venv
 from local.env import BadSetting
-from local.mode import Mode, ModeImpossible, check_wish, choose, other_data
+from local.mode import LOOKING, Mode, ModeImpossible, check_wish, choose, nothing_runs, other_data
 from local.paths import ROOT, RUN
 from local.ports import PortsTaken, check_free_for
 
 STARTING = ("up", "up-infra", "dev", "demo")
-LOOKING = ("scale", "stop", "start", "logs", "ps")
 WORDS = (*STARTING, "down", *LOOKING)
-NOTHING_RUNS = "Nothing runs. `make up` starts the suite."
 MOST_WORKERS = 100
 
 
@@ -72,8 +70,7 @@ def main() -> None:
         if word in ("logs", "stop", "start"):
             check_names(rest)
         if word in LOOKING and not native_runs():
-            print(NOTHING_RUNS)
-            sys.exit(word != "ps")
+            nothing_runs(word)
         if word == "down" and not venv.python().exists():
             print("Nothing ran.")
             return

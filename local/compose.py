@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from local import demo, env, watch
-from local.mode import engine_trouble, project
+from local.mode import LOOKING, engine_trouble, nothing_runs, project
 from local.ports import PortsTaken, check_free
 from local.urls import print_urls, wait_for_kafka, wait_until_serving
 
@@ -38,10 +38,10 @@ def run(word: str, rest: list[str]) -> int:
         "start": lambda: _compose("start", *rest),
         "logs": lambda: _compose("logs", "--follow", "--tail", "50", *rest),
         "ps": ps,
+        "key": lambda: subprocess.run(API_KEY, check=False).returncode,
     }
-    if word in ("scale", "stop", "start", "logs", "ps") and not _runs():
-        print("Nothing runs. `make up` starts the suite.")
-        return int(word != "ps")
+    if word in LOOKING and not _runs():
+        nothing_runs(word)
     return words[word]()
 
 
@@ -108,7 +108,7 @@ def up_with_urls() -> int:
     failed = up()
     if not failed:
         wait_for_kafka()
-        print_urls(key=shlex.join(API_KEY))
+        print_urls()
     return failed
 
 
@@ -129,7 +129,7 @@ def show() -> int:
     if os.environ.get("AUTH") == "required" and not os.environ.get("API_KEY"):
         os.environ["API_KEY"] = subprocess.run(API_KEY, capture_output=True, text=True, check=True).stdout
     well = demo.run()
-    print_urls(key=shlex.join(API_KEY))
+    print_urls()
     return 0 if well else 1
 
 
@@ -149,7 +149,7 @@ def dev() -> int:
 
     failed = up(*DEV_FILES)
     if not failed:
-        print_urls(key=shlex.join(API_KEY))
+        print_urls()
         watch.until_interrupted(restart)
     return failed
 

@@ -71,7 +71,8 @@ class Gateway:
             booking.confirmed = str(result.get("confirmationNumber") or "")
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", **_key()}
+        known = key() if os.environ.get("AUTH") == "required" else ""
+        headers = {"Content-Type": "application/json", **({"X-API-Key": known} if known else {})}
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - 127.0.0.1
         try:
@@ -84,11 +85,10 @@ class Gateway:
             raise Refused(f"{method} {self.url}{path}: {error}") from error
 
 
-def _key() -> dict[str, str]:
-    """The key that `AUTH=required` asks for."""
+def key() -> str:
+    """The operator's, which `AUTH=required` asks for; '' where none was made."""
     file = SECRETS / "api_key"
-    key = os.environ.get("API_KEY") or (file.read_text() if file.exists() else "")
-    return {"X-API-Key": key} if key and os.environ.get("AUTH") == "required" else {}
+    return os.environ.get("API_KEY") or (file.read_text() if file.exists() else "")
 
 
 def follow(gateway: Gateway, bookings: list[Booking], screen: Screen | None) -> None:

@@ -7,8 +7,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import NoReturn
 
 from local.paths import DATA, shown
+
+LOOKING = ("scale", "stop", "start", "logs", "ps", "key")
+NOTHING_RUNS = "Nothing runs. `make up` starts the suite."
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,12 @@ def choose() -> Mode:
             raise ModeImpossible(f"DOCKER=1 was asked for, but {trouble}")
         return Mode(True, "DOCKER=1 says so")
     return Mode(False, trouble) if trouble else Mode(True, "a Docker engine answers")
+
+
+def nothing_runs(word: str) -> NoReturn:
+    """Which `ps` was asked for, and nobody else: what others print may be taken into a variable."""
+    print(NOTHING_RUNS, file=sys.stdout if word == "ps" else sys.stderr)
+    sys.exit(word != "ps")
 
 
 def project() -> str:

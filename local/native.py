@@ -11,7 +11,7 @@ from local.control import SuiteTrouble
 from local.env import kafka_given
 from local.follow import follow
 from local.kafka_server import KafkaMissing
-from local.mode import engine_trouble
+from local.mode import NOTHING_RUNS, engine_trouble, nothing_runs
 from local.node import PagesMissing, build_pages
 from local.paths import DATA, LOGS, shown
 from local.ports import PortsTaken
@@ -24,8 +24,7 @@ ONLOOKERS = {"monitoring", "frontend"}
 
 def ps() -> None:
     if not control.supervisor_pid():
-        print("Nothing runs. `make up` starts the suite.")
-        return
+        nothing_runs("ps")
     print("\n".join(processes.lines()))
 
 
@@ -33,7 +32,7 @@ def must_run(*names: str) -> None:
     """Says at once what does not run, where waiting for it would be in vain."""
     states = control.states() if control.supervisor_pid() else {}
     if not states:
-        raise SuiteTrouble("Nothing runs. `make up` starts the suite.")
+        raise SuiteTrouble(NOTHING_RUNS)
     if off := [name for name in names if states.get(name) != "active"]:
         on = ", ".join(sorted(name for name, state in states.items() if state == "active")) or "nothing"
         raise SuiteTrouble(f"Not running: {', '.join(off)} ({on} runs). `make up` starts the whole suite.")
@@ -57,6 +56,12 @@ def start(names: list[str]) -> None:
         raise SuiteTrouble(f"Not part of this suite: {', '.join(absent)}. `make up` starts all that it can have.")
     control.start(names)
     print(f"Started: {', '.join(names)}.")
+
+
+def key() -> None:
+    if not (found := demo.key()):
+        raise SuiteTrouble("There is no key: AUTH=required, in .env or in the environment of `make up`, asks for one.")
+    print(found)
 
 
 def logs(names: list[str]) -> None:
@@ -121,6 +126,7 @@ def run(word: str, rest: list[str]) -> int:
         "start": lambda: start(rest),
         "logs": lambda: logs(rest),
         "ps": ps,
+        "key": key,
     }
     words[word]()
     return 0

@@ -57,12 +57,11 @@ def wait_until_serving(seconds: float, names: Iterable[str] = tuple(SHOWN)) -> l
     return waiting
 
 
-def print_urls(names: Iterable[str] = tuple(SHOWN), key: str = "cat .local/secrets/api_key") -> None:
-    """`key`: the command that shows the API key."""
+def print_urls(names: Iterable[str] = tuple(SHOWN)) -> None:
     print()
     for name, about in SHOWN.items():
         if name in names:
             print(f"  {name:<14} {env.url(name):<24} {about}")
-    print(f"\n  The API key, where one is asked for: {key}")
+    print("\n  The API key, where one is asked for: make -s key")
     print("  It goes on running: make ps · make logs S=worker · make scale N=4. `make down` stops it.")
     sys.stdout.flush()

@@ -33,10 +33,10 @@ def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[s
     return told
 
 
-@pytest.mark.parametrize("words", [("logs",), ("logs", "worker"), ("scale", "4"), ("stop", "kafka"), ("ps",)])
+@pytest.mark.parametrize("words", [("logs",), ("logs", "worker"), ("scale", "4"), ("stop", "kafka"), ("ps",), ("key",)])
 def test_nothing_runs(tmp_path: Path, words: tuple[str, ...]) -> None:
     told = run(tmp_path, *words)
-    assert told.stdout == "Nothing runs. `make up` starts the suite.\n"
+    assert (told.stdout if words == ("ps",) else told.stderr).endswith("Nothing runs. `make up` starts the suite.\n")
     assert told.returncode == (0 if words == ("ps",) else 1)
 
 
@@ -45,6 +45,15 @@ def test_why_what_runs_is_looked_at_without_docker_is_no_repetition(tmp_path: Pa
     (tmp_path / "run" / "supervisor.pid").write_text(str(os.getpid()))
     told = run(tmp_path, "ps", DOCKER="", VENV=sys.prefix).stderr
     assert told == "booking-queue runs without Docker (processes on this machine): it was started so.\n"
+
+
+def test_the_key_is_printed_alone(tmp_path: Path) -> None:
+    for folder in ("run", "secrets"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "run" / "supervisor.pid").write_text(str(os.getpid()))
+    assert "AUTH=required" in run(tmp_path, "key", DOCKER="", VENV=sys.prefix).stderr
+    (tmp_path / "secrets" / "api_key").write_text("of the operator")
+    assert run(tmp_path, "key", DOCKER="", VENV=sys.prefix).stdout == "of the operator\n"
 
 
 def test_down_says_that_nothing_ran(tmp_path: Path) -> None:
