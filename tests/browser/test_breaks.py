@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from local.probe import wait_until
 from tests.browser.site import Site, axe, clean, settled
@@ -51,6 +51,31 @@ def only_what_changed_is_told(page: Page, strip: Locator) -> None:
     assert line.evaluate("line => line.isConnected")
     expect(strip.get_by_role("status")).to_have_text(re.compile(r"\w"))
     expect(strip.get_by_role("status")).not_to_contain_text("no heartbeat")
+
+
+def test_figures_of_a_source_that_is_silent_do_not_look_live(page: Page, site: Site) -> None:
+    silent: list[str] = []
+
+    def told(route: Route) -> None:
+        board = route.fetch().json()
+        for source in silent:
+            board["staleness"][source] = {"stale": True, "ageSeconds": 40, "error": "no answer within 2 s"}
+        route.fulfill(json=board)
+
+    page.route("**/monitoring/dashboard", told)
+    page.goto(site.url)
+    settled(page)
+    card, tiles = page.locator(".lane-card.lane-rq"), page.locator(".tiles")
+    expect(card.locator(".silent")).to_have_text("")
+    silent.append("workers")
+    expect(card.locator(".silent")).to_contain_text("What the workers tell: Stale, from 40 s ago")
+    expect(card.locator(".station.stale")).to_contain_text("Running")
+    expect(tiles.locator(".card.stale")).to_have_count(2)
+    silent.append("ledger")
+    expect(card).to_have_class(re.compile("stale"))
+    expect(card.locator(".silent")).to_contain_text("What the ledger tells: Stale, from 40 s ago")
+    expect(tiles).to_have_class(re.compile("stale"))
+    assert not clean(page, "overview-silent")
 
 
 def test_kafka_away_is_told_and_the_rest_goes_on(page: Page, site: Site) -> None:

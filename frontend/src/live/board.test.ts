@@ -7,18 +7,20 @@ const none = { p50: null, p95: null, p99: null };
 
 describe("toBoard", () => {
   it("says of a source without figures that it has none", () => {
-    const { lanes } = toBoard({
+    const { lanes, ledgerStale, workersStale } = toBoard({
       queues: { rq: { waiting: 0 }, redisStreams: { totalMessages: 7 }, kafka: { topic: null } },
       staleness: {
         rq: { stale: false, ageSeconds: 0.4, error: null },
         redisStreams: { stale: true, ageSeconds: 14.2, error: "http://127.0.0.1:3002 answered 503: away" },
         kafka: { stale: true, ageSeconds: null, error: null },
+        ledger: { stale: true, ageSeconds: 40, error: "no answer within 2 s" },
       },
     });
     expect(lanes.rq).toMatchObject({ figures: { waiting: 0 }, stale: "" });
     const why = "Stale, from 14 s ago: answered 503: away";
     expect(lanes.redisStreams).toMatchObject({ figures: { totalMessages: 7 }, stale: why });
     expect(lanes.kafka).toMatchObject({ figures: null, stale: "No answer yet" });
+    expect([ledgerStale, workersStale]).toEqual(["Stale, from 40 s ago: no answer within 2 s", ""]);
     expect(toBoard({}).lanes.kafka.stale).toBe("No figures");
     expect(Object.values(lanes.kafka.common).filter((value) => typeof value === "number")).toEqual([]);
   });

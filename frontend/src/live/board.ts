@@ -61,6 +61,8 @@ export type Board = {
   /** How many the work asks for. */
   wanted: number | null;
   workersStale: string;
+  /** Of what is done, died, came and waited. */
+  ledgerStale: string;
   lost: { id: string; seconds: number | null }[];
   alarms: Alarm[];
   /** Of the jobs done in the last `overSeconds`. */
@@ -164,6 +166,7 @@ export function toBoard(body: Dashboard): Board {
     count: known(workers?.count),
     wanted: known(workers?.desired?.count),
     workersStale: staleness(body.staleness?.["workers"]),
+    ledgerStale: staleness(body.staleness?.["ledger"]),
     lost: list(workers?.lost).map((each) => ({ id: text(each?.id), seconds: known(each?.lastSeenSeconds) })),
     alarms: list(body.alarms).map((it) => toAlarm(it, instant(body.timestamp))),
     sla: {

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 import { BACKEND_NAMES, type Backend } from "../api.ts";
-import type { Common, Lane, Spread } from "../live/board.ts";
+import type { Board, Common, Spread } from "../live/board.ts";
 import { LETTERS } from "../route.ts";
 import { Link } from "../ui/Link.tsx";
 import { age, brief, count, duration, rate } from "../ui/format.ts";
@@ -19,11 +19,18 @@ function Level({ part }: { part: number }) {
   );
 }
 
-type StationProps = { name: string; value: number | null | undefined; more?: string; part?: number; children?: ReactNode };
+type StationProps = {
+  name: string;
+  value: number | null | undefined;
+  more?: string;
+  part?: number;
+  stale?: boolean;
+  children?: ReactNode;
+};
 
-function Station({ name, value, more, part, children }: StationProps) {
+function Station({ name, value, more, part, stale, children }: StationProps) {
   return (
-    <dl className={`station ${name.toLowerCase()}`}>
+    <dl className={`station ${name.toLowerCase()} ${stale ? "stale" : ""}`}>
       <dt>{name}</dt>
       <dd>
         <span className="figure" title={known(value, count)}>
@@ -60,7 +67,9 @@ function Facts({ backend, common }: { backend: Backend; common: Common | undefin
   );
 }
 
-function Stations({ backend, common }: { backend: Backend; common: Common | undefined }) {
+type StationsProps = { backend: Backend; common: Common | undefined; workersStale: boolean };
+
+function Stations({ backend, common, workersStale }: StationsProps) {
   const [active, slots] = [common?.active ?? 0, common?.slots ?? 0];
   const done = common?.perSecond ?? 0;
   return (
@@ -74,6 +83,7 @@ function Stations({ backend, common }: { backend: Backend; common: Common | unde
         value={common?.active}
         more={`of ${known(common?.slots, brief)}`}
         part={slots > 0 ? (100 * active) / slots : 0}
+        stale={workersStale}
       />
       <Pipe lane={backend} way="end" perSecond={done} />
       <div className="ends">
@@ -88,16 +98,21 @@ function Stations({ backend, common }: { backend: Backend; common: Common | unde
   );
 }
 
+type LaneCardProps = { backend: Backend; board: Board | null; paused: boolean };
+
 /** One lane, left to right: what comes, waits, runs, and how it ends. */
-export function LaneCard({ backend, lane, paused }: { backend: Backend; lane: Lane | undefined; paused: boolean }) {
+export function LaneCard({ backend, board, paused }: LaneCardProps) {
+  const lane = board?.lanes[backend];
+  const stale = lane?.stale || (board?.ledgerStale && `What the ledger tells: ${board.ledgerStale}`);
+  const running = board?.workersStale && `What the workers tell: ${board.workersStale}`;
   return (
-    <section className={`card lane-card lane-${backend} ${lane?.stale ? "stale" : ""}`} aria-labelledby={`lane-${backend}`}>
+    <section className={`card lane-card lane-${backend} ${stale ? "stale" : ""}`} aria-labelledby={`lane-${backend}`}>
       <div className="lane-head">
         <h3 id={`lane-${backend}`}>{BACKEND_NAMES[backend]}</h3>
         {paused && <span className="pill warn">paused</span>}
-        <p className="silent">{lane?.stale}</p>
+        <p className="silent">{stale || running}</p>
       </div>
-      <Stations backend={backend} common={lane?.common} />
+      <Stations backend={backend} common={lane?.common} workersStale={Boolean(running)} />
       <Facts backend={backend} common={lane?.common} />
     </section>
   );

@@ -45,7 +45,7 @@ export function Overview() {
         </div>
         <div className={`lane-cards ${error && data ? "old" : ""}`}>
           {BACKENDS.map((backend) => (
-            <LaneCard key={backend} backend={backend} lane={data?.lanes[backend]} paused={paused?.has(backend) ?? false} />
+            <LaneCard key={backend} backend={backend} board={data} paused={paused?.has(backend) ?? false} />
           ))}
         </div>
         <p className="note legend-note">

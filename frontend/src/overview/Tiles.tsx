@@ -22,7 +22,7 @@ export function Tiles({ board }: { board: Board | null }) {
   const share = sla?.types.find((each) => each.type === "booking")?.share;
   const lately = sla?.seconds && sla.overSeconds ? `${age(sla.seconds)}, last ${age(sla.overSeconds)}` : "time";
   return (
-    <dl className="tiles">
+    <dl className={`tiles ${board?.ledgerStale ? "stale" : ""}`}>
       <div className="card">
         <dt>done</dt>
         <dd>{or(sum(board, "perSecond"), rate)}</dd>
@@ -33,7 +33,7 @@ export function Tiles({ board }: { board: Board | null }) {
         </dt>
         <dd>{or(sum(board, "waiting"), brief)}</dd>
       </div>
-      <div className="card">
+      <div className={`card ${board?.workersStale ? "stale" : ""}`}>
         <dt>
           <Link to={WORKERS}>running</Link>
         </dt>
@@ -45,7 +45,7 @@ export function Tiles({ board }: { board: Board | null }) {
         </dt>
         <dd>{or(sum(board, "dead"), brief)}</dd>
       </div>
-      <div className="card">
+      <div className={`card ${board?.workersStale ? "stale" : ""}`}>
         <dt>
           <Link to={WORKERS}>workers</Link>
         </dt>
