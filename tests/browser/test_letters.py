@@ -7,7 +7,8 @@ import re
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser.site import STAY, Site, settled, tab_to
+from local.probe import wait_until
+from tests.browser.site import STAY, Site, clean, settled, tab_to
 
 AWAY = {"title": "The gateway cannot be reached", "status": 503}
 
@@ -119,3 +120,29 @@ def test_the_focus_is_on_what_a_letter_s_action_led_to(page: Page, site: Site) -
     page.get_by_role("dialog").get_by_role("button", name="Discard").press("Enter")
     expect(page).to_have_url(f"{site.url}/dead-letters")
     expect(page.locator("main")).to_be_focused()
+
+
+def test_the_page_of_a_booking_that_was_sent_on_says_where_it_ran(page: Page, site: Site) -> None:
+    booking = site.book("moved", backends=["kafka"], simulate={"failAt": "payment", "times": 3})
+    here = f"/api/dead-letters/kafka/{booking}"
+    assert wait_until(lambda: site.http.get(f"{site.suite.url('api')}{here}").is_success, 40, every=0.2)
+    page.goto(f"{site.url}/bookings/{booking}")
+    lane = page.locator(".race .lane-kafka")
+    expect(lane).to_contain_text("Dead letter: ")
+    expect(page.get_by_role("link", name="Dead letter on Kafka")).to_be_visible()
+    assert site.post("api", "/api/dead-letters/redrive", {"matching": {"q": booking}, "to": "rq"})["redriven"] == 1
+    expect(lane).to_contain_text("Ran again on RQ")
+    expect(page.get_by_role("link", name="Dead letter on Kafka")).to_have_count(0)
+    expect(page.locator(".outcome .pill")).to_contain_text("confirmed")
+    assert not clean(page, "booking-moved")
+
+
+def test_the_page_of_a_booking_whose_backend_is_paused_says_so(page: Page, site: Site) -> None:
+    limits = f"{site.suite.url('api')}/api/limits"
+    assert site.http.put(limits, json={"rq": {"paused": True}}).is_success
+    try:
+        page.goto(f"{site.url}/bookings/{site.book('paused', backends=['rq'])}")
+        expect(page.locator(".race .lane-rq")).to_contain_text("Waits: its backend is paused")
+    finally:
+        assert site.http.put(limits, json={"rq": {"paused": None}}).is_success
+    expect(page.locator(".outcome .pill")).to_contain_text("confirmed")

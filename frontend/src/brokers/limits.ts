@@ -6,7 +6,7 @@ const LIMITS = "/api/limits";
 export const toPaused = ({ limits }: Told<LimitsAnswer>): Set<Backend> =>
   new Set(BACKENDS.filter((backend) => limits?.[backend]?.paused === true));
 
-export async function readPaused(signal: AbortSignal): Promise<Set<Backend>> {
+export async function readPaused(signal: AbortSignal): Promise<ReadonlySet<Backend>> {
   return toPaused((await answer<LimitsAnswer>(LIMITS, {}, signal)).body);
 }
 

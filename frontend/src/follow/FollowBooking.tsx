@@ -1,13 +1,17 @@
-import { type Booking, confirmationUrl } from "../api.ts";
+import { type Backend, type Booking, confirmationUrl } from "../api.ts";
+import { readPaused } from "../brokers/limits.ts";
 import { beginAfresh } from "../create/useDraft.ts";
 import { CREATE } from "../route.ts";
 import { Allowed } from "../session/Allowed.tsx";
-import { BOOK } from "../session/may.ts";
+import { BOOK, LOOK_AT_ALL } from "../session/may.ts";
+import { useLacking } from "../session/useSession.ts";
 import { Link } from "../ui/Link.tsx";
 import { Pill } from "../ui/Pill.tsx";
 import { ago } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
+import { usePoll } from "../ui/usePoll.ts";
 import { Booked } from "./Booked.tsx";
+import { gone } from "./events.ts";
 import { type Following, isFinal } from "./follow.ts";
 import { isSettled, outcome } from "./lanes.ts";
 import { Race } from "./Race.tsx";
@@ -17,6 +21,8 @@ import { Timeline } from "./Timeline.tsx";
 import { useFollow } from "./useFollow.ts";
 import "./follow.css";
 
+const PAUSED_MS = 2000;
+const NONE: ReadonlySet<Backend> = new Set();
 const nobody = (id: string): Booking => ({ id, state: "", legs: {}, confirmationNumber: "", charge: "none", skew: 0 });
 
 function Line({ line, at, error }: Following) {
@@ -34,7 +40,7 @@ function Line({ line, at, error }: Following) {
 }
 
 function Head({ id, following }: { id: string; following: Following }) {
-  const { booking } = following;
+  const { booking, events } = following;
   return (
     <header className="card booking">
       <div className="booking-main">
@@ -47,7 +53,7 @@ function Head({ id, following }: { id: string; following: Following }) {
         </p>
       </div>
       <div className="actions">
-        <Tools booking={booking ?? nobody(id)} />
+        <Tools booking={booking ?? nobody(id)} gone={gone(events)} />
         {booking?.state === "confirmed" && (
           <a className="button primary" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
             Open the PDF
@@ -79,16 +85,26 @@ function NotHere({ id, error }: { id: string; error: Error }) {
   );
 }
 
+const noneTold = async () => NONE;
+
+/** Those that start nothing; asked for only while somebody waits for them. */
+function usePaused(booking: Booking | null): ReadonlySet<Backend> {
+  const lacking = useLacking(LOOK_AT_ALL);
+  const waits = Object.values(booking?.legs ?? {}).some((leg) => leg.state === "queued");
+  return usePoll(waits && !lacking ? readPaused : noneTold, PAUSED_MS).data ?? NONE;
+}
+
 export function FollowBooking({ id }: { id: string }) {
   const following = useFollow(id);
   const { booking, events, error } = following;
+  const paused = usePaused(booking);
   if (error && isFinal(error) && !booking) return <NotHere id={id} error={error} />;
   return (
     <div className="page">
       <Head id={id} following={following} />
       <div className={following.line === "broken" || error ? "follow old" : "follow"}>
         <div className="follow-main">
-          <Race booking={booking ?? nobody(id)} />
+          <Race booking={booking ?? nobody(id)} paused={paused} gone={gone(events)} />
           <TimeChart booking={booking ?? nobody(id)} events={events} open={booking !== null && !isSettled(booking)} />
           <Raw id={id} />
         </div>

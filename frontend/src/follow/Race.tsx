@@ -1,6 +1,7 @@
 import { BACKENDS, BACKEND_NAMES, type Backend, type Booking, type Leg, STEPS } from "../api.ts";
 import { Pill } from "../ui/Pill.tsx";
 import { duration, words } from "../ui/format.ts";
+import type { Gone } from "./events.ts";
 import { doing, lanesOf, ordinal, places } from "./lanes.ts";
 
 /** The way from 0 to 100, with a mark where each step ends. */
@@ -39,17 +40,24 @@ function facts(leg: Leg, id: string): string[] {
   return [took(leg), attempts, leg.worker && `by ${leg.worker}`, place(leg, id)].filter(Boolean);
 }
 
-type LaneProps = { id: string; backend: Backend; leg: Leg | undefined; rank: number | undefined };
+type LaneProps = {
+  id: string;
+  backend: Backend;
+  leg: Leg | undefined;
+  rank: number | undefined;
+  paused: boolean;
+  gone: string;
+};
 
-function Lane({ id, backend, leg, rank }: LaneProps) {
-  const wrong = leg?.state === "dead" || leg?.state === "retrying";
+function Lane({ id, backend, leg, rank, paused, gone }: LaneProps) {
+  const wrong = (leg?.state === "dead" && !gone) || leg?.state === "retrying";
   return (
     <li className={`lane lane-${backend}`}>
       <h3>{BACKEND_NAMES[backend]}</h3>
       <div className="lane-state">{leg && <Pill state={leg.state} />}</div>
       <Track backend={backend} leg={leg} />
       <p className="place">{rank ? ordinal(rank) : ""}</p>
-      <p className={wrong ? "doing wrong" : "doing"}>{leg ? doing(leg) : ""}</p>
+      <p className={wrong ? "doing wrong" : "doing"}>{leg ? doing(leg, paused, gone) : ""}</p>
       <ul className="facts" aria-label={`${BACKEND_NAMES[backend]}: facts`}>
         {(leg ? facts(leg, id) : []).map((fact) => (
           <li key={fact}>{fact}</li>
@@ -59,7 +67,7 @@ function Lane({ id, backend, leg, rank }: LaneProps) {
   );
 }
 
-export function Race({ booking }: { booking: Booking }) {
+export function Race({ booking, paused, gone }: { booking: Booking; paused: ReadonlySet<Backend>; gone: Gone }) {
   const known = lanesOf(booking);
   const ranks = places(booking);
   return (
@@ -74,7 +82,15 @@ export function Race({ booking }: { booking: Booking }) {
       </div>
       <ol className="lanes">
         {(known.length > 0 ? known : BACKENDS).map((backend) => (
-          <Lane key={backend} id={booking.id} backend={backend} leg={booking.legs[backend]} rank={ranks[backend]} />
+          <Lane
+            key={backend}
+            id={booking.id}
+            backend={backend}
+            leg={booking.legs[backend]}
+            rank={ranks[backend]}
+            paused={paused.has(backend)}
+            gone={gone[backend] ?? ""}
+          />
         ))}
       </ol>
     </section>

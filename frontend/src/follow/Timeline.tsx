@@ -1,4 +1,4 @@
-import { SHORT_NAMES } from "../api.ts";
+import { BACKEND_NAMES, SHORT_NAMES } from "../api.ts";
 import { duration, words } from "../ui/format.ts";
 import type { FeedEvent } from "./events.ts";
 import { stepTitle } from "./lanes.ts";
@@ -49,6 +49,10 @@ function says(event: FeedEvent): string {
       return "handed back by a stopping worker";
     case "redriven":
       return "sent again from the dead letters";
+    case "moved":
+      return event.to ? `sent again on ${BACKEND_NAMES[event.to]}` : "sent again elsewhere";
+    case "discarded":
+      return "dead letter discarded";
     case "hold_expired":
       return "room hold ran out";
     case "compensated":

@@ -9,6 +9,7 @@ import { Confirm } from "../ui/Confirm.tsx";
 import { Copy, curl } from "../ui/Copy.tsx";
 import { Link } from "../ui/Link.tsx";
 import { usePoll } from "../ui/usePoll.ts";
+import type { Gone } from "./events.ts";
 
 const RAW_MS = 2000;
 
@@ -75,9 +76,9 @@ function CancelButton({ booking }: { booking: Booking }) {
   );
 }
 
-export function Tools({ booking }: { booking: Booking }) {
+export function Tools({ booking, gone }: { booking: Booking; gone: Gone }) {
   const { access } = useSession();
-  const dead = BACKENDS.filter((backend) => booking.legs[backend]?.state === "dead");
+  const dead = BACKENDS.filter((backend) => booking.legs[backend]?.state === "dead" && !gone[backend]);
   return (
     <>
       <Copy text={curl(`${bookingPath(booking.id)}/status`, access)} label="Copy as curl" />

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type FeedEvent, merge, segments, toEvent } from "./events.ts";
+import { type FeedEvent, gone, merge, segments, toEvent } from "./events.ts";
 
 const message = (data: unknown, name = "message", id = "10-0") => ({ id, event: name, data: JSON.stringify(data) });
 
 function event(kind: string, at: number, backend: FeedEvent["backend"] = "rq", id = `${at}-0`): FeedEvent {
-  return { id, job: "b", kind, at, backend, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
+  return { id, job: "b", kind, at, backend, step: "", by: null, to: null, lanes: [], attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
 }
 
 describe("toEvent", () => {
@@ -57,7 +57,25 @@ describe("merge", () => {
   });
 });
 
+describe("gone", () => {
+  it("is a letter that was moved or discarded, until the lane dies anew", () => {
+    const moved: FeedEvent = { ...event("moved", 2), to: "kafka" };
+    expect(gone([event("dead", 1), moved])).toEqual({ rq: "Ran again on Kafka" });
+    expect(gone([event("dead", 1), moved, event("dead", 3)])).toEqual({});
+    expect(gone([event("dead", 1), event("discarded", 2), event("dead", 3, "kafka")])).toEqual({
+      rq: "Its dead letter was discarded",
+    });
+  });
+});
+
 describe("segments", () => {
+  it("begin where a lane came in, also when that was after the acceptance", () => {
+    const accepted = toEvent(message({ event: "accepted", backends: "kafka,redisStreams", at: 1 })) ?? expect.fail();
+    const story = [accepted, event("redriven", 9, "rq"), event("started", 10, "rq")];
+    expect(segments(story, "rq").map((each) => each.from)).toEqual([9, 10]);
+    expect(segments(story, "kafka").map((each) => each.from)).toEqual([1]);
+  });
+
   it("tells waiting, running and the pause before a retry apart, each ending where the next begins", () => {
     const story = [
       event("accepted", 0, null),

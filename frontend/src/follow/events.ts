@@ -1,4 +1,4 @@
-import { type Backend, instant, isRecord, number, reason, text, toBackend } from "../api.ts";
+import { BACKEND_NAMES, type Backend, instant, isRecord, number, reason, text, toBackend } from "../api.ts";
 import type { Message } from "../live/sse.ts";
 
 /** One line of a booking's history. */
@@ -10,6 +10,10 @@ export type FeedEvent = {
   backend: Backend | null;
   step: string;
   by: Backend | null;
+  /** Of a dead letter that was moved. */
+  to: Backend | null;
+  /** Of the acceptance: its first lanes; [] where it does not tell. */
+  lanes: Backend[];
   attempt: number;
   /** How often this attempt was begun: more than once after a worker died with it. */
   starts: number;
@@ -43,6 +47,10 @@ export function toEvent(message: Message): FeedEvent | null {
     backend: toBackend(body["backend"]),
     step: text(body["step"]),
     by: toBackend(body["by"]),
+    to: toBackend(body["to"]),
+    lanes: text(body["backends"])
+      .split(",")
+      .flatMap((name) => toBackend(name) ?? []),
     attempt: number(body["attempt"]),
     starts: number(body["starts"]),
     worker: text(body["worker"]),
@@ -98,8 +106,9 @@ export function segments(events: FeedEvent[], lane: Backend): Segment[] {
   const found: Segment[] = [];
   let heard = 0;
   const begin = (phase: Phase, from: number, to: number | null = null) => found.push({ phase, from, to });
-  for (const { kind, backend: of, at } of events) {
-    if (of !== lane && kind !== "accepted") continue;
+  for (const { kind, backend: of, lanes, at } of events) {
+    const mine = kind === "accepted" ? lanes.length === 0 || lanes.includes(lane) : of === lane;
+    if (!mine) continue;
     const next = PHASE_AFTER[kind];
     const open = found.at(-1)?.to === null ? found.at(-1) : undefined;
     const takenOver = next === "run" && open?.phase === "run";
@@ -109,6 +118,20 @@ export function segments(events: FeedEvent[], lane: Backend): Segment[] {
       if (next !== "end") begin(next, at);
     }
     heard = at;
+  }
+  return found;
+}
+
+export type Gone = Partial<Record<Backend, string>>;
+
+/** What became of the dead letters that are in the inbox no more. */
+export function gone(events: FeedEvent[]): Gone {
+  const found: Gone = {};
+  for (const { kind, backend, to } of events) {
+    if (!backend) continue;
+    if (kind === "moved") found[backend] = to ? `Ran again on ${BACKEND_NAMES[to]}` : "Ran again elsewhere";
+    else if (kind === "discarded") found[backend] = "Its dead letter was discarded";
+    else if (kind === "dead" || kind === "redriven") delete found[backend];
   }
   return found;
 }

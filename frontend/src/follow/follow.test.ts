@@ -17,7 +17,7 @@ describe("reduce", () => {
   });
 
   it("says of a history that something is missing, and keeps what it has", () => {
-    const event = { id: "1-0", job: "b", kind: "a", at: 1, backend: null, step: "", by: null, attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
+    const event = { id: "1-0", job: "b", kind: "a", at: 1, backend: null, step: "", by: null, to: null, lanes: [], attempt: 0, starts: 0, worker: "", error: "", due: null, refunded: null };
     expect(after({ type: "events", events: [event] }, { type: "reset" })).toMatchObject({ events: [event], cut: true });
   });
 });

@@ -36,6 +36,8 @@ describe("words", () => {
     expect(doing(of("mail", 50))).toBe("Mail …");
     expect(doing(of("mail", 80))).toBe("Mail done");
     expect(doing(of("", 0))).toBe("Started");
+    expect(doing({ ...of("", 0), state: "queued" }, true)).toBe("Waits: its backend is paused");
+    expect(doing({ ...of("", 0), state: "dead", error: "why" }, false, "Ran again on RQ")).toBe("Died: why. Ran again on RQ");
     expect(doing({ ...of("inventory", 100), state: "completed" })).toBe("All five steps done");
     expect(doing({ ...of("validate", 100), state: "completed" })).toBe("Ended: the booking is rejected");
   });

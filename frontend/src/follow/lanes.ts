@@ -30,13 +30,13 @@ function running(leg: Leg): string {
   return leg.progress >= step.until ? `${step.title} done` : `${step.title} …`;
 }
 
-/** What a lane is doing, in a few words. */
-export function doing(leg: Leg): string {
+/** What a lane is doing, in a few words. `paused`: its backend is. `gone`: what became of its dead letter. */
+export function doing(leg: Leg, paused = false, gone = ""): string {
   switch (leg.state) {
     case "pending":
       return "Stored; sent as soon as the backend can be reached";
     case "queued":
-      return "Waits for a worker";
+      return paused ? "Waits: its backend is paused" : "Waits for a worker";
     case "delayed":
       if (leg.limitedBy) return `Waits: the limit ${leg.limitedBy} is reached`;
       return leg.due === null ? "Waits until it is due" : `Waits until ${new Date(leg.due).toLocaleString()}`;
@@ -47,7 +47,7 @@ export function doing(leg: Leg): string {
     case "completed":
       return leg.step === STEPS.at(-1)?.name ? "All five steps done" : "Ended: the booking is rejected";
     case "dead":
-      return `Dead letter: ${leg.error || "no reason given"}`;
+      return `${gone ? "Died" : "Dead letter"}: ${leg.error || "no reason given"}${gone ? `. ${gone}` : ""}`;
     case "cancelling":
       return "Being cancelled";
     case "cancelled":
