@@ -112,6 +112,7 @@ class Parts:
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
         turns = [
             rounds("compensator", self._compensate, compensator.TURN_SECONDS, stop, wake=self.gateway.compensate),
+            rounds("mails", self.compensator.tell, compensator.TURN_SECONDS, stop, wake=self.compensator.paid),
             rounds("limits", self._tell_limits, LIMITS_SECONDS, stop),
             rounds("epoch", self.epoch.look, EPOCH_SECONDS, stop),
             rounds("holds", self.janitor.holds, janitor.HOLDS_SECONDS, stop),

@@ -1,5 +1,6 @@
 """Gives back what was taken for bookings that all their legs left unconfirmed, or that were cancelled: the money, then
-the rooms.
+the rooms. The guest is told by a mail, in a line and a round of its own: a mail server that is away, or hangs, holds up
+neither.
 
 Safe in several replicas and after a crash at any point: a row is leased to one replica, `void` is idempotent by
 key and refuses any later charge, the mail's Message-ID folds a second copy, and the ledger ends the row once, for the
@@ -9,6 +10,7 @@ round of effects that was paid back and no later one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from booking_queue import logs
@@ -19,10 +21,11 @@ from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.ledger import Ledger
 from booking_queue.ledger.record import Record
 from booking_queue.metrics import Metrics
+from booking_queue.tasks import outcomes
 
 TURN_SECONDS = 0.5
 BATCH = 20
-LEASE_MS = 30_000  # longer than a void and a mail may take
+LEASE_MS = 30_000  # longer than a void, or a mail, may take
 LONGEST_WAIT_MS = 60_000
 
 log = logs.get("compensator")
@@ -38,11 +41,9 @@ class Mails(Protocol):
     async def send_cancelled(self, booking_id: str, fields: dict[str, Any], *, round_: int) -> str: ...
 
 
-class Untold(Exception):
-    """The money is back, and the mail that says so could not be sent."""
-
-
 class Compensator:
+    """Call `turn` and `tell` again and again; `paid` cuts the pause of `tell` short."""
+
     def __init__(self, ledger: Ledger, compensations: Compensations, payments: Voids, mails: Mails, metrics: Metrics):
         self._ledger = ledger
         self._compensations = compensations
@@ -50,33 +51,37 @@ class Compensator:
         self._mails = mails
         self._metrics = metrics
         self._failed = {what: metrics.compensations_failed.labels(what) for what in ("void", "mail")}
+        self.paid = asyncio.Event()  # there are guests to tell
 
     async def turn(self) -> bool:
-        """True when there may be more to do now."""
-        ids = await self._compensations.take(BATCH, LEASE_MS)
-        await asyncio.gather(*(self._attempt(booking_id) for booking_id in ids))
+        """Gives back. True when there may be more to do now."""
+        return await self._each(await self._compensations.take(BATCH, LEASE_MS), "void", self._give_back)
+
+    async def tell(self) -> bool:
+        """Those whose money is back. True when there may be more to do now."""
+        self.paid.clear()
+        return await self._each(await self._compensations.untold(BATCH, LEASE_MS), "mail", self._tell)
+
+    async def _each(self, ids: list[str], what: str, do: Callable[[Record], Awaitable[None]]) -> bool:
+        """Ends when all have: none is left at work that a stop would not find."""
+        for answer in await outcomes(self._attempt(booking_id, what, do) for booking_id in ids):
+            if answer:
+                raise answer
         return len(ids) == BATCH
 
-    async def _attempt(self, booking_id: str) -> None:
+    async def _attempt(self, booking_id: str, what: str, do: Callable[[Record], Awaitable[None]]) -> None:
         record = await self._ledger.get(booking_id)
         if record is None:
             return
         try:
-            await self._compensate(record)
+            await do(record)
         except Exception as error:
             tries = await self._compensations.defer(booking_id, record.round, LONGEST_WAIT_MS)
-            self._failed["mail" if isinstance(error, Untold) else "void"].inc()
-            log.warning("compensation_failed", jobId=booking_id, tries=tries, why=str(error))
+            self._failed[what].inc()
+            log.warning("compensation_failed", jobId=booking_id, what=what, tries=tries, why=str(error))
 
-    async def _compensate(self, record: Record) -> None:
-        made = record.effects.get("compensation")
-        refunded = made.result["refunded"] if made else await self._give_back(record)
-        if _was_paid(record, refunded):  # a mail server that is away holds up neither money nor rooms
-            mailed = await self._tell(record)
-            await self._compensations.told(record.id, record.round, mailed=mailed)
-
-    async def _give_back(self, record: Record) -> int:
-        """The money, so much of it, then the rooms."""
+    async def _give_back(self, record: Record) -> None:
+        """The money, then the rooms."""
         # Of a cancelled booking in any case: a worker may be about to charge it.
         asked = record.cancel or "payment" in record.effects
         void = await self._payments.void(payment_key(record)) if asked else Void(0)
@@ -85,19 +90,20 @@ class Compensator:
         if await self._compensations.done(record.id, record.round, result, mail=paid):
             self._metrics.bookings_compensated.inc()
             log.event("booking_compensated", jobId=record.id, refunded=void.refunded)
-        return void.refunded
+            if paid:
+                self.paid.set()
 
-    async def _tell(self, record: Record) -> bool:
-        """Whether a mail did: one that is refused for good is not tried again."""
-        send = self._mails.send_cancelled if record.cancel else self._mails.send_failed
+    async def _tell(self, record: Record) -> None:
+        """By a mail. One that is refused for good is not tried again."""
+        if "compensation" not in record.effects:
+            return  # redriven since it was taken: of the new round there is nothing to tell
+        send, mailed = self._mails.send_cancelled if record.cancel else self._mails.send_failed, True
         try:
             await send(record.id, record.data, round_=record.round)
         except PermanentError as error:
             log.warning("mail_refused", jobId=record.id, why=str(error))
-            return False
-        except Exception as error:
-            raise Untold(str(error)) from error
-        return True
+            mailed = False
+        await self._compensations.told(record.id, record.round, mailed=mailed)
 
 
 def _was_paid(record: Record, refunded: int) -> bool:

@@ -80,6 +80,11 @@ function ledger.expire(id)
   redis.call('PEXPIRE', P .. ':audit:' .. id, RETENTION)
 end
 
+-- Money that is owed for it, or a word about that: its record does not age until then.
+local function owes(id)
+  return redis.call('ZSCORE', P .. ':compensations', id) or redis.call('ZSCORE', P .. ':untold', id)
+end
+
 local function decoded(json) return json and cjson.decode(json) or nil end
 
 -- A leg has ended. Once every one has: the record begins to age, and what was taken for an unconfirmed booking is given
@@ -94,7 +99,7 @@ local function end_record(id, ended, job)
     local sold = decoded(fx[3])
     if not (sold and sold.state == 'done') and (fx[1] or fx[2]) then return ledger.owe(id) end
   end
-  if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
+  if not owes(id) then ledger.expire(id) end
 end
 
 -- The dead letters: a backend's, and of these the tenant's own.
@@ -133,7 +138,7 @@ function ledger.cancelled(id)
   for backend in string.gmatch(get(id, 'legs')[1], '[^,]+') do
     if ledger.leg(id, backend, 'state').state == 'cancelling' then ledger.finish(id, backend, 'cancelled', {}) end
   end
-  if not redis.call('ZSCORE', P .. ':compensations', id) then ledger.expire(id) end
+  if not owes(id) then ledger.expire(id) end
   ledger.emit(id, false, 'cancelled')
 end
 

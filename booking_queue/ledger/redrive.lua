@@ -20,7 +20,8 @@ local function next_round(id)
   redis.call('PERSIST', key)
   redis.call('PERSIST', P .. ':audit:' .. id)
   if redis.call('HDEL', key, 'fx.compensation') == 0 then return end
-  redis.call('ZREM', P .. ':compensations', id) -- a mail that could not be sent yet is true no more
+  redis.call('ZREM', P .. ':compensations', id)
+  redis.call('ZREM', P .. ':untold', id) -- a mail that could not be sent yet is true no more
   redis.call('HDEL', key, 'fx.validate', 'fx.payment', 'fx.document', 'fx.mail', 'fx.inventory', 'compensation.tries')
   if redis.call('HINCRBY', key, 'round', 1) == 1 then redis.call('HSET', key, 'round', 2) end
 end

@@ -37,6 +37,7 @@ FOR_GOOD = frozenset(
         "sequence",
         "holds",
         "compensations",
+        "untold",
         "counters",
         "epoch",
         "workers",
@@ -94,7 +95,7 @@ class Observer:
             for what in ("open", "outbox"):
                 names.append(f"{backend} {what}")
                 pipe.zcard(f"{self._prefix}:{what}:{backend}")
-        for what in ("compensations", "holds", "stream:due"):
+        for what in ("compensations", "untold", "holds", "stream:due"):
             names.append(what)
             pipe.zcard(f"{self._prefix}:{what}")
         for level, queue in self._queues.items():

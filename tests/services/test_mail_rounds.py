@@ -63,7 +63,9 @@ async def test_the_last_word_is_how_the_last_round_ended(tools: Tools, providers
     assert await tools.ledger.bury(claim, "no luck")
     payments, mails = PaymentProvider(tools.settings), Mailer(tools.settings)
     scripts = tools.ledger.scripts
-    await Compensator(tools.ledger, Compensations(scripts), payments, mails, tools.metrics).turn()
+    compensator = Compensator(tools.ledger, Compensations(scripts), payments, mails, tools.metrics)
+    await compensator.turn()
+    await compensator.tell()
     await payments.close()
     await mails.close()
     assert await subjects(providers) == [CONFIRMED, FAILED]

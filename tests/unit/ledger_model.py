@@ -80,8 +80,8 @@ class Job:
         return self.type == "booking" and "inventory" in self.done
 
     @property
-    def listed(self) -> bool:
-        """A compensator has still to do with it."""
+    def owing(self) -> bool:
+        """A compensator has still to do with it: it stands in one of two lines."""
         return self.debt is Debt.OWED or self.untold
 
     def owned(self, backend: Backend, token: str) -> Leg | None:
@@ -164,7 +164,7 @@ class Job:
             "round": self.round,
             "cancel": self.cancel,
             "done": self.done | ({"compensation"} if self.debt is Debt.PAID else set()),
-            "kept": not self.over or self.listed,
+            "kept": not self.over or self.owing,
             "legs": {
                 backend: (leg.state, leg.generation, leg.starts, leg.attempts, leg.redrives)
                 for backend, leg in self.legs.items()
@@ -180,7 +180,8 @@ def lists(jobs: Collection[Job]) -> dict[str, set[str]]:
 
     found = {
         f"outstanding:{TENANT}": {job.id for job in jobs if not job.over},
-        "compensations": {job.id for job in jobs if job.listed},
+        "compensations": {job.id for job in jobs if job.debt is Debt.OWED},
+        "untold": {job.id for job in jobs if job.untold},
     }
     for backend in Backend:
         dead = where(backend, lambda leg: leg.letter)

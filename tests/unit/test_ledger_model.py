@@ -254,15 +254,15 @@ class LedgerMachine(RuleBasedStateMachine):
         for one in came_back[:1] if go_on else [job]:
             assert self.do(self.cancellations.ask(one)).outcome == self.jobs[one].call_off()
 
-    @precondition(lambda self: any(job.listed for job in self.jobs.values()))
+    @precondition(lambda self: any(job.owing for job in self.jobs.values()))
     @rule(pay=OFTEN, tell=st.booleans())
     def compensate(self, pay: bool, tell: bool) -> None:
-        taken = self.do(self.compensations.take(10, 0))
-        listed = {job.id for job in self.jobs.values() if job.listed}
+        owed, untold = self.do(self.compensations.take(10, 0)), self.do(self.compensations.untold(10, 0))
         put_off = {job.id for job in self.jobs.values() if job.failures}  # until when, is the ledger's business
-        assert listed - put_off <= set(taken) <= listed
+        for taken, line in ((owed, "compensations"), (untold, "untold")):
+            assert lists(self.jobs.values())[line] - put_off <= set(taken) <= lists(self.jobs.values())[line]
         for job in self.jobs.values():
-            if pay and job.id in taken:
+            if pay and job.id in owed:
                 self._pay(job, job.round, tell)
 
     def _pay(self, model: Job, round_: int, tell: bool) -> None:
