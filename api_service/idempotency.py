@@ -18,7 +18,7 @@ from booking_queue.web.replies import JsonResponse
 
 HEADER = "idempotency-key"
 LONGEST = 255
-OVER_SECONDS = 1.0  # to tell the ledger that nobody is at it any more; it may be what failed
+OVER_SECONDS = 1.0  # to tell the ledger how it ended; the ledger may be what failed, and the client waits
 LARGEST_ANSWER = 64 * 1024  # a larger one is made anew from the ledger
 
 Make = Callable[[Callable[[int], str]], Awaitable[Response]]
@@ -41,8 +41,9 @@ async def once(request: Request, gateway: Gateway, tenant: str, fresh_id: Callab
             async with asyncio.timeout(OVER_SECONDS):
                 await over(attempt)
         raise
-    with suppress(LedgerUnavailable):  # then the answer is made anew, should somebody ask
-        await _remember(gateway.idempotency, attempt, response)
+    with suppress(LedgerUnavailable, TimeoutError):  # then the answer is made anew, should somebody ask
+        async with asyncio.timeout(OVER_SECONDS):
+            await _remember(gateway.idempotency, attempt, response)
     return response
 
 

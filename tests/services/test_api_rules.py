@@ -12,11 +12,13 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api_service import idempotency
 from booking_queue.backends.memory import MemoryPublisher
 from booking_queue.domain.booking import STEPS
 from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
 from booking_queue.effects.payment import PaymentProvider
+from booking_queue.ledger import idempotency as keys
 from booking_queue.ledger.cancel import Cancellations, Cancelled
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import Ledger, LegRef, Refused
@@ -227,6 +229,17 @@ async def test_an_answer_that_nobody_stored_is_made_anew(shop: World) -> None:
     await shop.redis.hdel(row, "answer")
     assert (await send(shop, "k")).json()["bookingId"] == first["bookingId"]
     assert len((await shop.get("/api/bookings"))["items"]) == 1
+
+
+async def test_nobody_waits_long_for_an_answer_to_be_stored(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "LEASE_MS", 1)
+    with monkeypatch.context() as silent:  # Redis, once the booking is accepted
+        silent.setattr(idempotency, "OVER_SECONDS", 0.05)
+        silent.setattr(keys.Idempotency, "end", lambda *_: asyncio.Event().wait())
+        first = await send(shop, "k")
+    again = await send(shop, "k")
+    assert [answer.status_code for answer in (first, again)] == [202, 202]
+    assert again.json()["bookingId"] == first.json()["bookingId"]
 
 
 # Batches
