@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -16,8 +15,9 @@ from api_service.gateway import Gateway, Running
 from api_service.link import Sent
 from api_service.routes.dead_letters import UNKNOWN, Cursor, reason, sees
 from booking_queue.domain.access import Key, Scope
-from booking_queue.domain.errors import Overloaded
+from booking_queue.domain.errors import LedgerUnavailable, Overloaded
 from booking_queue.domain.job import Backend
+from booking_queue.tasks import outcomes
 from booking_queue.web.auth import Asking, needs
 from booking_queue.web.outages import for_now
 from booking_queue.web.replies import JsonResponse
@@ -26,6 +26,7 @@ router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
 
 MOST = 1000
 AT_A_TIME = 50
+NOT_TRIED = "Not tried: the ledger did not answer for those before it"
 
 
 class _Model(BaseModel):
@@ -72,13 +73,10 @@ async def redrive_many(body: RedriveMany, gateway: Running, caller: Asking) -> R
     async def one(which: Which) -> answers.LetterOutcome:
         seen = await sees(gateway, caller, which.id)
         to = body.to or which.backend
-        try:
-            outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
-        except Overloaded as error:
-            return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": for_now(error)}
+        outcome = await gateway.inbox.redrive(which.id, which.backend, to) if seen else UNKNOWN
         if isinstance(outcome, Sent):
             return {"backend": which.backend, "id": which.id, "outcome": "redriven", "state": outcome.state}
-        return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": reason(outcome)}
+        return _refused(which, reason(outcome))
 
     items, more = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "redriven" for each in items)
@@ -96,7 +94,7 @@ async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response
         outcome = await gateway.inbox.discard(which.id, which.backend) if seen else UNKNOWN
         if outcome == "discarded":
             return {"backend": which.backend, "id": which.id, "outcome": "discarded"}
-        return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": reason(outcome)}
+        return _refused(which, reason(outcome))
 
     items, more = await _each(gateway, body, caller, one)
     done = sum(each["outcome"] == "discarded" for each in items)
@@ -108,14 +106,35 @@ async def discard_many(body: Many, gateway: Running, caller: Asking) -> Response
 async def _each(
     gateway: Gateway, body: Many, caller: Key, one: Callable[[Which], Awaitable[answers.LetterOutcome]]
 ) -> tuple[list[answers.LetterOutcome], str | None]:
+    """Where the ledger answers for none of those at a time, no more are tried: of the first that is raised."""
     chosen, mark = body.items or [], None
     if body.matching:
         wanted = Filter(caller.tenant, body.matching.backend, body.matching.type, body.matching.q)
         chosen, mark = await _matching(gateway, wanted, body)
     told: list[answers.LetterOutcome] = []
     for first in range(0, len(chosen), AT_A_TIME):
-        told += await asyncio.gather(*(one(which) for which in chosen[first : first + AT_A_TIME]))
+        some = chosen[first : first + AT_A_TIME]
+        found = await outcomes(one(which) for which in some)
+        away = [each for each in found if isinstance(each, LedgerUnavailable)]
+        if len(away) == len(some) and not told:
+            raise away[0]
+        told += [_told(which, each) for which, each in zip(some, found, strict=True)]
+        if len(away) == len(some):
+            told += [_refused(which, NOT_TRIED) for which in chosen[first + AT_A_TIME :]]
+            break
     return told, mark.cursor if mark else None
+
+
+def _told(which: Which, found: answers.LetterOutcome | Exception) -> answers.LetterOutcome:
+    if isinstance(found, Overloaded | LedgerUnavailable):
+        return _refused(which, for_now(found))
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _refused(which: Which, why: str) -> answers.LetterOutcome:
+    return {"backend": which.backend, "id": which.id, "outcome": "refused", "error": why}
 
 
 async def _matching(gateway: Gateway, wanted: Filter, body: Many) -> tuple[list[Which], Mark | None]:

@@ -30,10 +30,10 @@ _BROKER = (
 
 
 def for_now(error: Exception) -> str:
-    """Why something was not accepted that may be when it is sent again."""
+    """Why something was not done that may be when it is sent again."""
     if isinstance(error, Overloaded):
         return f"{str(error).capitalize()}: try again later"
-    return "The ledger did not answer: this item may run or not"
+    return "The ledger did not answer: this may have been done or not"
 
 
 def explain(error: Exception) -> Problem | None:

@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from api_service.link import Link
+from api_service.routes import dead_letters_many
 from booking_queue.domain.booking import STEPS
+from booking_queue.domain.errors import LedgerUnavailable
 from booking_queue.domain.job import Backend
 from booking_queue.ledger.effects import Effects, Stay
-from booking_queue.ledger.ledger import LegRef
+from booking_queue.ledger.ledger import Ledger, LegRef
 from booking_queue.ledger.limits import Limits
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
@@ -269,6 +271,35 @@ async def test_refused_letters_do_not_stand_before_the_others(shop: World) -> No
     assert [(each["id"], each["outcome"]) for each in told["items"]] == [(wanted, "redriven")]
     assert told["nextCursor"] is None
     assert (await shop.http.post(f"{INBOX}/redrive", json=asked | {"cursor": "?"})).status_code == 400
+
+
+@pytest.mark.parametrize(("verb", "asks", "done"), [("redrive", "redrive_as", 202), ("discard", "discard", 200)])
+async def test_of_many_each_is_told_whether_the_ledger_answered_for_it(
+    shop: World, monkeypatch: pytest.MonkeyPatch, verb: str, asks: str, done: int
+) -> None:
+    jobs = [await die(shop) for _ in range(6)]
+    ask, lost, asked = getattr(Ledger, asks), {jobs[1], jobs[3]}, []
+
+    async def but_some(ledger: Ledger, job_id: str, *rest: Any) -> Any:
+        asked.append(job_id)
+        if job_id in lost:
+            raise LedgerUnavailable("Redis does not answer")
+        return await ask(ledger, job_id, *rest)
+
+    async def many(*which: str) -> httpx.Response:
+        return await shop.http.post(f"{INBOX}/{verb}", json={"items": [{"backend": "rq", "id": job} for job in which]})
+
+    monkeypatch.setattr(Ledger, asks, but_some)
+    answer = await many(*jobs[:3])
+    assert answer.status_code == done
+    assert ["did not answer" in each.get("error", "") for each in answer.json()["items"]] == [False, True, False]
+    assert len(await inbox(shop)) == 4
+    none = await many(jobs[1], jobs[3])
+    assert none.status_code == 503 and "retry-after" in none.headers
+    monkeypatch.setattr(dead_letters_many, "AT_A_TIME", 1)
+    told = (await many(jobs[4], jobs[3], jobs[5])).json()
+    assert (told["refused"], told["items"][2]["error"]) == (2, dead_letters_many.NOT_TRIED)
+    assert jobs[5] not in asked, "each would have had to wait for Redis"
 
 
 async def test_what_is_no_job_runs_once_it_is_given_a_type_and_data(shop: World) -> None:
