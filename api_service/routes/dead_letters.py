@@ -21,7 +21,10 @@ from booking_queue.web.schemas import JobType
 router = APIRouter(prefix="/api/dead-letters", tags=["dead letters"])
 
 UNKNOWN = "unknown"
+UNREADABLE = "unreadable"
 _WHY = {
+    UNKNOWN: "Job not found",
+    UNREADABLE: "This letter is no job: send the type and the data that it should have",
     "moved or discarded": "It is in the inbox no more: it was moved to another backend, or discarded",
     "compensating": "What was charged for it is being given back: try again in a moment",
     "not to be edited": "Another backend has done it or is at it: only a job that is dead everywhere can be edited",
@@ -127,7 +130,7 @@ async def _existing(gateway: Gateway, backend: Backend, job_id: str, caller: Key
     record = await gateway.ledger.get(job_id)
     leg = record.legs.get(backend) if record and caller.sees(record.tenant) else None
     if record is None or leg is None:
-        raise not_found("Job not found")
+        raise not_found(reason(UNKNOWN))
     if leg.state is not State.DEAD:
         raise conflict(f"The job is {leg.state} on {backend}, not dead")
     return Letter(Mark(leg.finished or 0, job_id, backend), record)
@@ -138,9 +141,9 @@ def reason(outcome: str) -> str:
 
 
 def _refusal(outcome: str) -> Problem:
-    if outcome == "unknown":
-        return not_found("Job not found")
-    if outcome == "unreadable":
-        error = FieldError("data", "this letter is no job: send the type and the data that it should have", "missing")
-        return Problem(400, f"{error.field}: {error.message}", errors=[error])
-    return conflict(reason(outcome))
+    why = reason(outcome)
+    if outcome == UNKNOWN:
+        return not_found(why)
+    if outcome == UNREADABLE:
+        return Problem(400, why, errors=[FieldError("data", why, "missing")])
+    return conflict(why)

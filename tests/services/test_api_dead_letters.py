@@ -302,6 +302,17 @@ async def test_of_many_each_is_told_whether_the_ledger_answered_for_it(
     assert jobs[5] not in asked, "each would have had to wait for Redis"
 
 
+async def test_of_many_each_is_told_what_it_would_be_told_alone(shop: World) -> None:
+    alive = await shop.book(backends=["rq"])
+    await shop.ledger.letter("no-job", RQ, "", b"nonsense", "unreadable: no JSON")
+    for job, verb, status in (("no-job", "redrive", 400), ("nobody", "redrive", 404), ("nobody", "discard", 404)):
+        alone = await (redrive(shop, "rq", job) if verb == "redrive" else shop.http.delete(f"{INBOX}/rq/{job}"))
+        items = [{"backend": "rq", "id": each} for each in (job, alive)]
+        told = (await shop.http.post(f"{INBOX}/{verb}", json={"items": items})).json()["items"]
+        assert alone.status_code == status
+        assert [each["error"] for each in told] == [alone.json()["detail"], "The job is queued, not dead"]
+
+
 async def test_what_is_no_job_runs_once_it_is_given_a_type_and_data(shop: World) -> None:
     await shop.ledger.letter("booking-events-0-7", KAFKA, "", b"\xff\x00 nonsense", "unreadable: no JSON")
     assert await inbox(shop) == [("booking-events-0-7", "kafka")]
