@@ -71,7 +71,9 @@ class Metrics:
             "publish_retry_budget", "Failed retries that may still be made.", ["backend"], registry=registry
         )
         self.bookings_compensated = Counter(
-            "bookings_compensated", "Unconfirmed bookings whose charge was voided.", registry=registry
+            "bookings_compensated",
+            "Bookings, cancelled or all dead, whose money, if any was charged, and rooms were given back.",
+            registry=registry,
         )
         self.compensations_failed = Counter(
             "compensations_failed", "Attempts at it that failed and come again.", ["what"], registry=registry

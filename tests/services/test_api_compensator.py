@@ -12,6 +12,7 @@ import pytest
 
 from booking_queue.domain.errors import PermanentError
 from booking_queue.effects.mail import Mailer
+from booking_queue.ledger.cancel import Cancellations
 from booking_queue.ledger.compensation import Compensations
 from booking_queue.ledger.effects import Effects
 from booking_queue.ledger.ledger import LegRef
@@ -43,6 +44,15 @@ async def test_a_paid_booking_that_failed_is_refunded_told_and_its_rooms_are_fre
     assert len(await office.failed_mails(booking_id)) == 1
 
 
+async def test_a_booking_that_was_cancelled_uncharged_is_counted_too(office: Office) -> None:
+    booking_id = str(uuid4())
+    await accept(office.ledger, booking_id, RQ)
+    assert (await Cancellations(office.scripts).ask(booking_id)).outcome == "cancelling"
+    await office.compensate()
+    assert await office.owed() == 0 and (await office.last_event(booking_id))["event"] == "cancelled"
+    assert office.count("bookings_compensated_total") == 1
+
+
 async def test_not_before_the_last_leg_has_ended(office: Office) -> None:
     booking_id = str(uuid4())
     await accept(office.ledger, booking_id, RQ, KAFKA)
@@ -62,6 +72,7 @@ async def test_whatever_state_the_payment_was_left_in(office: Office, paid: str,
     assert await office.owed() == 0 and await office.taken() == [0, 0]
     assert len(await office.failed_mails(booking_id)) == mails
     assert await office.mailed(booking_id) is bool(mails)
+    assert office.count("bookings_compensated_total") == 1, "rooms were given back"
     assert (await office.last_event(booking_id))["refunded"] == (18_000 if charged else 0)
     if paid:
         assert (await office.charge(booking_id))["status"] == "voided"
