@@ -42,10 +42,13 @@ router = APIRouter(tags=["monitoring"])
 
 
 @router.get("/dashboard", response_model=DashboardAnswer)
-async def dashboard(board: TheBoard, accept: Annotated[str, Header()] = "") -> Response:
+async def dashboard(request: Request, board: TheBoard, accept: Annotated[str, Header()] = "") -> Response:
     """Everything at a glance. A browser is sent on to the pages."""
     if "text/html" in accept and "application/json" not in accept:
-        return RedirectResponse(board.settings.frontend_url.rstrip("/") + "/", 307)
+        pages = board.settings.frontend_url.rstrip("/") + "/"
+        if request.url.hostname == "localhost":  # where a session that it has is: a cookie is of one name
+            pages = pages.replace("//127.0.0.1", "//localhost", 1)
+        return RedirectResponse(pages, 307)
     return JsonResponse(snapshot.dashboard(board))
 
 

@@ -158,6 +158,9 @@ async def test_a_browser_is_sent_to_the_pages(world: World) -> None:
     answer = await world.monitoring.http.get("/dashboard", headers=browser, follow_redirects=False)
     assert answer.status_code == 307
     assert answer.headers["location"] == world.settings.frontend_url + "/"
+    by_name = {**browser, "host": "localhost:3004"}
+    answer = await world.monitoring.http.get("/dashboard", headers=by_name, follow_redirects=False)
+    assert answer.headers["location"] == world.settings.frontend_url.replace("127.0.0.1", "localhost") + "/"
     for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
         answer = await world.monitoring.http.get("/dashboard", headers={"accept": accept})
         assert answer.status_code == 200
