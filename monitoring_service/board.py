@@ -110,9 +110,9 @@ class Board:
         return due if known is None or backend is not Backend.KAFKA else min(due, known)
 
     def waiting(self, backend: Backend) -> int | None:
-        """What could start, and has not."""
+        """What could start, and has not; not known while it is not known what the workers have in hand."""
         due, workers = self.due(backend), self.workers.fresh_value
-        return None if due is None else max(0, due - (workers.in_hand(backend) if workers else 0))
+        return None if due is None or workers is None else max(0, due - workers.in_hand(backend))
 
     def oldest_age(self, backend: Backend) -> float | None:
         lane: LaneStats | None = self.lane(backend).fresh_value

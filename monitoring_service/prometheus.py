@@ -133,7 +133,7 @@ def _states(board: Board, ledger: LedgerNumbers, backend: Backend) -> dict[str, 
     states["pending"] = ledger.backlog[backend].outbox
     if workers:
         states["active"] = workers.running(backend)
-    if workers and waiting is not None:
+    if waiting is not None:
         states["waiting"] = waiting
     return states
 

@@ -143,6 +143,8 @@ class Presence(_Said):
     pid: int
     address: str
     started_at: str
+    running: dict[Backend, int] = Field(default_factory=dict)
+    parked: dict[Backend, int] = Field(default_factory=dict)
 
 
 class RqJob(_Said):

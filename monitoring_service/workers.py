@@ -35,8 +35,10 @@ class Workers:
         return sum(stats.running.get(backend, 0) for stats in self.answering)
 
     def in_hand(self, backend: Backend) -> int:
-        """What runs, and what a worker has taken that waits for another's effect or claim."""
-        return self.running(backend) + sum(stats.parked.get(backend, 0) for stats in self.answering)
+        """What runs, and what a worker has taken that waits for another's effect or claim; of a silent worker, what
+        its heartbeat told."""
+        told = [worker.stats or worker.presence for worker in self.alive]
+        return sum(one.running.get(backend, 0) + one.parked.get(backend, 0) for one in told)
 
     def capacity(self, backend: Backend) -> int:
         return sum(stats.capacity.get(backend, 0) for stats in self.answering)

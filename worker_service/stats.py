@@ -49,7 +49,12 @@ class WorkerStats:
         return {lane.backend.value: lane.slots.capacity for lane in self._processors}
 
     def presence(self) -> dict[str, Any]:
-        return {"startedAt": iso(self._started), "concurrency": self.capacity(), "running": self.running()}
+        return {
+            "startedAt": iso(self._started),
+            "concurrency": self.capacity(),
+            "running": self.running(),
+            "parked": {lane.backend.value: lane.slots.parked_now for lane in self._processors},
+        }
 
     def read(self) -> dict[str, Any]:
         """Counts since the start; histograms in seconds, `counts` cumulative by upper bound `buckets`."""
@@ -59,7 +64,6 @@ class WorkerStats:
             **self.presence(),
             "uptimeSeconds": (now_ms() - self._started) / 1000,
             "capacity": self.capacity(),
-            "parked": {lane.backend.value: lane.slots.parked_now for lane in self._processors},
             "processed": {backend: counts["completed"] for backend, counts in outcomes.items()},
             "failed": {backend: counts["dead"] for backend, counts in outcomes.items()},
             "outcomes": outcomes,

@@ -146,9 +146,9 @@ class World:
         await self.beat(name, (await self.run(fake)).url)
         return fake
 
-    async def beat(self, name: str, address: str) -> None:
+    async def beat(self, name: str, address: str, **told: Any) -> None:
         prefix = self.settings.key_prefix
-        entry = {"id": name, "host": "h", "pid": 1, "address": address, "startedAt": "2026-01-01T00:00:00Z"}
+        entry = {"id": name, "host": "h", "pid": 1, "address": address, "startedAt": "2026-01-01T00:00:00Z"} | told
         await self.redis.set(f"{prefix}:worker:{name}", orjson.dumps(entry))
         await self.redis.zadd(f"{prefix}:workers", {name: now_ms()})
 

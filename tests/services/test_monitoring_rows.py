@@ -121,7 +121,15 @@ async def test_with_redis_away(broker_factory: BrokerFactory, redis_settings: Se
         whole(found["/dashboard"])
         assert fresh("rq", "redisStreams", "kafka")(found["/dashboard"])
         assert found["/dashboard"]["metrics"]["redis"]["memoryBytes"], "the last that is known"
+        await _nobody_knows_what_waits(world)
         await _prometheus_is_told_nothing_old(world)
+
+
+async def _nobody_knows_what_waits(world: World) -> None:
+    """How much of the backlog runs only the workers could tell."""
+    body = await world.until("/dashboard", lambda body: body["staleness"]["workers"]["stale"])
+    assert (body["backlog"]["rq"], body["waiting"]) == (8, dict.fromkeys(LANES))
+    await world.until("/history", lambda body: all(body["series"][f"{lane}.waiting"][-1] is None for lane in LANES))
 
 
 async def _prometheus_is_told_nothing_old(world: World) -> None:
@@ -191,6 +199,14 @@ async def test_how_many_workers_the_work_asks_for(world: World) -> None:
     await world.redis.hset(f"{world.settings.key_prefix}:limits", "rq.paused", "1")
     await world.until("/dashboard", lambda body: body["workers"]["desired"]["count"] == 1)
     assert (await world.get("/dashboard"))["waiting"]["rq"] == 59_995, "it waits, but more workers would do nothing"
+
+
+async def test_what_a_silent_worker_has_in_hand_does_not_wait(world: World) -> None:
+    await world.worker("w1", running={"rq": 1})
+    await world.beat("w2", GONE, running={"rq": 3}, parked={"rq": 2})
+    await world.start()
+    body = await world.until("/dashboard", lambda body: fresh(*ALL)(body) and body["workers"]["count"] == 2)
+    assert (body["backlog"]["rq"], body["waiting"]["rq"]) == (8, 2)
 
 
 async def test_what_is_before_its_time_neither_waits_nor_asks_for_workers(world: World) -> None:
