@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -52,9 +53,9 @@ async def metrics(service: Live) -> str:
 
 
 def test_every_alarm_has_its_remedy() -> None:
-    source = Path(alarms.__file__).read_text()
-    told = {name for name, _ in alarms.INCIDENTS.values()} | {name for name in REMEDIES if f'yield "{name}"' in source}
-    assert told == set(REMEDIES)
+    goes_on = re.findall(r'yield "(\w+)"', Path(alarms.__file__).read_text())
+    happened = [name for name, _ in alarms.INCIDENTS.values()]
+    assert {*goes_on, *happened} == set(REMEDIES)
 
 
 def test_an_incident_is_told_for_a_while_and_only_if_it_was_seen_to_happen() -> None:
