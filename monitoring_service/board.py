@@ -27,7 +27,7 @@ from monitoring_service.sources import KafkaStats, LaneStats, RqStats, StreamSta
 from monitoring_service.tiers import Tiers
 from monitoring_service.totals import Totals
 from monitoring_service.watch import Watch
-from monitoring_service.workers import Workers, WorkersReader
+from monitoring_service.workers import ROLL_AND_ANSWERS_SECONDS, Workers, WorkersReader
 
 EVERY_SECONDS = 1.0
 
@@ -61,7 +61,9 @@ class Board:
             Backend.STREAMS: self.streams,
             Backend.KAFKA: self.kafka,
         }
-        self.workers: Source[Workers] = Source("workers", self._workers_reader.read, every=every)
+        self.workers: Source[Workers] = Source(
+            "workers", self._workers_reader.read, every=every, deadline=ROLL_AND_ANSWERS_SECONDS
+        )
         self.ledger: Source[LedgerNumbers] = Source("ledger", reader.numbers, every=every)
         self.sources: tuple[Source[Any], ...] = (self.rq, self.streams, self.kafka, self.workers, self.ledger)
         self.totals = Totals(now_ms())

@@ -9,7 +9,7 @@ from booking_queue.clock import iso, now_ms
 from booking_queue.domain.job import Backend
 from monitoring_service.board import Board
 from monitoring_service.poller import Source
-from monitoring_service.services_health import ServicesHealth
+from monitoring_service.services_health import LIMIT_SECONDS, ServicesHealth
 from monitoring_service.sources import (
     KafkaPartition,
     KafkaStats,
@@ -33,6 +33,7 @@ from monitoring_service.view_answers import (
     StreamsAnswer,
     View,
 )
+from monitoring_service.workers import ROLL_AND_ANSWERS_SECONDS
 
 FIRST = 10
 ENOUGH_SECONDS = 1.0  # an answer this young serves others too
@@ -47,7 +48,9 @@ class Views:
         self.rq: Source[RqRows] = Source("rq jobs", self._rq, every=ENOUGH_SECONDS)
         self.streams: Source[StreamRows] = Source("stream entries", self._streams, every=ENOUGH_SECONDS)
         self.kafka: Source[KafkaRows] = Source("kafka partitions", self._kafka, every=ENOUGH_SECONDS)
-        self.services: Source[ServicesRows] = Source("services", self._services, every=ENOUGH_SECONDS, deadline=4.0)
+        self.services: Source[ServicesRows] = Source(
+            "services", self._services, every=ENOUGH_SECONDS, deadline=ROLL_AND_ANSWERS_SECONDS + LIMIT_SECONDS
+        )
 
     async def close(self) -> None:
         await asyncio.gather(*(view.close() for view in (self.rq, self.streams, self.kafka, self.services)))

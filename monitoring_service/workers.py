@@ -9,9 +9,11 @@ from booking_queue.domain.job import Backend
 from booking_queue.settings import Settings
 from booking_queue.web.client import ServiceClient
 from monitoring_service.ledger_reader import LedgerReader, Roll
+from monitoring_service.poller import DEADLINE_SECONDS
 from monitoring_service.sources import Presence, WorkerStats
 
 ANSWER_SECONDS = 1.5
+ROLL_AND_ANSWERS_SECONDS = DEADLINE_SECONDS + ANSWER_SECONDS  # who is there, as long as any source may take; then each
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,7 @@ from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from monitoring_service import snapshot
 from monitoring_service.board import Board
+from monitoring_service.ledger_reader import LedgerReader, Roll
 from tests.services.monitoring_world import ALL, KAFKA_STATS, World, fresh, worker_stats, world_of
 
 
@@ -72,6 +74,24 @@ async def test_a_worker_that_is_silent_or_lost_is_told_of(world: World) -> None:
     assert [worker["id"] for worker in body["workers"]["lost"]] == ["lost"]
     assert {("worker_lost", "lost"), ("worker_silent", "silent")} <= {(a["alarm"], a["about"]) for a in body["alarms"]}
     assert not body["staleness"]["workers"]["stale"]
+
+
+async def test_a_worker_that_hangs_makes_the_others_not_stale_while_redis_is_slow(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LedgerReader.roll
+
+    async def slow(self: LedgerReader) -> Roll:
+        await asyncio.sleep(0.6)
+        return await read(self)
+
+    monkeypatch.setattr(LedgerReader, "roll", slow)
+    (await world.worker("hangs")).delay = 4
+    await world.worker("well")
+    await world.start()
+    body = await world.until("/dashboard", lambda body: fresh("workers")(body) and body["workers"]["count"] == 2)
+    errors = {worker["id"]: worker["error"] for worker in body["workers"]["list"]}
+    assert "did not answer within 1.5 s" in errors["hangs"] and errors["well"] is None
 
 
 async def test_a_name_without_an_address_yet_is_no_worker(world: World) -> None:
