@@ -75,6 +75,7 @@ class Board:
         self.cpu = self._cpu()
         self._counted: Workers | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._saving: asyncio.Task[None] | None = None
 
     def _cpu(self) -> Cpu:
         """Since it was asked last: asked in the same rhythm whoever looks, and by one alone."""
@@ -150,12 +151,16 @@ class Board:
             await self._save(path)
 
     async def _save(self, path: Path) -> None:
-        notes = {"epoch": self.epoch.known}
-        await asyncio.to_thread(history_file.save, path, history_file.packed(self.tiers, notes))
+        """A thread goes on when its task is cancelled: `close` waits for it, for both would write the same file."""
+        blocks = history_file.packed(self.tiers, {"epoch": self.epoch.known})
+        self._saving = asyncio.create_task(asyncio.to_thread(history_file.save, path, blocks))
+        await asyncio.shield(self._saving)
 
     async def close(self) -> None:
         await end(*self._tasks)
         if path := self.settings.history_file:
+            if self._saving:
+                await asyncio.wait({self._saving})
             await self._save(path)
         await asyncio.gather(*(source.close() for source in self.sources))
         await asyncio.gather(*(client.aclose() for client in self.clients.values()), self._workers_reader.close())

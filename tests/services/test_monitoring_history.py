@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import pytest
 
 from booking_queue.domain.job import Backend
-from booking_queue.metrics import RUN_BOUNDS, WAIT_BOUNDS
+from booking_queue.ledger.connection import connect
+from booking_queue.metrics import RUN_BOUNDS, WAIT_BOUNDS, Metrics
 from booking_queue.settings import Settings
 from monitoring_service import history_file
+from monitoring_service.board import Board
 from monitoring_service.chart import bucket, chart
 from monitoring_service.tiers import Tiers
 from tests.services.monitoring_world import World, fresh, worker_stats, world_of
@@ -168,6 +172,28 @@ async def test_it_outlives_a_restart(redis_settings: Settings, tmp_path: Path) -
         await world.start()
         after = await world.until("/history?step=0.1", lambda body: body["times"][:3] == before["times"][:3])
         assert after["series"]["kafka.backlog"][0] == before["series"]["kafka.backlog"][0]
+
+
+async def test_it_is_written_by_one_at_a_time_when_it_ends(
+    redis_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, seen, began, second = history_file.written, list[str](), threading.Event(), threading.Event()
+
+    def slow(path: Path, blocks: list[bytes]) -> None:
+        seen.append("begins")
+        (second if began.is_set() else began).set()
+        second.wait(0.5)
+        write(path, blocks)
+        seen.append("ends")
+
+    monkeypatch.setattr(history_file, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(history_file, "written", slow)
+    async with connect(redis_settings) as redis:
+        board = Board(redis_settings.model_copy(update={"history_file": tmp_path / "history"}), redis, Metrics())
+        board.start()
+        await asyncio.to_thread(began.wait)
+        await board.close()
+    assert seen == ["begins", "ends"] * (len(seen) // 2)
 
 
 def done(jobs: int) -> dict[str, Any]:
