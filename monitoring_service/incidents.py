@@ -32,7 +32,8 @@ class Incidents:
 
     def count(self, kind: str, about: str, count: int, *, from_zero: bool = False) -> None:
         """`count` only grows; one that fell began anew. `from_zero`: also what it counted before it was first seen."""
-        seen = self._seen.setdefault((kind, about), _Seen(0 if from_zero else count))
+        seen = self._seen.pop((kind, about), None) or _Seen(0 if from_zero else count)
+        self._seen[kind, about] = seen  # what was not counted for the longest time is forgotten first
         if count > seen.count:
             seen.times = count - seen.count + (seen.times if self._told(seen) else 0)
             seen.at = self._clock()

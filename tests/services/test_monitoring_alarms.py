@@ -17,7 +17,7 @@ from booking_queue.ledger.outbox import Outbox
 from booking_queue.settings import Settings
 from local.broker_process import RedisProcess
 from monitoring_service import alarms, watch
-from monitoring_service.incidents import TOLD_SECONDS, Incidents
+from monitoring_service.incidents import REMEMBERED, TOLD_SECONDS, Incidents
 from monitoring_service.remedies import REMEDIES
 from queue_service.app import build as queue_service
 from tests.brokers import BrokerFactory
@@ -74,6 +74,17 @@ def test_an_incident_is_told_for_a_while_and_only_if_it_was_seen_to_happen() -> 
     assert seen.recent() == []
     seen.count("vanished", "redisStreams", 1)
     assert seen.recent()[0].times == 1
+
+
+def test_what_is_over_is_not_told_anew_after_many_names_of_workers() -> None:
+    now = 1000.0
+    seen = Incidents(clock=lambda: now)
+    seen.count("ledger_emptied", "ledger", 1, from_zero=True)
+    now += TOLD_SECONDS
+    for number in range(REMEMBERED + 1):
+        seen.count("ledger_emptied", "ledger", 1, from_zero=True)
+        seen.count("refused", f"w{number}", 0)
+    assert seen.recent() == []
 
 
 async def test_a_redis_emptied_under_the_suite(world: World) -> None:
