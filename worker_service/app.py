@@ -133,7 +133,7 @@ async def work(
         heartbeat.run(finished),
         Standstill(settings.lease_seconds, heartbeat.types).watch(finished),
         tools.watch.run(finished),
-        presence.run(lambda: about | own.presence(), stop, finished),
+        presence.run(lambda: about | own.beat(), stop, finished),
         server.run(app, listener, finished),
         pauses.follow(Limits(tools.ledger.scripts), {lane.backend: lane.slots for _, lane in lanes}, finished),
         janitor.run(Documents(settings.documents_dir), tools.ledger, settings.ledger_retention, finished),

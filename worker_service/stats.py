@@ -39,7 +39,7 @@ class WorkerStats:
         self._metrics = metrics
         self._scripts = scripts
         self._process = psutil.Process()
-        self._process.cpu_percent()
+        self._cpu_percent = self._process.cpu_percent()
         self._started = now_ms()
 
     def running(self) -> dict[str, int]:
@@ -47,6 +47,11 @@ class WorkerStats:
 
     def capacity(self) -> dict[str, int]:
         return {lane.backend.value: lane.slots.capacity for lane in self._processors}
+
+    def beat(self) -> dict[str, Any]:
+        """For each heartbeat: how busy the processor is, is measured since the last one, whoever looks in between."""
+        self._cpu_percent = self._process.cpu_percent()
+        return self.presence()
 
     def presence(self) -> dict[str, Any]:
         return {
@@ -77,7 +82,7 @@ class WorkerStats:
                 "run": histogram(self._metrics.job_run),
             },
             "memoryBytes": self._process.memory_info().rss,
-            "cpuPercent": self._process.cpu_percent(),
+            "cpuPercent": self._cpu_percent,
             "cpuSeconds": time.process_time(),
             "redis": {"operations": self._scripts.operations, "roundTrips": self._scripts.round_trips},
         }
