@@ -85,6 +85,7 @@ def test_what_is_over_is_not_told_anew_after_many_names_of_workers() -> None:
         seen.count("ledger_emptied", "ledger", 1, from_zero=True)
         seen.count("refused", f"w{number}", 0)
     assert seen.recent() == []
+    assert len(seen._seen) == REMEMBERED
 
 
 async def test_a_redis_emptied_under_the_suite(world: World) -> None:

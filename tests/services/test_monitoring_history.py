@@ -17,7 +17,7 @@ from booking_queue.settings import Settings
 from monitoring_service import history_file
 from monitoring_service.board import Board
 from monitoring_service.chart import bucket, chart
-from monitoring_service.tiers import Tiers
+from monitoring_service.tiers import MOST_NAMES, Tiers
 from tests.services.monitoring_world import World, fresh, worker_stats, world_of
 
 START = 1_800_000_000_000  # ms, a multiple of ten seconds
@@ -41,6 +41,14 @@ def test_it_is_bounded() -> None:
     assert whole["times"][0] >= START + 99_999_000 - DAY_MS - 60_000
     size = sum(column.itemsize * len(column) for tier in (tiers.fine, tiers.coarse) for column in tier.columns.values())
     assert size < 1_000_000
+
+
+def test_a_name_too_many_is_not_kept() -> None:
+    tiers = Tiers(every=1)
+    for n in range(2):
+        tiers.append(START + n * 1000, {f"{n}.{name}": n for name in range(MOST_NAMES)})
+    assert len(tiers.fine.columns) == MOST_NAMES
+    assert "0.0" in tiers.fine.columns and {len(column) for column in tiers.fine.columns.values()} == {2}
 
 
 def test_seconds_for_a_quarter_of_an_hour_and_ten_seconds_for_a_day() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from booking_queue.domain.job import Backend
+from monitoring_service import totals
 from monitoring_service.history import History, Moment
 from monitoring_service.sources import WorkerStats
 from monitoring_service.totals import NOTHING, Histogram, Totals
@@ -102,6 +103,15 @@ def test_a_worker_that_was_away_for_a_while_is_not_counted_twice() -> None:
     totals.add([])
     totals.add([worker("a", 11)])
     assert totals.work.run[Backend.RQ].count == 11
+
+
+def test_so_many_workers_are_remembered_and_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "REMEMBERED", 3)
+    seen = Totals(BEFORE)
+    for number in range(9):
+        seen.add([worker("stays", 10), worker(f"w{number}", 1)])
+    assert [name for name, _ in seen._seen] == ["w7", "stays", "w8"]
+    assert seen.work.run[Backend.RQ].count == 19
 
 
 def counters(completed: int, dead: int = 0) -> dict[Backend, dict[str, int]]:

@@ -13,6 +13,8 @@ from booking_queue.clock import iso, now_ms
 from booking_queue.settings import Settings
 from kafka_service.app import build as kafka_service
 from monitoring_service.services_health import ServicesHealth
+from monitoring_service.sources import Presence
+from monitoring_service.workers import Worker, Workers
 from queue_service.app import build as queue_service
 from stream_service.app import build as stream_service
 from tests.services.live_app import live
@@ -208,6 +210,21 @@ async def test_a_worker_that_vanished_is_unhealthy_and_one_that_left_is_gone(wor
     body = await world.until("/services/health", lambda body: by_name(body).get("worker w1", {}).get("error"))
     assert "no heartbeat" in by_name(body)["worker w1"]["error"]
     assert "worker w2" not in by_name(body)
+
+
+async def test_connections_are_kept_to_workers_that_are_there_alone(world: World) -> None:
+    await world.start()
+    health = ServicesHealth(world.settings)
+    gone, stays = (
+        Worker(Presence(id="w", host="h", pid=1, address=f"http://127.0.0.1:{port}", started_at=""), None, None)
+        for port in (1, 2)
+    )
+    await health.read(Workers([gone, stays], {}))
+    await health.read(Workers([stays], {}))
+    workers = {gone.presence.address, stays.presence.address}
+    assert health._servers.keys() & workers == {stays.presence.address}
+    assert health._servers.keys() - workers, "those of the services"
+    health.close()
 
 
 async def test_many_who_look_at_once_ask_each_service_once(world: World) -> None:

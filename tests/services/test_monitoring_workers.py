@@ -11,11 +11,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from booking_queue.ledger.connection import connect
+from booking_queue.ledger.epoch import Epoch
 from booking_queue.metrics import Metrics
 from booking_queue.settings import Settings
 from monitoring_service import snapshot
 from monitoring_service.board import Board
 from monitoring_service.ledger_reader import LedgerReader, Roll
+from monitoring_service.workers import WorkersReader
 from tests.services.monitoring_world import ALL, KAFKA_STATS, World, fresh, worker_stats, world_of
 
 
@@ -92,6 +94,20 @@ async def test_a_worker_that_hangs_makes_the_others_not_stale_while_redis_is_slo
     body = await world.until("/dashboard", lambda body: fresh("workers")(body) and body["workers"]["count"] == 2)
     errors = {worker["id"]: worker["error"] for worker in body["workers"]["list"]}
     assert "did not answer within 1.5 s" in errors["hangs"] and errors["well"] is None
+
+
+async def test_connections_are_kept_to_who_is_on_the_roll_alone(world: World) -> None:
+    reader = WorkersReader(
+        LedgerReader(world.redis, world.settings, Epoch(world.redis, world.settings, Metrics())), world.settings
+    )
+    for name in ("gone", "stays"):
+        await world.worker(name)
+    gone, stays = (worker.presence for worker in (await reader.read()).alive)
+    await world.redis.zrem(f"{world.settings.key_prefix}:workers", gone.id)
+    await reader.read()
+    assert list(reader._clients) == [stays.address]
+    await reader.close()
+    assert not reader._clients
 
 
 async def test_a_name_without_an_address_yet_is_no_worker(world: World) -> None:
