@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path
@@ -60,7 +60,7 @@ class ReplayIn(BaseModel):
 
 
 def _number(where: int | datetime) -> int:
-    return where if isinstance(where, int) else int(where.astimezone(UTC).timestamp() * 1000)
+    return where if isinstance(where, int) else int(where.timestamp() * 1000)
 
 
 @router.post("/replay", status_code=202)

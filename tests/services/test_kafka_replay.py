@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -101,6 +102,8 @@ async def test_a_part_is_chosen_by_time(lane: Lane, service: Live) -> None:
     assert (await replay(service, **{"from": iso(middle)}))["read"] == len(late)
     assert (await replay(service, **{"from": "2020-01-01T00:00:00Z", "to": iso(middle)}))["read"] == 1
     assert (await replay(service, **{"from": iso(now_ms() + 60_000)}))["read"] == 0
+    told = await replay(service, **{"from": "9999-12-31T23:59:59-14:00"})  # in UTC the year 10,000
+    assert (told["status"], told["read"]) == ("done", 0)
 
 
 async def test_one_that_was_frozen_leaves_the_next_one_s_lock_alone(redis_settings: Settings) -> None:
@@ -134,4 +137,11 @@ async def test_what_cannot_be_replayed_is_refused(service: Live, body: Any, fiel
     answer = await service.http.post("/replay", json=body)
     assert answer.status_code == 400, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == fields
-    assert (await service.http.get("/replay/nobody")).status_code == 404
+
+
+async def test_what_is_no_replay_is_not_found(service: Live, settings: Settings) -> None:
+    redis = connect(settings)
+    await redis.set(f"{settings.key_prefix}:replay:lock", str(uuid4()))  # as while one runs
+    for replay_id in ("nobody", "lock", str(uuid4())):
+        assert (await service.http.get(f"/replay/{replay_id}")).status_code == 404, replay_id
+    await redis.aclose()

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -119,6 +119,11 @@ class Replayer:
         return progress.shown()
 
     async def find(self, replay_id: str) -> dict[str, Any] | None:
+        """None, too, of what is no id of a replay: other keys begin as theirs do."""
+        try:
+            UUID(replay_id)
+        except ValueError:
+            return None
         try:
             stored = await self._redis.get(self._key(replay_id))
         except (RedisError, OSError) as error:
