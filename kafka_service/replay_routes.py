@@ -22,9 +22,14 @@ def _offset_or_time(value: object) -> object:
     if isinstance(value, str):
         with suppress(ValueError):
             when = datetime.fromisoformat(value)
-            if when.tzinfo and "T" in value:
+            if when.tzinfo and "T" in value and _number(when) >= 0:
                 return when
-    raise ValueError("must be an offset, or a time with its zone like 2026-01-31T08:00:00Z")
+    raise ValueError("must be an offset, or a time from 1970 on with its zone like 2026-01-31T08:00:00Z")
+
+
+def _number(where: int | datetime) -> int:
+    """Of a time, ms since 1970: Kafka knows none before."""
+    return where if isinstance(where, int) else int(where.timestamp() * 1000)
 
 
 Where = Annotated[int | AwareDatetime, BeforeValidator(_offset_or_time)]
@@ -59,10 +64,6 @@ class ReplayIn(BaseModel):
         return Span(topic, self.partition, _number(self.start), stop, by_time, self.mode == "missing")
 
 
-def _number(where: int | datetime) -> int:
-    return where if isinstance(where, int) else int(where.timestamp() * 1000)
-
-
 @router.post("/replay", status_code=202)
 async def start_replay(body: ReplayIn, service: Service) -> dict[str, Any]:
     """Begins to read; `GET /replay/{replayId}` tells how far it is. The workers' offsets stay as they are."""
@@ -72,6 +73,9 @@ async def start_replay(body: ReplayIn, service: Service) -> dict[str, Any]:
     if topic not in levels:
         error = FieldError("topic", f"must be one of {', '.join(levels)}", "invalid")
         raise Problem(400, f"topic: {error.message}", errors=[error])
+    if body.partition is not None and body.partition >= (count := await publisher.partition_count(topic)):
+        error = FieldError("partition", f"must be less than {count}, the partitions of {topic}", "range")
+        raise Problem(400, f"partition: {error.message}", errors=[error])
     try:
         return await publisher.replayer.start(body.span(topic))
     except ReplayBusy as busy:

@@ -169,6 +169,10 @@ class KafkaPublisher:
         self._must_be_up()
         return [offsets(view) | {"leader": view.leader} for view in await self._cluster.partitions([topic])]
 
+    async def partition_count(self, topic: str) -> int:
+        self._must_be_up()
+        return (await self._cluster.counts([topic])).get(topic, 0)
+
     async def add_partitions(self, topic: str, count: int) -> int | None:
         """How many there are then; None: no topic of ours. Raises ValueError unless that is more than before.
 
@@ -177,7 +181,7 @@ class KafkaPublisher:
             return None
         self._must_be_up()
         async with self._growing:
-            now = (await self._cluster.counts([topic])).get(topic, 0)
+            now = await self.partition_count(topic)
             if count <= now:
                 raise ValueError(f"{topic} has {now} partitions: it can only grow")
             await self._cluster.grow(topic, count)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from booking_queue.backends.kafka.replay import LOCK_SECONDS, Replayer, Span
-from booking_queue.backends.kafka.topics import Topics
+from booking_queue.backends.kafka.topics import PARTITIONS, Topics
 from booking_queue.clock import iso, now_ms
 from booking_queue.ledger.connection import connect
 from booking_queue.ledger.ledger import Ledger
@@ -101,6 +101,7 @@ async def test_a_part_is_chosen_by_time(lane: Lane, service: Live) -> None:
     late = [await lane.send() for _ in range(2)]
     assert (await replay(service, **{"from": iso(middle)}))["read"] == len(late)
     assert (await replay(service, **{"from": "2020-01-01T00:00:00Z", "to": iso(middle)}))["read"] == 1
+    assert (await replay(service, **{"from": "1970-01-01T00:00:00Z"}))["read"] == 3
     assert (await replay(service, **{"from": iso(now_ms() + 60_000)}))["read"] == 0
     told = await replay(service, **{"from": "9999-12-31T23:59:59-14:00"})  # in UTC the year 10,000
     assert (told["status"], told["read"]) == ("done", 0)
@@ -131,6 +132,8 @@ async def test_one_that_was_frozen_leaves_the_next_one_s_lock_alone(redis_settin
         ({"from": 0, "to": "2020-01-01T00:00:00Z"}, ["to"]),
         ({"from": 0, "mode": "all"}, ["mode"]),
         ({"from": 0, "topic": "somebody-elses"}, ["topic"]),
+        ({"from": 0, "partition": PARTITIONS}, ["partition"]),
+        ({"from": "0001-01-01T00:00:00+14:00", "to": "1969-12-31T23:59:59Z"}, ["from", "to"]),
     ],
 )
 async def test_what_cannot_be_replayed_is_refused(service: Live, body: Any, fields: list[str]) -> None:
