@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from api_service.gateway import Gateway
 from booking_queue.domain.errors import LedgerUnavailable, Overloaded
-from booking_queue.ledger.idempotency import Attempt, Idempotency, KeyBusy, KeyReused
-from booking_queue.web.problems import FieldError, Problem
+from booking_queue.ledger.idempotency import Attempt, Idempotency, KeyBusy, KeyReused, KeySpent
+from booking_queue.web.problems import FieldError, Problem, conflict
 from booking_queue.web.replies import JsonResponse
 
 HEADER = "idempotency-key"
@@ -73,6 +73,9 @@ async def _begin(keys: Idempotency, request: Request, tenant: str, key: str) -> 
         wait = str(-(-busy.wait_ms // 1000))
         detail = "The first request with this Idempotency-Key is still at work"
         raise Problem(409, detail, code="idempotency_key_busy", headers={"Retry-After": wait}) from None
+    except KeySpent:
+        detail = "What was done under this Idempotency-Key is known no more: look what there is, and take a new key"
+        raise conflict(detail, "idempotency_key_spent") from None
 
 
 async def _remember(keys: Idempotency, attempt: Attempt, response: Response) -> None:

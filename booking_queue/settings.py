@@ -127,7 +127,12 @@ class Settings(BaseSettings):
     # Ledger
     key_prefix: str = Field("bq", description="Prefix of the ledger's keys.")
     name_prefix: str = Field("", description="Prefix of the queue's, streams', topics' and groups' names.")
-    ledger_retention: int = Field(172_800, ge=60, description="Seconds a finished job's record is kept.")
+    ledger_retention: int = Field(
+        172_800,
+        ge=60,
+        description="Seconds a finished job's record is kept. If less than a day, a large batch that is sent again "
+        "later with its `Idempotency-Key` is answered 409.",
+    )
     stream_keep: int = Field(10_000, ge=0, description="Finished entries a stream keeps, for looking at.")
     publish_deadline: float = Field(1.5, gt=0, description="Seconds the gateway waits for a backend service.")
 

@@ -1,16 +1,19 @@
 -- One key, one piece of work: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/07/
--- What is made for a key gets its ids from a nonce that is kept with the key, so that doing it again makes nothing new.
+-- What is made for a key gets its ids from a nonce that is kept with the key, so that doing it again makes nothing new,
+-- as long as the records are there: LEDGER_RETENTION at least from when the key was new.
 
 local function row(key) return P .. ':idempotency:' .. key end
 
 -- idempotency_begin: key, fingerprint of the request, nonce, lease (ms), how long it is kept (ms)
--- -> new | again (it was begun, and nobody is at it), nonce; done, nonce, answer; running, ms; other (a different request)
+-- -> new | again (it was begun, and nobody is at it), nonce; done, nonce, answer; running, ms; other (a different request);
+--    spent (what was made of it may be forgotten)
 function ops.idempotency_begin(a)
   local key = row(a[1])
   local known = redis.call('HMGET', key, 'print', 'nonce', 'lease', 'answer')
   if known[1] and known[1] ~= a[2] then return { 'other' } end
   if known[4] then return { 'done', known[2], known[4] } end
   if known[1] and tonumber(known[3]) > NOW then return { 'running', tonumber(known[3]) - NOW } end
+  if known[1] and a[5] - redis.call('PTTL', key) > RETENTION - a[4] then return { 'spent' } end
   if not known[1] then
     redis.call('HSET', key, 'print', a[2], 'nonce', a[3])
     redis.call('PEXPIRE', key, a[5])

@@ -30,6 +30,10 @@ class KeyBusy(BookingQueueError):
         super().__init__("the first request with this key is still at work")
 
 
+class KeySpent(BookingQueueError):
+    """Its answer was not kept, and the records of what was made may be gone: it would be made again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The right to do the request's work. `answer`: it was done before."""
@@ -51,7 +55,7 @@ class Idempotency:
         self._scripts = scripts
 
     async def begin(self, scope: str, key: str, request: bytes) -> Attempt:
-        """`scope`: whose key it is and of which route. Raises KeyReused and KeyBusy."""
+        """`scope`: whose key it is and of which route. Raises KeyReused, KeyBusy and KeySpent."""
         name = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
         fingerprint = hashlib.sha256(request).hexdigest()
         answer = await self._scripts.call(
@@ -62,6 +66,8 @@ class Idempotency:
                 raise KeyReused("this key was used for another request")
             case b"running":
                 raise KeyBusy(int(answer[1]))
+            case b"spent":
+                raise KeySpent("what was made for this key is known no more")
         return Attempt(name, text(answer[1]), answer[2] if answer[0] == b"done" else None)
 
     async def end(self, attempt: Attempt, answer: bytes) -> None:
