@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -23,6 +24,8 @@ RETRY_SECONDS = 0.5
 WAITING = 10_000  # events that a client may leave lying; one more and it is told to read the state again
 
 ALL = "all"  # beside `job:` and an id, `tenant:` and a tenant
+
+LATEST = 253_402_300_799_999  # ms: the year 9999 ends
 
 RESET = Event(None, "reset", "{}")
 
@@ -95,10 +98,9 @@ class Feed:
                     follower.lose()
                     break
                 for entry in missed:
-                    detail = orjson.loads(entry.json)
-                    if tenant and detail.get("tenant") != tenant:
-                        continue
-                    yield _event(entry, detail)
+                    detail = _detail(entry)
+                    if detail and (not tenant or detail.get("tenant") == tenant):
+                        yield _event(entry, detail)
                 since = missed[-1].at if missed else since
                 if len(missed) < MISSED or (follower.waiting and since >= follower.waiting[0][0]):
                     break
@@ -118,8 +120,8 @@ class Feed:
                 since = None
                 yield RESET
             for entry in audit:
-                if since is None or entry.at > since:
-                    yield _event(entry, orjson.loads(entry.json))
+                if (since is None or entry.at > since) and (detail := _detail(entry)):
+                    yield _event(entry, detail)
             since = audit[-1].at if audit else since
             while True:
                 yield await follower.next(since)
@@ -182,7 +184,10 @@ class Feed:
 
     def _give(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            detail = orjson.loads(entry.json)
+            detail = _detail(entry)
+            if detail is None:
+                log.warning("feed_no_event", id=entry.id)
+                continue
             topics = (ALL, f"job:{detail['jobId']}", f"tenant:{detail.get('tenant', '')}")
             followers = [follower for topic in topics for follower in self._by_topic.get(topic, ())]
             if followers:
@@ -195,6 +200,16 @@ def _covers(audit: Sequence[Entry], since: Position | None) -> bool:
     if since is None or not audit or since > audit[-1].at:
         return False
     return len(audit) < AUDIT_KEPT or since >= audit[0].at
+
+
+def _detail(entry: Entry) -> dict[str, Any] | None:
+    """None of what is no event: who has Redis may write there, too, and no other's event is to be lost for it."""
+    with suppress(ValueError):
+        detail: dict[str, Any] = orjson.loads(entry.json)
+        match detail:
+            case {"jobId": str(), "event": str(), "at": int() | float() as at} if 0 <= at <= LATEST:
+                return detail
+    return None
 
 
 def _event(entry: Entry, detail: dict[str, Any]) -> Event:

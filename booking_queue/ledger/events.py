@@ -26,6 +26,8 @@ START: Position = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """`json`: as it was written, so of an entry that is not ours maybe none."""
+
     at: Position
     json: bytes
 
@@ -97,8 +99,8 @@ def _id(at: Position) -> str:
 
 
 def _entries(found: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
-    pairs = ((position(stream_id), fields.get(b"event")) for stream_id, fields in found if fields)
-    return [Entry(at, json) for at, json in pairs if at and json]
+    pairs = ((position(stream_id), fields.get(b"event", b"")) for stream_id, fields in found)
+    return [Entry(at, json) for at, json in pairs if at]
 
 
 async def _answered(answer: Awaitable[Answer] | Any) -> Any:

@@ -53,7 +53,7 @@ async def stream(redis_settings: Settings) -> AsyncIterator[Stream]:
     yield Stream(feed, redis, f"{redis_settings.key_prefix}:events")
     await end(running)
     await redis.aclose()
-    await blocking.aclose()
+    await blocking.connection_pool.disconnect()  # at once: the next file counts those who read
 
 
 async def test_nothing_is_read_while_nobody_follows(stream: Stream) -> None:
@@ -113,6 +113,36 @@ async def test_what_the_reader_lost_while_redis_was_away_is_a_reset_for_all(stre
     await stream.add(2)
     assert await stream.numbers(source, 1) == [2]
     await source.aclose()  # type: ignore[attr-defined]
+
+
+NO_EVENTS: list[dict[Any, Any]] = [
+    {"event": "garbage"},
+    {"event": "[]"},
+    {"event": "{}"},
+    {"event": json.dumps({"jobId": "j", "event": "step", "at": 10**18})},
+    {"else": "1"},
+]
+
+
+@pytest.mark.parametrize("fields", NO_EVENTS)
+async def test_what_is_no_event_is_passed_over(
+    stream: Stream, fields: dict[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "MISSED", 3)
+    await stream.add(0)
+    first = await newest(stream.redis, stream.key)
+    live, missed = (stream.feed.everything(since, reset=False) for since in ("", first))
+    getting = asyncio.create_task(stream.numbers(live, 6))
+    await until(lambda: stream.feed.followers == 1)
+    async with stream.redis.pipeline(transaction=True) as at_once:
+        for number in range(1, 7):
+            at_once.xadd(stream.key, event_of(number))
+            if number == 2:
+                at_once.xadd(stream.key, fields)
+        await at_once.execute()
+    assert await getting == await stream.numbers(missed, 6) == [1, 2, 3, 4, 5, 6]
+    for source in (live, missed):
+        await source.aclose()  # type: ignore[attr-defined]
 
 
 async def test_no_event_falls_between_the_past_and_the_present(stream: Stream) -> None:
