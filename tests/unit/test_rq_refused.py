@@ -58,9 +58,10 @@ async def test_a_type_nobody_registered_is_refused(both: Both) -> None:
     assert "not a job type; known are" in await refused(both, job.id)
 
 
-async def test_an_id_that_is_no_uuid_is_refused(both: Both) -> None:
+@pytest.mark.parametrize("job_id", ["my-own-id", "0" * 31 + "1", "ABCDEF00-0000-4000-8000-000000000001"])
+async def test_an_id_that_is_no_uuid_as_rq_writes_it_is_refused(both: Both, job_id: str) -> None:
     await both.lane.worker()
-    job = both.rq.queue().enqueue(FUNCTION, "noop", {}, job_id="my-own-id")
+    job = both.rq.queue().enqueue(FUNCTION, "noop", {}, job_id=job_id)
     assert "leave job_id out" in await refused(both, job.id)
 
 

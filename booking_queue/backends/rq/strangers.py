@@ -33,16 +33,22 @@ def options_of(retries_left: int | None, timeout: int | None, level: Priority) -
     return Options(**chosen)
 
 
+def _as_rq_writes_it(job_id: str) -> bool:
+    """One that is spelled in another way could not be asked for: whoever asks is understood to mean this one."""
+    try:
+        return str(UUID(job_id)) == job_id
+    except ValueError:
+        return False
+
+
 async def adopt(ledger: Ledger, envelope: Envelope, options: Options) -> None:
     """Raises UnreadableMessage, naming the remedy, for a job that cannot become one of ours."""
     if envelope.type not in registry():
         known = ", ".join(sorted(registry()))
         raise UnreadableMessage(f"{envelope.type!r} is not a job type; known are {known}")
-    try:
-        UUID(envelope.id)
-    except ValueError:
+    if not _as_rq_writes_it(envelope.id):
         raise UnreadableMessage(
-            "the job's id is not a UUID: leave job_id out when enqueueing, RQ then makes one"
-        ) from None
+            "the job's id is not a UUID in lower case with hyphens: leave job_id out when enqueueing, RQ then makes one"
+        )
     if await ledger.adopt(envelope.id, Backend.RQ, envelope.type, envelope.data, options):
         log.event("job_adopted", jobId=envelope.id, jobType=envelope.type)
