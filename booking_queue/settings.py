@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     auth: Literal["open", "required"] = Field(
         "open", description="`required` asks for a key on every route but /livez, /readyz and /api/session."
     )
-    api_key: str = Field("", description="The operator's key, which may do everything; it makes the others.")
+    api_key: str = Field("", description="The operator's key, 16 characters at least: it may do all, and make others.")
 
     # Redis: the ledger, RQ and the streams
     redis_host: str = Field("127.0.0.1", description="Redis host.")
@@ -174,6 +174,13 @@ class Settings(BaseSettings):
     @classmethod
     def _in_memory(cls, value: object) -> object:
         return None if value == "-" else value
+
+    @field_validator("api_key")
+    @classmethod
+    def _hard_to_guess(cls, value: str, info: ValidationInfo) -> str:
+        if 0 < len(value) < 16 and info.data.get("auth") == "required":
+            raise ValueError("it must have at least 16 characters")
+        return value
 
     @field_validator("redis_ca_file", "kafka_ca_file")
     @classmethod

@@ -51,7 +51,8 @@ def _line(found: ErrorDetails, fields: dict[str, Any]) -> str:
     name, *inside = map(str, found["loc"] or [""])
     own = found.get("ctx", {}).get("error")  # what a validator of ours said
     allowed = own or (not inside and _allowed(fields.get(name, {}))) or found["msg"]
-    return f"{' '.join([name.upper(), *inside])}={_short(found['input'])} cannot be used: {allowed}"
+    value = "" if name == "api_key" else f"={_short(found['input'])}"
+    return f"{' '.join([name.upper(), *inside])}{value} cannot be used: {allowed}"
 
 
 def _short(value: object) -> str:

@@ -52,6 +52,15 @@ def test_a_secrets_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert problems() == [f"API_KEY_FILE='{tmp_path}/none' cannot be read: No such file or directory"]
 
 
+def test_a_key_that_can_be_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "k" * 15)
+    assert problems() == []
+    monkeypatch.setenv("AUTH", "required")
+    assert problems() == ["API_KEY cannot be used: it must have at least 16 characters"], "it is a secret"
+    monkeypatch.setenv("API_KEY", "k" * 16)
+    assert problems() == []
+
+
 @pytest.mark.parametrize("module", ["worker_service.app", "queue_service.app", "providers.app"])
 def test_a_service_ends_with_one_line(module: str) -> None:
     told = subprocess.run(
