@@ -14,6 +14,7 @@ from api_service.gateway import Gateway, Running
 from booking_queue.domain.access import Key, Scope
 from booking_queue.domain.job import Backend, State
 from booking_queue.web.auth import Asking, needs
+from booking_queue.web.direct import must_not_simulate
 from booking_queue.web.problems import FieldError, Problem, conflict, not_found
 from booking_queue.web.replies import JsonResponse
 from booking_queue.web.schemas import JobType
@@ -99,6 +100,7 @@ async def redrive(backend: Backend, id: Id, gateway: Running, caller: Asking, bo
     asked = body or Redrive()
     letter = await _existing(gateway, backend, id, caller)
     kind = asked.type or letter.record.type
+    must_not_simulate(caller.tenant, kind, asked.data or {})
     edit = dead_letters.edit(letter.record, kind, asked.data) if asked.data is not None else None
     to = asked.to or backend
     outcome = await gateway.inbox.redrive(id, backend, to, edit)

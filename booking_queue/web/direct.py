@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
@@ -64,6 +64,12 @@ class Refusal:
 
     error: str
     errors: list[dict[str, str]]
+
+
+def must_not_simulate(tenant: str, kind: str, data: Mapping[str, Any]) -> None:
+    """Raises Problem where a tenant asks for faults."""
+    if tenant and kind == "booking" and data.get("simulate") is not None:
+        raise from_fields([FieldError("data.simulate", NO_TENANT_SIMULATES, "refused")])
 
 
 class BackendService:
@@ -133,8 +139,7 @@ class BackendService:
 
     def _new(self, job: DirectJob, tenant: str) -> NewJob:
         """Raises Problem."""
-        if tenant and job.type == "booking" and job.data.get("simulate") is not None:
-            raise from_fields([FieldError("data.simulate", NO_TENANT_SIMULATES, "refused")])
+        must_not_simulate(tenant, job.type, job.data)
         return NewJob.model_construct(
             id=str(uuid4()),
             type=job.type,

@@ -170,6 +170,17 @@ async def test_an_idempotency_key_is_a_tenant_s_own(shop: Shop) -> None:
     assert answers[3].headers["idempotency-replayed"] == "true"
 
 
+async def test_a_tenant_does_not_simulate_by_editing_what_died(shop: Shop) -> None:
+    job = (await shop.book(shop.acme)).json()["bookingId"]
+    assert await shop.world.ledger.bury(await shop.world.claim(job, Backend.RQ), "no")
+    body, path = {"data": {**BOOKING, "simulate": {"crash": True}}}, f"/api/dead-letters/rq/{job}/redrive"
+    answer = await shop.ask(shop.acme, "POST", path, json=body)
+    assert answer.status_code == 400, answer.text
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["code"]) == ("data.simulate", "refused")
+    assert (await shop.ask(API_KEY, "POST", path, json=body)).status_code == 202
+
+
 async def test_a_tenant_with_too_much_outstanding_is_told_to_wait(shop: Shop) -> None:
     limits = {"tenant": {"outstanding": 2}, "tenant:globex": {"outstanding": 1}}
     told = await shop.ask(API_KEY, "PUT", "/api/limits", json=limits)
