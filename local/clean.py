@@ -14,7 +14,7 @@ from local.mode import docker_volumes, engine_trouble, project
 from local.paths import LOCAL, ROOT, shown
 from local.venv import folder
 
-CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", "frontend/dist", "frontend/node_modules")
+CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "frontend/dist", "frontend/node_modules")
 
 
 def main() -> None:
