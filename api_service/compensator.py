@@ -97,7 +97,8 @@ class Compensator:
         """By a mail. One that is refused for good is not tried again."""
         if "compensation" not in record.effects:
             return  # redriven since it was taken: of the new round there is nothing to tell
-        send, mailed = self._mails.send_cancelled if record.cancel else self._mails.send_failed, True
+        send = self._mails.send_cancelled if record.cancel else self._mails.send_failed
+        mailed = True
         try:
             await send(record.id, record.data, round_=record.round)
         except PermanentError as error:

@@ -64,6 +64,10 @@ class ReplayIn(BaseModel):
         return Span(topic, self.partition, _number(self.start), stop, by_time, self.mode == "missing")
 
 
+def _wrong(field: str, why: str, code: str) -> Problem:
+    return Problem(400, f"{field}: {why}", errors=[FieldError(field, why, code)])
+
+
 @router.post("/replay", status_code=202)
 async def start_replay(body: ReplayIn, service: Service) -> dict[str, Any]:
     """Begins to read; `GET /replay/{replayId}` tells how far it is. The workers' offsets stay as they are."""
@@ -71,11 +75,9 @@ async def start_replay(body: ReplayIn, service: Service) -> dict[str, Any]:
     levels = list(publisher.topic_names.levels.values())
     topic = body.topic or publisher.topic_names.main
     if topic not in levels:
-        error = FieldError("topic", f"must be one of {', '.join(levels)}", "invalid")
-        raise Problem(400, f"topic: {error.message}", errors=[error])
+        raise _wrong("topic", f"must be one of {', '.join(levels)}", "invalid")
     if body.partition is not None and body.partition >= (count := await publisher.partition_count(topic)):
-        error = FieldError("partition", f"must be less than {count}, the partitions of {topic}", "range")
-        raise Problem(400, f"partition: {error.message}", errors=[error])
+        raise _wrong("partition", f"must be less than {count}, the partitions of {topic}", "range")
     try:
         return await publisher.replayer.start(body.span(topic))
     except ReplayBusy as busy:

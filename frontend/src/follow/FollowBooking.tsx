@@ -11,7 +11,7 @@ import { ago } from "../ui/format.ts";
 import { useNow } from "../ui/useNow.ts";
 import { usePoll } from "../ui/usePoll.ts";
 import { Booked } from "./Booked.tsx";
-import { gone } from "./events.ts";
+import { type Gone, gone } from "./events.ts";
 import { type Following, isFinal } from "./follow.ts";
 import { isSettled, outcome } from "./lanes.ts";
 import { Race } from "./Race.tsx";
@@ -39,8 +39,8 @@ function Line({ line, at, error }: Following) {
   );
 }
 
-function Head({ id, following }: { id: string; following: Following }) {
-  const { booking, events } = following;
+function Head({ id, following, letters }: { id: string; following: Following; letters: Gone }) {
+  const { booking } = following;
   return (
     <header className="card booking">
       <div className="booking-main">
@@ -53,7 +53,7 @@ function Head({ id, following }: { id: string; following: Following }) {
         </p>
       </div>
       <div className="actions">
-        <Tools booking={booking ?? nobody(id)} gone={gone(events)} />
+        <Tools booking={booking ?? nobody(id)} gone={letters} />
         {booking?.state === "confirmed" && (
           <a className="button primary" href={confirmationUrl(id)} target="_blank" rel="noreferrer">
             Open the PDF
@@ -98,13 +98,14 @@ export function FollowBooking({ id }: { id: string }) {
   const following = useFollow(id);
   const { booking, events, error } = following;
   const paused = usePaused(booking);
+  const letters = gone(events);
   if (error && isFinal(error) && !booking) return <NotHere id={id} error={error} />;
   return (
     <div className="page">
-      <Head id={id} following={following} />
+      <Head id={id} following={following} letters={letters} />
       <div className={following.line === "broken" || error ? "follow old" : "follow"}>
         <div className="follow-main">
-          <Race booking={booking ?? nobody(id)} paused={paused} gone={gone(events)} />
+          <Race booking={booking ?? nobody(id)} paused={paused} gone={letters} />
           <TimeChart booking={booking ?? nobody(id)} events={events} open={booking !== null && !isSettled(booking)} />
           <Raw id={id} />
         </div>
